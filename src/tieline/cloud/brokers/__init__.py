@@ -1,0 +1,1 @@
+"""The MQTT brokers that a deployment can run."""

@@ -1,0 +1,142 @@
+"""What is joined to what: the planner's whole answer, which a driver turns into kernel objects.
+
+Nothing here names a kernel mechanism, so that nftables and an eBPF program can be driven from the same values.
+All addresses are IPv4 in dotted form; all values are frozen and compare by content.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Protocol = Literal["tcp", "udp"]
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of every topology value."""
+
+
+class Host(Value):
+    """An instance's interface in a VPC, one routed link away from its router."""
+
+    id: str
+    address: str
+    prefix_length: int  # of the subnet, as the host sees it
+    router: str  # the subnet's first address
+
+
+class Target(Value):
+    """Where a listener sends flows."""
+
+    address: str
+    port: int
+
+
+class Listener(Value):
+    """A port of a balancer node and the targets its new flows are spread over; no target refuses with a reset."""
+
+    protocol: Protocol
+    port: int
+    targets: tuple[Target, ...] = ()
+    idle_timeout: int = 350  # seconds without a packet after which a flow is forgotten (aws.md, section 3)
+
+
+class Node(Value):
+    """A network load balancer's address in one zone of a VPC. Targets see this address as their client."""
+
+    id: str
+    address: str
+    listeners: tuple[Listener, ...] = ()
+
+
+class Name(Value):
+    """A DNS name and the addresses it has inside one VPC; none means that the name exists without an address."""
+
+    name: str
+    addresses: tuple[str, ...]
+
+
+class Vpc(Value):
+    """One isolated network and all that has an address in it."""
+
+    id: str
+    cidrs: tuple[str, ...]
+    resolver: str  # the VPC's base address plus two
+    hosts: tuple[Host, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    names: tuple[Name, ...] = ()
+
+
+class Crossing(Value):
+    """One zone of a wire: `endpoint` in the consumer is carried over near and far to `node` in the provider."""
+
+    zone: str
+    endpoint: str
+    near: str  # the wire's address in the consumer
+    far: str  # the wire's address in the provider
+    node: str
+    ports: tuple[tuple[Protocol, int], ...]  # the node's listener ports, and nothing else, pass
+
+
+class Wire(Value):
+    """A private link that both sides agreed to, between two VPCs. It exists exactly as long as the consent does."""
+
+    id: str
+    consumer: str
+    provider: str
+    crossings: tuple[Crossing, ...]
+
+
+class Passage(Value):
+    """A port that is handed from one loopback to another, between this machine and an instance.
+
+    `inward` listens on this machine and connects inside the instance (an ingress); outward is the reverse.
+    """
+
+    id: str
+    instance: str
+    direction: Literal["inward", "outward"]
+    listen: tuple[str, int]
+    connect: tuple[str, int]
+
+
+class Instance(Value):
+    """A running machine: its place in the network, and the boot script that it runs once."""
+
+    id: str
+    vpc: str
+    host: Host
+    hostname: str
+    user_data: str = ""
+
+
+class Topology(Value):
+    """Everything that should exist on this machine, by id."""
+
+    vpcs: dict[str, Vpc] = {}
+    wires: dict[str, Wire] = {}
+    instances: dict[str, Instance] = {}
+    passages: dict[str, Passage] = {}
+
+
+class Check(Value):
+    """One health probe: from a balancer node's own address to a target."""
+
+    vpc: str
+    source: str
+    address: str
+    port: int
+    protocol: Literal["TCP", "HTTP", "HTTPS"]
+    timeout: float  # seconds
+    path: str = "/"
+    matcher: str = "200-399"
+    host: str = ""  # the Host header, for HTTP
+
+
+class Outcome(Value):
+    """What a probe found: `cause` is the low-level reason of a failure, in words."""
+
+    passed: bool
+    reason: str = ""  # an AWS reason code, "" where it passed
+    cause: str = ""

@@ -1,0 +1,1 @@
+"""Messages to databases: MQTT session, rule SQL, batches that are acknowledged after the commit."""

@@ -1,0 +1,1 @@
+"""What a rule can write to, one file each."""
