@@ -17,7 +17,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
     """Base of every topology value."""
 
 
-class Host(Value):
+class Host(Value, frozen=True, kw_only=True):
     """An instance's interface in a VPC, one routed link away from its router."""
 
     id: str
@@ -26,14 +26,14 @@ class Host(Value):
     router: str  # the subnet's first address
 
 
-class Target(Value):
+class Target(Value, frozen=True, kw_only=True):
     """Where a listener sends flows."""
 
     address: str
     port: int
 
 
-class Listener(Value):
+class Listener(Value, frozen=True, kw_only=True):
     """A port of a balancer node and the targets its new flows are spread over; no target refuses with a reset."""
 
     protocol: Protocol
@@ -42,7 +42,7 @@ class Listener(Value):
     idle_timeout: int = 350  # seconds without a packet after which a flow is forgotten (aws.md, section 3)
 
 
-class Node(Value):
+class Node(Value, frozen=True, kw_only=True):
     """A network load balancer's address in one zone of a VPC. Targets see this address as their client."""
 
     id: str
@@ -50,14 +50,14 @@ class Node(Value):
     listeners: tuple[Listener, ...] = ()
 
 
-class Name(Value):
+class Name(Value, frozen=True, kw_only=True):
     """A DNS name and the addresses it has inside one VPC; none means that the name exists without an address."""
 
     name: str
     addresses: tuple[str, ...]
 
 
-class Vpc(Value):
+class Vpc(Value, frozen=True, kw_only=True):
     """One isolated network and all that has an address in it."""
 
     id: str
@@ -68,7 +68,7 @@ class Vpc(Value):
     names: tuple[Name, ...] = ()
 
 
-class Crossing(Value):
+class Crossing(Value, frozen=True, kw_only=True):
     """One zone of a wire: `endpoint` in the consumer is carried over near and far to `node` in the provider."""
 
     zone: str
@@ -79,7 +79,7 @@ class Crossing(Value):
     ports: tuple[tuple[Protocol, int], ...]  # the node's listener ports, and nothing else, pass
 
 
-class Wire(Value):
+class Wire(Value, frozen=True, kw_only=True):
     """A private link that both sides agreed to, between two VPCs. It exists exactly as long as the consent does."""
 
     id: str
@@ -88,7 +88,7 @@ class Wire(Value):
     crossings: tuple[Crossing, ...]
 
 
-class Passage(Value):
+class Passage(Value, frozen=True, kw_only=True):
     """A port that is handed from one loopback to another, between this machine and an instance.
 
     `inward` listens on this machine and connects inside the instance (an ingress); outward is the reverse.
@@ -101,7 +101,7 @@ class Passage(Value):
     connect: tuple[str, int]
 
 
-class Instance(Value):
+class Instance(Value, frozen=True, kw_only=True):
     """A running machine: its place in the network, and the boot script that it runs once."""
 
     id: str
@@ -111,7 +111,7 @@ class Instance(Value):
     user_data: str = ""
 
 
-class Topology(Value):
+class Topology(Value, frozen=True, kw_only=True):
     """Everything that should exist on this machine, by id."""
 
     vpcs: dict[str, Vpc] = {}
@@ -120,7 +120,7 @@ class Topology(Value):
     passages: dict[str, Passage] = {}
 
 
-class Check(Value):
+class Check(Value, frozen=True, kw_only=True):
     """One health probe: from a balancer node's own address to a target."""
 
     vpc: str
@@ -134,7 +134,7 @@ class Check(Value):
     host: str = ""  # the Host header, for HTTP
 
 
-class Outcome(Value):
+class Outcome(Value, frozen=True, kw_only=True):
     """What a probe found: `cause` is the low-level reason of a failure, in words."""
 
     passed: bool
