@@ -65,6 +65,7 @@ class Vpc(Value, frozen=True, kw_only=True):
     resolver: str  # the VPC's base address plus two
     hosts: tuple[Host, ...] = ()
     nodes: tuple[Node, ...] = ()
+    addresses: tuple[str, ...] = ()  # endpoints', whether or not a wire leads on: the VPC itself answers for them
     names: tuple[Name, ...] = ()
 
 

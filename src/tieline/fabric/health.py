@@ -1,0 +1,102 @@
+"""Target health as a pure state machine: what the probes found, and what a target's state is after it.
+
+Rules (aws.md, section 2.3): a target enters service on its first passed check; a healthy one leaves it after
+`unhealthy` failures in a row; an unhealthy one returns after `healthy` successes in a row. An initial target is probed
+every second and becomes unhealthy when its failures have lasted as long as `unhealthy` regular checks would.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from tieline.fabric.records import Health, HealthCheck, Listener, LoadBalancer, Registration, TargetGroup
+from tieline.fabric.topology import Outcome
+from tieline.fabric.world import World
+
+INITIAL_INTERVAL = 1.0  # seconds between checks of a target that has not yet passed or failed
+DESCRIPTIONS = {
+    "Elb.RegistrationInProgress": "Target registration is in progress",
+    "Elb.InitialHealthChecking": "Initial health checks in progress",
+    "Target.FailedHealthChecks": "Health checks failed",
+    "Target.Timeout": "Request timed out",
+    "Target.ResponseCodeMismatch": "Health checks failed with these codes",
+    "Target.NotRegistered": "Target is not registered to the target group",
+    "Target.NotInUse": "Target group is not configured to receive traffic from the load balancer",
+    "Target.InvalidState": "Target is in the stopped state",
+    "Target.DeregistrationInProgress": "Target deregistration is in progress",
+}
+ZONE_NOT_ENABLED = "Target is in an Availability Zone that is not enabled for the load balancer"
+
+
+class Run(msgspec.Struct, frozen=True):
+    """Checks in a row with the same result; kept in memory only."""
+
+    passed: bool = False
+    length: int = 0
+
+
+def key(group: str, target: str, port: int) -> str:
+    """The id of a target's health record."""
+    return f"{group}|{target}|{port}"
+
+
+def judge(health: Health, run: Run, outcome: Outcome, check: HealthCheck, now: datetime) -> tuple[Health, Run]:
+    """The target's health and run of results after one more check; the same Health value if nothing changed."""
+    run = Run(outcome.passed, run.length + 1 if run.passed == outcome.passed else 1)
+    if outcome.passed:
+        if health.state == "initial" or (health.state == "unhealthy" and run.length >= check.healthy):
+            return _become(health, "healthy", "", "", now), run
+        return health, run
+    patience = timedelta(seconds=check.interval * (check.unhealthy - 1))
+    exhausted = run.length >= check.unhealthy
+    if health.state == "initial" and now - health.since < patience:
+        return msgspec.structs.replace(health, reason="Elb.InitialHealthChecking", cause=outcome.cause), run
+    if health.state != "unhealthy" and exhausted:
+        return _become(health, "unhealthy", outcome.reason, outcome.cause, now), run
+    if health.state == "unhealthy" and health.cause != outcome.cause:
+        return msgspec.structs.replace(health, reason=outcome.reason, cause=outcome.cause), run
+    return health, run
+
+
+def _become(health: Health, state: str, reason: str, cause: str, now: datetime) -> Health:
+    return msgspec.structs.replace(health, state=state, reason=reason, cause=cause, since=now)
+
+
+def interval(health: Health, check: HealthCheck) -> float:
+    """Seconds until the next check."""
+    return INITIAL_INTERVAL if health.state == "initial" else float(check.interval)
+
+
+def balancer_of(world: World, group: TargetGroup) -> tuple[LoadBalancer, list[Listener]] | None:
+    """The load balancer that uses a group, with the listeners that lead to it; a group has at most one balancer."""
+    listeners = world.where(Listener, "group", group.id)
+    balancer = world.get(LoadBalancer, listeners[0].balancer) if listeners else None
+    return (balancer, listeners) if balancer else None
+
+
+def cross_zone(balancer: LoadBalancer, group: TargetGroup) -> bool:
+    """Whether every node may use every zone's targets: the group's own setting, or else the balancer's."""
+    own = group.attributes.get("load_balancing.cross_zone.enabled", "use_load_balancer_configuration")
+    if own == "use_load_balancer_configuration":
+        own = balancer.attributes.get("load_balancing.cross_zone.enabled", "false")
+    return own == "true"
+
+
+def in_use(world: World, group: TargetGroup, target: Registration) -> tuple[str, str] | None:
+    """None if probes should run; otherwise AWS's reason and description for `unused`."""
+    used = balancer_of(world, group)
+    if used is None:
+        return "Target.NotInUse", DESCRIPTIONS["Target.NotInUse"]
+    balancer = used[0]
+    zones = {placement.zone for placement in balancer.placements}
+    if target.zone != "all" and target.zone not in zones and not cross_zone(balancer, group):
+        return "Target.NotInUse", ZONE_NOT_ENABLED
+    return None
+
+
+def health_of(world: World, group: TargetGroup, target: Registration, now: datetime) -> Health:
+    """A target's present health; one that nothing was said of yet is initial."""
+    id = key(group.id, target.id, target.port)
+    return world.get(Health, id) or Health(id=id, owner=group.owner, group=group.id, since=now)

@@ -1,0 +1,139 @@
+"""The planner: from what is recorded to what should be joined to what on this machine. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network
+
+from tieline.fabric import addresses, health, names, passages, states
+from tieline.fabric.records import (
+    Endpoint,
+    Health,
+    Instance,
+    Listener,
+    LoadBalancer,
+    NetworkInterface,
+    Registration,
+    Subnet,
+    TargetGroup,
+    Vpc,
+)
+from tieline.fabric.topology import Crossing, Host, Name, Node, Protocol, Target, Topology, Wire
+from tieline.fabric.topology import Instance as Machine
+from tieline.fabric.topology import Listener as Port
+from tieline.fabric.topology import Vpc as Network
+from tieline.fabric.world import World
+
+RUNNING = frozenset({"pending", "running"})
+PROTOCOLS: dict[str, tuple[Protocol, ...]] = {"TCP": ("tcp",), "UDP": ("udp",), "TCP_UDP": ("tcp", "udp")}
+
+
+def plan(world: World, region: str) -> Topology:
+    """Everything that should exist in the kernel, given what is recorded."""
+    machines = {i.id: machine(world, i) for i in world.all(Instance) if i.state in RUNNING}
+    return Topology(
+        vpcs={vpc.id: network(world, vpc, region) for vpc in world.all(Vpc)},
+        wires={e.id: wire(world, e) for e in world.all(Endpoint) if e.state in states.CONSENTED},
+        instances=machines,
+        passages={p.id: p for id in machines if (i := world.get(Instance, id)) for p in passages.wanted(i)},
+    )
+
+
+def network(world: World, vpc: Vpc, region: str) -> Network:
+    """One VPC with all that has an address in it."""
+    balancers = world.where(LoadBalancer, "vpc", vpc.id)
+    instances = [i for i in world.where(Instance, "vpc", vpc.id) if i.state in RUNNING]
+    interfaces = world.where(NetworkInterface, "vpc", vpc.id)
+    return Network(
+        id=vpc.id,
+        cidrs=(vpc.cidr,),
+        resolver=addresses.resolver(vpc.cidr),
+        hosts=tuple(host(world, instance) for instance in instances),
+        nodes=tuple(node for balancer in balancers for node in nodes(world, balancer)),
+        addresses=tuple(sorted(i.address for i in interfaces if i.purpose == "vpc_endpoint")),
+        names=tuple(Name(name=name, addresses=found) for name, found in sorted(names.of_vpc(world, vpc, region))),
+    )
+
+
+def host(world: World, instance: Instance) -> Host:
+    """An instance's place in its subnet."""
+    subnet = world.get(Subnet, instance.subnet)
+    assert subnet is not None, "a subnet outlives its instances"
+    prefix = IPv4Network(subnet.cidr).prefixlen
+    router = addresses.router(subnet.cidr)
+    return Host(id=instance.id, address=instance.address, prefix_length=prefix, router=router)
+
+
+def machine(world: World, instance: Instance) -> Machine:
+    """An instance as it should run."""
+    return Machine(
+        id=instance.id,
+        vpc=instance.vpc,
+        host=host(world, instance),
+        hostname=names.host_name(instance.address),
+        user_data=instance.user_data,
+    )
+
+
+def nodes(world: World, balancer: LoadBalancer) -> Iterable[Node]:
+    """A load balancer's nodes, one for each of its zones, each with the targets of that zone."""
+    listeners = world.where(Listener, "balancer", balancer.id)
+    for placement in balancer.placements:
+        ports = [port for listener in listeners for port in open_ports(world, balancer, listener, placement.zone)]
+        yield Node(id=placement.interface, address=placement.address, listeners=tuple(ports))
+
+
+def open_ports(world: World, balancer: LoadBalancer, listener: Listener, zone: str) -> Iterable[Port]:
+    """A listener as one node has it."""
+    group = world.get(TargetGroup, listener.group)
+    chosen = targets(world, balancer, group, zone) if group else ()
+    timeout = int(listener.attributes.get("tcp.idle_timeout.seconds", "350"))
+    for protocol in PROTOCOLS[listener.protocol]:
+        idle = timeout if protocol == "tcp" else 120  # UDP flows: fixed (aws.md, section 3)
+        yield Port(protocol=protocol, port=listener.port, targets=chosen, idle_timeout=idle)
+
+
+def targets(world: World, balancer: LoadBalancer, group: TargetGroup, zone: str) -> tuple[Target, ...]:
+    """Where a node sends new flows: its zone's healthy targets, or all zones' with cross-zone balancing.
+
+    When nothing is healthy in any zone the balancer fails open to every target (aws.md, section 3).
+    """
+    registered = [t for t in group.targets if t.draining is None]
+    healthy = [t for t in registered if _is_healthy(world, group, t)]
+    usable = healthy or registered
+    if not health.cross_zone(balancer, group):
+        usable = [t for t in usable if t.zone in (zone, "all")]
+    return tuple(sorted((Target(address=t.address, port=t.port) for t in usable), key=lambda t: (t.address, t.port)))
+
+
+def _is_healthy(world: World, group: TargetGroup, target: Registration) -> bool:
+    found = world.get(Health, health.key(group.id, target.id, target.port))
+    return found is not None and found.state == "healthy"
+
+
+def wire(world: World, endpoint: Endpoint) -> Wire:
+    """A consented endpoint's wire: one crossing for each zone, for the listener ports that its balancer has."""
+    return Wire(
+        id=endpoint.id,
+        consumer=endpoint.vpc,
+        provider=endpoint.provider_vpc,
+        crossings=tuple(crossing for crossing in crossings(world, endpoint)),
+    )
+
+
+def crossings(world: World, endpoint: Endpoint) -> Iterable[Crossing]:
+    for door in endpoint.doors:
+        balancer = world.get(LoadBalancer, door.balancer)
+        placement = next((p for p in balancer.placements if p.zone == door.zone), None) if balancer else None
+        if balancer is None or placement is None:
+            continue
+        listeners = world.where(Listener, "balancer", balancer.id)
+        ports = sorted((protocol, each.port) for each in listeners for protocol in PROTOCOLS[each.protocol])
+        yield Crossing(
+            zone=door.zone,
+            endpoint=door.address,
+            near=door.near,
+            far=door.far,
+            node=placement.address,
+            ports=tuple(ports),
+        )
