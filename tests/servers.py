@@ -1,0 +1,226 @@
+"""Real servers for tests: PostgreSQL and Mosquitto, each in its own directory on a free loopback port.
+
+    with PostgreSQL() as database, Mosquitto() as broker:
+        database.dsn, broker.port
+
+`kill` is SIGKILL of the whole server and `start` brings it back on the same port with the same data. Leaving the `with`
+block stops the server and removes its directory. Servers run as an ordinary user where the test itself is root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg.rows import TupleRow
+
+POSTGRESQL_BIN = Path("/usr/lib/postgresql/15/bin")
+START_SECONDS = 20.0
+PREFIX = "tl-test-"
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def as_ordinary_user(command: Sequence[str]) -> list[str]:
+    """The command run by `nobody` where we are root: PostgreSQL refuses root."""
+    if os.geteuid() != 0:
+        return list(command)
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *command]
+
+
+def private_directory() -> Path:
+    """A new short directory under /tmp (socket paths are limited to 107 bytes) that the servers' user owns."""
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp"))
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        os.chown(directory, nobody.pw_uid, nobody.pw_gid)
+    return directory
+
+
+def wait_until(ready: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
+    """Ask every few milliseconds until `ready`; raises TimeoutError naming `what`."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        time.sleep(0.01)
+
+
+def accepts(port: int) -> bool:
+    """Whether something accepts a TCP connection on this loopback port."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+class Server:
+    """A process group with a directory and a port that survive its restarts."""
+
+    def __init__(self) -> None:
+        self.directory = private_directory()
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def ready(self) -> bool:
+        return accepts(self.port)
+
+    def prepare(self) -> None:
+        """Write configuration or data before the first start."""
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                as_ordinary_user(self.command()), stdout=log, stderr=log, start_new_session=True
+            )
+        wait_until(self._ready_or_dead, f"{type(self).__name__} on port {self.port}")
+
+    def _ready_or_dead(self) -> bool:
+        if self.process is not None and self.process.poll() is not None:
+            raise RuntimeError(f"{type(self).__name__} ended:\n{self.log()}")
+        return self.ready()
+
+    def log(self) -> str:
+        """What the server wrote so far."""
+        return (self.directory / "log").read_text(errors="replace")
+
+    def signal(self, number: int) -> None:
+        """Send a signal to every process of the server."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+
+    def kill(self) -> None:
+        """End the server at once, as a power cut would, and reap it."""
+        self.signal(signal.SIGKILL)
+        if self.process is not None:
+            self.process.wait()
+        self.process = None
+
+    def stop(self) -> None:
+        """Ask the server to end, and insist after a few seconds."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+        self.kill()
+
+    def __enter__(self) -> Self:
+        try:
+            self.prepare()
+            self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class PostgreSQL(Server):
+    """A cluster with the database `app`, its owner `app`, and password authentication over TCP."""
+
+    user = "app"
+    password = "app-secret"
+    database = "app"
+
+    def command(self) -> list[str]:
+        return [
+            str(POSTGRESQL_BIN / "postgres"),
+            *("-D", str(self.directory / "data"), "-k", str(self.directory), "-p", str(self.port)),
+            *("-c", "listen_addresses=127.0.0.1", "-c", "max_connections=50"),
+        ]
+
+    def prepare(self) -> None:
+        initdb = [str(POSTGRESQL_BIN / "initdb"), "-D", str(self.directory / "data"), "-U", "postgres"]
+        options = ["--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"]
+        subprocess.run(as_ordinary_user([*initdb, *options]), check=True, capture_output=True)
+
+    def ready(self) -> bool:
+        try:
+            with psycopg.connect(self._admin_dsn("postgres"), autocommit=True) as connection:
+                connection.execute("select 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def start(self) -> None:
+        for stale in self.directory.glob(".s.PGSQL.*"):
+            stale.unlink()
+        super().start()
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        with psycopg.connect(self._admin_dsn("postgres"), autocommit=True) as connection:
+            connection.execute(f"create role {self.user} login password '{self.password}'")
+            connection.execute(f"create database {self.database} owner {self.user}")
+        return self
+
+    def _admin_dsn(self, database: str) -> str:
+        return f"host={self.directory} port={self.port} user=postgres dbname={database}"
+
+    @property
+    def server(self) -> str:
+        """`host:port`, as a resource names it."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def dsn(self) -> str:
+        """The URI that an application would use."""
+        return f"postgresql://{self.user}:{self.password}@{self.server}/{self.database}"
+
+    def execute(self, statement: str) -> list[TupleRow]:
+        """Run one statement as the owner and return its rows, none where it has no result."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+
+class Mosquitto(Server):
+    """A broker that keeps sessions on disk, holds any number of messages, and lets anybody in."""
+
+    def __init__(self, *extra: str) -> None:
+        super().__init__()
+        self.extra = extra
+
+    def command(self) -> list[str]:
+        return ["/usr/sbin/mosquitto", "-c", str(self.directory / "mosquitto.conf")]
+
+    def prepare(self) -> None:
+        lines = [
+            f"listener {self.port} 127.0.0.1",
+            "allow_anonymous true",
+            "persistence true",
+            f"persistence_location {self.directory}/",
+            "max_inflight_messages 0",  # the client's receive maximum is the limit
+            "max_queued_messages 0",
+            "set_tcp_nodelay true",
+            *self.extra,
+        ]
+        (self.directory / "mosquitto.conf").write_text("\n".join(lines) + "\n")
