@@ -1,0 +1,113 @@
+"""The AWS SDK, called from threads, with its errors sorted into refused and unreachable."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.literals import ResourceTypeType
+    from mypy_boto3_ec2.type_defs import TagSpecificationTypeDef
+
+T = TypeVar("T")
+
+TIMEOUTS = Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "max_attempts": 2})
+THROTTLED = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "RequestThrottled"}
+
+
+class AwsError(Exception):
+    """Base of what a call to AWS can end in."""
+
+
+class AwsRefused(AwsError):
+    """AWS answered no: the same request will be refused again. `code` and `message` are AWS's own."""
+
+    def __init__(self, operation: str, code: str, message: str) -> None:
+        super().__init__(f"{operation}: {code}: {message}")
+        self.operation, self.code, self.message = operation, code, message
+
+
+class AwsUnreachable(AwsError):
+    """AWS did not answer, or not now: trying again later may help."""
+
+
+@dataclass(frozen=True)
+class AwsSettings:
+    """Where AWS is and who we are there; None leaves the choice to the SDK's own settings."""
+
+    region: str
+    endpoint: str | None = None
+    credentials: Path | None = None
+    profile: str | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who we are: the account, and the ARN that a provider allows."""
+
+    account: str
+    principal: str
+
+
+def tagged(resource: ResourceTypeType, tags: dict[str, str]) -> TagSpecificationTypeDef:
+    """Tags for a thing that is being created, so that it never exists without them."""
+    return {"ResourceType": resource, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+
+
+class Aws:
+    """One account of one region. Clients are made at first use, and shared: they are safe between threads."""
+
+    def __init__(self, settings: AwsSettings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._clients: dict[str, Any] = {}
+        self._identity: Identity | None = None
+
+    async def ec2(self, call: Callable[[EC2Client], T]) -> T:
+        """Run a call with the EC2 client in a thread; raises AwsRefused or AwsUnreachable."""
+        return await asyncio.to_thread(self._call, "ec2", call)
+
+    async def identity(self) -> Identity:
+        """Who we are, asked once."""
+        if self._identity is None:
+            caller = await asyncio.to_thread(self._call, "sts", lambda sts: sts.get_caller_identity())
+            partition = caller["Arn"].split(":")[1]
+            self._identity = Identity(caller["Account"], f"arn:{partition}:iam::{caller['Account']}:root")
+        return self._identity
+
+    def _call(self, service: str, call: Callable[[Any], T]) -> T:
+        try:
+            return call(self._client(service))
+        except ClientError as error:
+            detail = error.response["Error"]
+            status = error.response["ResponseMetadata"].get("HTTPStatusCode", 500)
+            if status >= 500 or detail["Code"] in THROTTLED:
+                raise AwsUnreachable(str(error)) from error
+            raise AwsRefused(error.operation_name, detail["Code"], detail["Message"]) from error
+        except BotoCoreError as error:
+            raise AwsUnreachable(str(error)) from error
+
+    def _client(self, service: str) -> Any:
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._connect(service)
+            return self._clients[service]
+
+    def _connect(self, service: str) -> Any:
+        settings = self.settings
+        core = botocore.session.Session(profile=settings.profile)
+        if settings.credentials:
+            core.set_config_variable("credentials_file", str(settings.credentials))
+        verify = False if (settings.endpoint or "").startswith("http://") else None  # no certificate to verify
+        session = boto3.Session(botocore_session=core, region_name=settings.region)
+        return session.client(service, endpoint_url=settings.endpoint, config=TIMEOUTS, verify=verify)  # type: ignore[call-overload]

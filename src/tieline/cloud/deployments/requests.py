@@ -1,0 +1,155 @@
+"""What people ask of deployments: create one after a check that cannot half-succeed, delete one, and the offer."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
+from tieline.cloud.deployments.network import DEFAULT_CIDR, chosen_zones, layout
+from tieline.cloud.history import remembered, timestamp
+from tieline.cloud.links.requests import leaving
+from tieline.cloud.links.states import aws_problem
+from tieline.cloud.problems import PlatformError, in_use, name_taken
+from tieline.cloud.records import (
+    Address,
+    Deployment,
+    DeploymentStatus,
+    Name,
+    PrivateLink,
+    Resource,
+    Rule,
+    Subnet,
+)
+from tieline.cloud.repository import Repository
+from tieline.cloud.secrets import Vault, hashed, new_id
+from tieline.cloud.zones import zone_ids
+
+MQTT_PORT = 1883
+INSIDE = Address(host="0.0.0.0", port=MQTT_PORT)  # the broker of an instance serves its whole VPC
+
+
+class NewDeployment(BaseModel):
+    """A deployment to create. `external`: the agent is started by hand, anywhere, with the token of the answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    provider: Literal["fabric", "external"] = "fabric"
+    cidr: str = Field(default=DEFAULT_CIDR, max_length=43)
+    zones: tuple[str, ...] = Field(default=(), max_length=6, description="AZ ids; the first two where none are named")
+    mqtt: Address | None = Field(default=None, description="where devices connect; a free loopback port by default")
+
+
+class Offer(BaseModel):
+    """What the provider of a service must know before it can admit this deployment."""
+
+    zones: list[str] = Field(description="AZ ids: the provider's load balancer must be in one of them at least")
+    principal: str = Field(description="the ARN to add to the service's allowed principals")
+    region: str
+
+
+async def create_deployment(
+    records: Repository, aws: Aws, vault: Vault, wanted: NewDeployment, who: str
+) -> tuple[Deployment, str]:
+    """Record a deployment and return it with its join token; raises PlatformError with nothing changed."""
+    external = wanted.provider == "external"
+    subnets = () if external else layout(wanted.cidr, chosen_zones(wanted.zones, await _zones(aws)))
+    others = records.all(Deployment)
+    if any(other.name == wanted.name for other in others):
+        raise name_taken("deployment", wanted.name)
+    mqtt = _mqtt_address(wanted, [other.mqtt for other in others])
+    id, created = new_id("dep"), timestamp(time.time())
+    token = vault.join_token(id)
+    deployment = Deployment(
+        id=id,
+        name=wanted.name,
+        provider=wanted.provider,
+        cidr="" if external else wanted.cidr,
+        subnets=subnets,
+        mqtt=mqtt,
+        created=created,
+        token_hash=hashed(token),
+        broker=mqtt if external else INSIDE,
+    )
+    deployment = remembered(deployment, created, who, "created")
+    records.commit(write=[deployment])
+    return deployment, token
+
+
+def delete_deployment(records: Repository, deployment: Deployment, who: str, cascade: bool = False) -> list[str]:
+    """Mark a deployment for deletion, and with `cascade` all in it; returns the ids of the links that must go first.
+
+    Raises PlatformError while anything is in it, unless `cascade`.
+    """
+    links, resources, rules = _contents(records, deployment)
+    if (links or resources or rules) and not cascade:
+        raise in_use("deployment", deployment.name, [*rules, *resources, *links])
+    at = timestamp(time.time())
+    if deployment.status is not DeploymentStatus.DELETING:
+        gone = {"status": DeploymentStatus.DELETING, "reason": None, "hint": ""}
+        deployment = remembered(deployment.model_copy(update=gone), at, who, "deletion asked for")
+    records.commit(write=[deployment, *(leaving(link, at, who) for link in links)], delete=[*rules, *resources])
+    return [link.id for link in links]
+
+
+async def offer(aws: Aws, deployment: Deployment) -> Offer:
+    """What the `+PrivateLink` dialog shows; raises PlatformError for a deployment that has no network of AWS's."""
+    if deployment.provider == "external":
+        message = f"deployment {deployment.name!r} is external: no endpoint can be made for it"
+        raise PlatformError(409, "EXTERNAL_DEPLOYMENT", message, "use a deployment with provider fabric")
+    try:
+        principal = (await aws.identity()).principal
+    except (AwsUnreachable, AwsRefused) as error:
+        raise aws_problem(error) from error
+    return Offer(zones=_zone_list(deployment.subnets), principal=principal, region=aws.settings.region)
+
+
+async def _zones(aws: Aws) -> tuple[str, ...]:
+    try:
+        return tuple(sorted((await zone_ids(aws)).values()))
+    except (AwsUnreachable, AwsRefused) as error:
+        raise aws_problem(error) from error
+
+
+def _zone_list(subnets: Iterable[Subnet]) -> list[str]:
+    return sorted({subnet.zone for subnet in subnets})
+
+
+def _contents(records: Repository, deployment: Deployment) -> tuple[list[PrivateLink], list[Resource], list[Rule]]:
+    """Everything that is in a deployment."""
+    return (
+        records.all(PrivateLink, lambda link: link.deployment == deployment.id),
+        records.all(Resource, lambda resource: resource.deployment == deployment.id),
+        records.all(Rule, lambda rule: rule.deployment == deployment.id),
+    )
+
+
+def _mqtt_address(wanted: NewDeployment, taken: list[Address]) -> Address:
+    """The address for devices: the one asked for, else 1883 on loopback, else any free port there."""
+    if wanted.mqtt:
+        clash = wanted.mqtt in taken or (wanted.provider == "fabric" and not _free(wanted.mqtt))
+        if clash:
+            raise PlatformError(409, "PORT_TAKEN", f"{wanted.mqtt} is in use already", "choose another port, or none")
+        return wanted.mqtt
+    usual = Address(host="127.0.0.1", port=MQTT_PORT)
+    if usual not in taken and _free(usual):
+        return usual
+    with socket.socket() as any_port:
+        any_port.bind(("127.0.0.1", 0))
+        return Address(host="127.0.0.1", port=any_port.getsockname()[1])
+
+
+def _free(address: Address) -> bool:
+    """Whether the address can be listened on at this moment."""
+    with socket.socket() as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((address.host, address.port))
+        except (OSError, OverflowError):
+            return False
+        return True

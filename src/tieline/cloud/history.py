@@ -1,0 +1,21 @@
+"""Time in records, and the history that each of them keeps."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from tieline.cloud.records import HISTORY_LIMIT, Deployment, HistoryEntry, PrivateLink
+
+H = TypeVar("H", Deployment, PrivateLink)
+
+
+def timestamp(now: float) -> str:
+    """RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def remembered(record: H, at: str, who: str, event: str) -> H:
+    """The record with one more entry in its history."""
+    entries = (*record.history, HistoryEntry(at=at, who=who, event=event))[-HISTORY_LIMIT:]
+    return record.model_copy(update={"history": entries})

@@ -1,0 +1,135 @@
+"""What people ask of private links: create one after a check that cannot half-succeed, and delete one in any state."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
+from tieline.cloud.dependants import resources_using, rules_using
+from tieline.cloud.history import remembered, timestamp
+from tieline.cloud.links import states
+from tieline.cloud.links.observe import find_service
+from tieline.cloud.links.plan import Service, common, zone_sets
+from tieline.cloud.problems import PlatformError, in_use, name_taken
+from tieline.cloud.records import (
+    Deployment,
+    DeploymentStatus,
+    LinkStatus,
+    Name,
+    PrivateLink,
+    Reason,
+    Resource,
+    Rule,
+    Subnet,
+)
+from tieline.cloud.repository import Repository
+from tieline.cloud.secrets import new_id
+
+SERVICE_NAME = re.compile(r"com\.amazonaws\.vpce\.[a-z0-9-]+\.vpce-svc-[0-9a-f]{8,17}")
+
+
+class NewLink(BaseModel):
+    """A private link to create. `ports` are the listener ports that the provider told, for ready addresses."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    service_name: str = Field(max_length=200, examples=["com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0"])
+    ports: tuple[int, ...] = Field(default=(), max_length=50, examples=[[5432]])  # 50 listeners per balancer (aws.md)
+
+
+async def create_link(records: Repository, aws: Aws, deployment: Deployment, wanted: NewLink, who: str) -> PrivateLink:
+    """Record a link whose service exists, allows us and shares a zone; raises PlatformError with nothing changed."""
+    _check_form(deployment, wanted, aws.settings.region)
+    try:
+        await _check_service(aws, deployment, wanted.service_name)
+    except (AwsUnreachable, AwsRefused) as error:
+        raise states.aws_problem(error) from error
+    if records.get(Deployment, deployment.id) != deployment:
+        raise PlatformError(409, "CONFLICT", f"deployment {deployment.name!r} changed meanwhile", "try again")
+    if records.all(PrivateLink, lambda link: (link.deployment, link.name) == (deployment.id, wanted.name)):
+        raise name_taken("private link", wanted.name)
+    created = timestamp(time.time())
+    link = PrivateLink(id=new_id("pl"), deployment=deployment.id, created=created, **wanted.model_dump())
+    link = remembered(link, created, who, "created")
+    records.commit(write=[link])
+    return link
+
+
+def delete_link(records: Repository, link: PrivateLink, who: str, cascade: bool = False) -> PrivateLink:
+    """Mark a link for deletion, in any state; raises PlatformError while resources use it, unless `cascade`."""
+    resources = resources_using(link, records.all(Resource))
+    all_rules = records.all(Rule) if resources else []
+    rules = {rule.id: rule for resource in resources for rule in rules_using(resource, all_rules)}
+    if resources and not cascade:
+        raise in_use("private link", link.name, [*resources, *rules.values()])
+    link = leaving(link, timestamp(time.time()), who)
+    records.commit(write=[link], delete=[*rules.values(), *resources])
+    return link
+
+
+def leaving(link: PrivateLink, at: str, who: str) -> PrivateLink:
+    """The link on its way out; one that is already stays as it is."""
+    if link.status is LinkStatus.DELETING:
+        return link
+    gone = {"status": LinkStatus.DELETING, "reason": None, "hint": "", "cause": ""}
+    return remembered(link.model_copy(update=gone), at, who, "deletion asked for")
+
+
+def _check_form(deployment: Deployment, wanted: NewLink, region: str) -> None:
+    if deployment.provider == "external":
+        raise PlatformError(
+            409,
+            "EXTERNAL_DEPLOYMENT",
+            f"deployment {deployment.name!r} runs outside the platform's network: it has no VPC for an endpoint",
+            "name the address in the resource directly, or use a deployment with provider fabric",
+        )
+    if deployment.status is DeploymentStatus.DELETING:
+        raise PlatformError(409, "DELETING", f"deployment {deployment.name!r} is being deleted", "use another one")
+    if not all(subnet.id for subnet in deployment.subnets) or not deployment.vpc:
+        raise PlatformError(
+            409, "NOT_READY", f"deployment {deployment.name!r} has no network yet", "wait until it is running"
+        )
+    if not SERVICE_NAME.fullmatch(wanted.service_name):
+        raise PlatformError(
+            422,
+            "INVALID_SERVICE_NAME",
+            f"{wanted.service_name!r} is no endpoint service name",
+            "copy it from the provider: com.amazonaws.vpce.<region>.vpce-svc-<id>",
+        )
+    if states.service_region(wanted.service_name) != region:
+        raise PlatformError(
+            422,
+            "WRONG_REGION",
+            f"the service is in {states.service_region(wanted.service_name)}, the deployment in {region}",
+            f"ask the provider for a service in {region}",
+        )
+    bad = [port for port in wanted.ports if not 1 <= port <= 65535]
+    if bad:
+        raise PlatformError(422, "INVALID_PORT", f"port {bad[0]} is not a number from 1 to 65535", "check the ports")
+
+
+async def _check_service(aws: Aws, deployment: Deployment, name: str) -> None:
+    service = await find_service(aws, name)
+    if service is None:
+        principal = (await aws.identity()).principal
+        hint = states.hint(Reason.NOT_ALLOWED, service_name=name, endpoint="", principal=principal)
+        message = f"service {name} does not exist, or its provider does not allow {principal}"
+        raise PlatformError(422, "NOT_ALLOWED", message, hint, principal=principal)
+    _check_zones(deployment.subnets, service)
+
+
+def _check_zones(subnets: tuple[Subnet, ...], service: Service) -> None:
+    if common(subnets, service):
+        return
+    raise PlatformError(
+        422,
+        "ZONE_MISMATCH",
+        f"no zone in common: {zone_sets(subnets, service)}",
+        "the provider enables one of the deployment's zones on the service's load balancer",
+        deployment_zones=sorted({subnet.zone for subnet in subnets}),
+        service_zones=sorted(service.zones),
+    )

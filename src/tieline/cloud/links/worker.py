@@ -1,0 +1,168 @@
+"""Brings one link to what is wanted: look, plan, do, and write down what was seen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from tieline.cloud.aws import Aws, AwsError, AwsRefused, tagged
+from tieline.cloud.history import timestamp
+from tieline.cloud.links import states
+from tieline.cloud.links.observe import LINK_TAG, endpoint_states, observe
+from tieline.cloud.links.plan import Create, Delete, Forget, Show, Step, plan, shown
+from tieline.cloud.reconciler import Reconciler
+from tieline.cloud.records import Deployment, LinkStatus, PrivateLink, Reason
+from tieline.cloud.repository import Repository
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 0.5  # between two looks at all endpoints
+UNSETTLED_SECONDS = 0.5  # between two looks at a link that is on its way
+FAILED_SECONDS = 5.0  # a rejected service may be removed, or the connection accepted after all
+ROUNDS = 10  # plans in a row; what needs more waits for the next look
+
+
+class LinkWorker:
+    """Reconciles links by id. `changed` hears the deployment's id when a link's address or status changed."""
+
+    def __init__(self, repository: Repository, aws: Aws, changed: Callable[[str], None]) -> None:
+        self._records = repository
+        self._aws = aws
+        self._changed = changed
+        self.reconciler = Reconciler("link", self.reconcile)
+
+    async def sweep(self) -> None:
+        """For ever: wake each link whose endpoint no longer is as written down. One question to AWS per round."""
+        while True:
+            try:
+                await self._sweep_once()
+            except AwsError as error:
+                log.warning("looking at the endpoints: %s", error)
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _sweep_once(self) -> None:
+        links = self._records.all(PrivateLink, lambda link: bool(link.endpoint))
+        if not links:
+            return
+        present = await endpoint_states(self._aws)
+        for link in links:
+            if present.get(link.endpoint, "deleted") != link.endpoint_state:
+                self.reconciler.wake(link.id)
+
+    async def reconcile(self, id: str) -> float | None:
+        """Bring one link closer to what is wanted; the seconds until the next look, None where the sweep suffices."""
+        for _ in range(ROUNDS):
+            link = self._records.get(PrivateLink, id)
+            if link is None:
+                return None
+            steps = await self._steps(link)
+            if not steps:
+                return _pause(link)
+            for step in steps:
+                await self._apply(link, step)
+            if any(isinstance(step, Delete) for step in steps):
+                break  # AWS takes its time
+        return UNSETTLED_SECONDS
+
+    async def _steps(self, link: PrivateLink) -> tuple[Step, ...]:
+        deployment = self._records.get(Deployment, link.deployment)
+        subnets = deployment.subnets if deployment else ()
+        try:
+            observed = await observe(self._aws, link, subnets)
+        except AwsError as error:
+            await self._explain(link, error)
+            raise
+        return plan(link, subnets, observed, time.time())
+
+    async def _apply(self, link: PrivateLink, step: Step) -> None:
+        try:
+            match step:
+                case Create():
+                    await self._create(link, step)
+                case Delete():
+                    await self._delete(step.endpoint)
+                case Forget():
+                    self._forget(link)
+                case Show():
+                    await self._show(link, step)
+        except AwsError as error:
+            await self._explain(link, error)
+            raise
+
+    async def _create(self, link: PrivateLink, step: Create) -> None:
+        """Ask for the endpoint; the link's id as ClientToken makes a repetition after a crash harmless."""
+        deployment = self._records.get(Deployment, link.deployment)
+        if deployment is None:
+            return
+        sent = self._records.update(PrivateLink, link.id, lambda now: now.model_copy(update={"sent": time.time()}))
+        if sent is None or sent.status is LinkStatus.DELETING:
+            return
+        try:
+            endpoint = await self._send(link, deployment.vpc, step.subnets)
+        except AwsRefused as error:
+            reason = states.refusal(error.code, error.message)
+            if reason in states.PASSING:
+                raise
+            await self._show(link, Show(LinkStatus.FAILED, reason, str(error)))
+            return
+        made = {"endpoint": endpoint, "zones": step.zones}
+        self._records.update(PrivateLink, link.id, lambda now: now.model_copy(update=made))
+
+    async def _send(self, link: PrivateLink, vpc: str, subnets: tuple[str, ...]) -> str:
+        answer = await self._aws.ec2(
+            lambda ec2: ec2.create_vpc_endpoint(
+                VpcEndpointType="Interface",
+                VpcId=vpc,
+                ServiceName=link.service_name,
+                SubnetIds=list(subnets),
+                ClientToken=link.id,
+                PrivateDnsEnabled=False,
+                TagSpecifications=[tagged("vpc-endpoint", {LINK_TAG: link.id, "Name": link.name})],
+            )
+        )
+        return answer["VpcEndpoint"]["VpcEndpointId"]
+
+    async def _delete(self, endpoint: str) -> None:
+        answer = await self._aws.ec2(lambda ec2: ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint]))
+        for item in answer.get("Unsuccessful", []):  # answered with HTTP 200 (aws.md, 0.5)
+            error = item.get("Error", {})
+            if not error.get("Code", "").endswith("NotFound"):
+                raise AwsRefused("DeleteVpcEndpoints", error.get("Code", ""), error.get("Message", ""))
+
+    async def _show(self, link: PrivateLink, show: Show) -> None:
+        principal = (await self._aws.identity()).principal
+        at = timestamp(time.time())
+        self._write(link.id, lambda now: shown(now, show, principal, at))
+
+    async def _explain(self, link: PrivateLink, error: AwsError) -> None:
+        """Say on a record that is on its way why nothing moves; the status stays, for the next try may succeed."""
+        reason = Reason.AWS_UNREACHABLE
+        if isinstance(error, AwsRefused):
+            reason = states.refusal(error.code, error.message)
+        hint = states.hint(reason, service_name=link.service_name, endpoint=link.endpoint, principal="the platform")
+        said = {"reason": reason, "hint": hint, "cause": str(error)}
+        if link.status not in (LinkStatus.RUNNING, LinkStatus.FAILED):
+            self._records.update(PrivateLink, link.id, lambda now: now.model_copy(update=said))
+
+    def _write(self, id: str, change: Callable[[PrivateLink], PrivateLink]) -> None:
+        """Write what was seen, unless somebody asked for deletion meanwhile."""
+        before = self._records.get(PrivateLink, id)
+        after = self._records.update(
+            PrivateLink, id, lambda now: now if now.status is LinkStatus.DELETING else change(now)
+        )
+        if before and after and (before.status, before.address) != (after.status, after.address):
+            self._changed(after.deployment)
+
+    def _forget(self, link: PrivateLink) -> None:
+        self._records.commit(delete=[link])
+        self._changed(link.deployment)
+
+
+def _pause(link: PrivateLink) -> float | None:
+    if link.status is LinkStatus.RUNNING:
+        return None
+    if link.status is LinkStatus.FAILED:
+        return FAILED_SECONDS if link.endpoint else None
+    return UNSETTLED_SECONDS

@@ -1,0 +1,198 @@
+"""What the platform remembers: one frozen value per record, and for each the part of it that anybody may see."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NAME_PATTERN = r"^[0-9a-zA-Z][-0-9a-zA-Z_]*$"  # as EMQX names connectors and rules
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=254, examples=["orders"])]
+HISTORY_LIMIT = 50  # entries kept per record; the oldest go first
+MASK = "******"
+
+
+class Value(BaseModel):
+    """Base of every record: frozen, and strict about what it is made of."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Stored(Value):
+    """Base of what the store keeps; `version` is the store's, 0 before the first write, and never part of the body."""
+
+    kind: ClassVar[str]
+    id: str
+    version: int = Field(default=0, exclude=True)
+
+
+class DeploymentStatus(StrEnum):
+    CREATING = "creating"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    DELETING = "deleting"
+
+
+class LinkStatus(StrEnum):
+    CREATING = "creating"
+    WAITING_ACCEPTANCE = "waiting_acceptance"
+    RUNNING = "running"
+    FAILED = "failed"
+    DELETING = "deleting"
+
+
+class Reason(StrEnum):
+    """Why a record is not (yet) `running`."""
+
+    NOT_ACCEPTED = "not_accepted"
+    NOT_ALLOWED = "not_allowed"
+    ZONE_MISMATCH = "zone_mismatch"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    SERVICE_REMOVED = "service_removed"
+    LOAD_BALANCER_REMOVED = "load_balancer_removed"
+    ENDPOINT_REMOVED = "endpoint_removed"
+    ENDPOINT_FAILED = "endpoint_failed"
+    INSTANCE_ENDED = "instance_ended"
+    NETWORK_REMOVED = "network_removed"
+    QUOTA = "quota"
+    CREDENTIALS = "credentials"
+    AWS_UNREACHABLE = "aws_unreachable"
+    AWS_REFUSED = "aws_refused"
+
+
+class HistoryEntry(Value):
+    """One thing that happened to a record: when (RFC 3339, UTC), who, what."""
+
+    at: str
+    who: str
+    event: str
+
+
+class Subnet(Value):
+    """One subnet of a deployment; `zone` is the AZ id, which means the same zone in every account."""
+
+    id: str = ""
+    zone: str
+    cidr: str
+
+
+class Address(Value):
+    """A TCP address that somebody connects to."""
+
+    host: str
+    port: int = Field(ge=1, le=65535)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class DeploymentView(Value):
+    """An MQTT deployment: its network, its machine and where devices reach its broker."""
+
+    id: str
+    name: Name
+    provider: Literal["fabric", "external"]
+    status: DeploymentStatus = DeploymentStatus.CREATING
+    reason: Reason | None = None
+    hint: str = ""
+    cidr: str = ""
+    vpc: str = ""
+    subnets: tuple[Subnet, ...] = ()
+    instance: str = ""
+    mqtt: Address
+    created: str
+    history: tuple[HistoryEntry, ...] = ()
+
+
+class Deployment(DeploymentView, Stored):
+    """The deployment as stored. `revision` counts the changes that its agent must hear of."""
+
+    kind: ClassVar[str] = "deployment"
+    token_hash: str
+    broker: Address  # what the broker itself listens on
+    revision: int = 1
+    joined: bool = False  # whether its agent ever reported a working broker
+
+
+class PrivateLinkView(Value):
+    """A private link: a service of somebody else's VPC, at an address inside the deployment's own."""
+
+    id: str
+    deployment: str
+    name: Name
+    service_name: str
+    status: LinkStatus = LinkStatus.CREATING
+    reason: Reason | None = None
+    hint: str = ""
+    cause: str = Field(default="", description="the last low-level answer, as AWS gave it")
+    endpoint: str = Field(default="", description="the interface endpoint's id")
+    address: str = Field(default="", description="the DNS name that resolves inside the deployment's VPC")
+    ports: tuple[int, ...] = Field(default=(), description="the listener ports that the provider told")
+    addresses: tuple[str, ...] = Field(default=(), description="host:port, ready to use as a resource's server")
+    zones: tuple[str, ...] = Field(default=(), description="AZ ids that the link runs through")
+    created: str
+    history: tuple[HistoryEntry, ...] = ()
+
+
+class PrivateLink(PrivateLinkView, Stored):
+    """The link as stored; its id is the ClientToken of its endpoint, so that creating is idempotent."""
+
+    kind: ClassVar[str] = "link"
+    endpoint_state: str = ""  # AWS's word for it when last looked at
+    sent: float = 0.0  # when CreateVpcEndpoint was last sent, in seconds since the epoch; 0 never
+
+
+class ResourceView(Value):
+    """A database or service that rules write to; `server` is host:port, or link:<name>:port."""
+
+    id: str
+    deployment: str
+    name: Name
+    type: str
+    server: str
+    options: dict[str, object] = Field(default={}, description="database, username, pool_size … as the type has them")
+    password: str = Field(default="", description="always shown as ******")
+    created: str
+
+
+class Resource(ResourceView, Stored):
+    """The resource as stored: the password is ciphertext."""
+
+    kind: ClassVar[str] = "resource"
+
+
+class Action(Value):
+    """What a rule does with each result: `sql` is the resource's statement, with ${field} placeholders."""
+
+    resource: Name
+    sql: str = Field(min_length=1, max_length=100_000)
+
+
+class RuleView(Value):
+    """Which messages are taken, what is made of them, and where it goes."""
+
+    id: str
+    deployment: str
+    name: Name
+    sql: str
+    actions: tuple[Action, ...] = ()
+    enabled: bool = True
+    created: str
+
+
+class Rule(RuleView, Stored):
+    """The rule as stored."""
+
+    kind: ClassVar[str] = "rule"
+
+
+class ApiKey(Stored):
+    """A key that opens the REST interface; only its hash is kept."""
+
+    kind: ClassVar[str] = "api-key"
+    name: str
+    hash: str
+    created: str
