@@ -31,7 +31,7 @@ def select(
     """The items that match every filter; a filter matches where one of its values does, case sensitive.
 
     `filters` are parsed parameters, each with Name and Values; `fields` says what an item has under each name.
-    `tag:KEY` and `tag-key` come on top. `*` stands for any characters, `?` for one, a backslash takes the next as it is.
+    `tag:KEY` and `tag-key` come on top. `*` stands for any characters, `?` for one; a backslash makes the next literal.
     Raises InvalidFilter for another name, InvalidParameterValue for a filter without values, FilterLimitExceeded.
     """
     tests = [_test(item, fields, tags) for item in filters]

@@ -1,0 +1,93 @@
+"""From a whole HTTP request to its answer: route, verify, parse, dispatch, serialise."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from tieline.fabric.aws import errors
+from tieline.fabric.aws.claim import HttpRequest
+from tieline.fabric.aws.errors import AwsError
+from tieline.fabric.aws.model import ServiceName
+from tieline.fabric.aws.routes import dialect, route
+from tieline.fabric.aws.serialize import serialize_error
+from tieline.fabric.aws.signature import Credential, KeyLookup, verify
+
+logger = logging.getLogger(__name__)
+
+XML = b"text/xml;charset=UTF-8"
+JSON = b"application/json"
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One verified and parsed call; `parameters` has botocore's names and Python's types."""
+
+    service: ServiceName
+    operation: str
+    parameters: Mapping[str, Any]
+    caller: Credential
+    region: str
+    request_id: str
+
+
+Dispatch = Callable[[Request], Mapping[str, Any]]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What goes back; `code` is the error's, empty for a success."""
+
+    status: int
+    body: bytes
+    request_id: str
+    content_type: bytes = XML
+    code: str = ""
+
+
+class Endpoint:
+    """The AWS endpoint without its transport. `answer` never raises."""
+
+    def __init__(
+        self, dispatch: Dispatch, lookup: KeyLookup, clock: Callable[[], datetime], request_id: Callable[[], str]
+    ) -> None:
+        self._dispatch = dispatch
+        self._lookup = lookup
+        self._request_id = request_id
+        self.clock = clock
+
+    def answer(self, request: HttpRequest) -> Answer:
+        """The answer to a request. What `dispatch` raises besides AwsError is logged and answered without details."""
+        request_id = self._request_id()
+        if request.path == b"/healthz":
+            return Answer(200, b'{"status": "ok"}', request_id, JSON)
+        try:
+            return Answer(200, self._perform(request, request_id), request_id)
+        except AwsError as error:
+            return refusal(request, error, request_id)
+        except Exception:
+            logger.exception("request %s failed", request_id)
+            return refusal(request, errors.internal(dialect(request).protocol), request_id)
+
+    def refuse(self, request: HttpRequest, error: AwsError) -> Answer:
+        """The answer to a request that did not arrive whole."""
+        return refusal(request, error, self._request_id())
+
+    def _perform(self, request: HttpRequest, request_id: str) -> bytes:
+        found = route(request)
+        caller = verify(request, found.claim, self._lookup, self.clock())
+        parameters = found.operation.parse(found.tree)
+        call = Request(found.service.name, found.operation.name, parameters, caller, found.claim.region, request_id)
+        return found.operation.serialize(self._dispatch(call), request_id)
+
+
+def refusal(request: HttpRequest, error: AwsError, request_id: str) -> Answer:
+    """An error in the dialect of the client that asked."""
+    spoken = dialect(request)
+    if spoken.json:
+        body = msgspec.json.encode({"__type": error.code, "message": error.message})
+        return Answer(error.status, body, request_id, JSON, error.code)
+    body = serialize_error(error, spoken.protocol, spoken.namespace, request_id)
+    return Answer(error.status, body, request_id, XML, error.code)

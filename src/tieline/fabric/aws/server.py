@@ -1,0 +1,110 @@
+"""The AWS endpoint as an ASGI application for uvicorn: bounded reading, one answer, nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+from tieline.fabric.aws.claim import HttpRequest
+from tieline.fabric.aws.endpoint import Answer, Dispatch, Endpoint, Request
+from tieline.fabric.aws.errors import AwsError
+from tieline.fabric.aws.form import MAX_BYTES
+from tieline.fabric.aws.signature import KeyLookup
+
+__all__ = ["UVICORN_OPTIONS", "ASGIApp", "Dispatch", "Request", "application"]
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+BODY_SECONDS = 30.0  # for a whole body to arrive
+# The answers carry their own Date, by which clients correct their clocks. At most 256 MiB of bodies are in flight.
+UVICORN_OPTIONS: Mapping[str, Any] = {
+    "date_header": False,
+    "server_header": False,
+    "access_log": False,
+    "limit_concurrency": 256,
+    "timeout_keep_alive": 75,
+}
+
+
+class Disconnected(Exception):
+    """The client left before its request was whole; nobody waits for an answer."""
+
+
+def application(
+    dispatch: Dispatch, lookup: KeyLookup, *, clock: Callable[[], datetime], request_id: Callable[[], str]
+) -> ASGIApp:
+    """The endpoint, to be served with UVICORN_OPTIONS; `clock` gives aware times.
+
+    `dispatch` runs on the event loop's own thread, one call at a time. It returns the members of the operation's answer
+    or raises AwsError; anything else that it raises is logged with its traceback and answered as an internal error.
+    """
+    endpoint = Endpoint(dispatch, lookup, clock, request_id)
+
+    async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "http":
+            await _http(endpoint, scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1003})  # unsupported data
+
+    return app
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        event = (await receive())["type"]
+        await send({"type": f"{event}.complete"})
+        if event == "lifespan.shutdown":
+            return
+
+
+async def _http(endpoint: Endpoint, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    head = HttpRequest(scope["method"], path, scope["query_string"], tuple(map(tuple, scope["headers"])))
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await _body(receive)
+    except TimeoutError:
+        slow = AwsError("RequestTimeout", f"The body did not arrive within {BODY_SECONDS:.0f} s. Send it again.", 408)
+        answer = endpoint.refuse(head, slow)
+    except Disconnected:
+        return
+    else:
+        answer = endpoint.answer(HttpRequest(head.method, head.path, head.query, head.headers, body))
+    await _send(answer, endpoint.clock(), head.method == "HEAD", send)
+
+
+async def _body(receive: Receive) -> bytes:
+    """The body, or the first bytes of one that is too long, which parsing then refuses."""
+    chunks: list[bytes] = []
+    size = 0
+    while size <= MAX_BYTES:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunk: bytes = message.get("body", b"")
+        chunks.append(chunk)
+        size += len(chunk)
+        if not message.get("more_body"):
+            break
+    return b"".join(chunks)
+
+
+async def _send(answer: Answer, now: datetime, without_body: bool, send: Send) -> None:
+    headers = [
+        (b"content-type", answer.content_type),
+        (b"content-length", str(len(answer.body)).encode()),
+        (b"date", format_datetime(now.astimezone(UTC), usegmt=True).encode()),
+        (b"x-amzn-requestid", answer.request_id.encode()),
+    ]
+    if answer.code:
+        headers.append((b"x-amzn-errortype", answer.code.encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if without_body else answer.body})
