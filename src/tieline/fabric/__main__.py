@@ -1,0 +1,28 @@
+"""Starts the fabric's process: `python -m tieline.fabric --state DIR --prefix P --port 4566 --region us-east-1`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+from pathlib import Path
+
+import uvloop
+
+from tieline.fabric.daemon.service import serve
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="tieline.fabric", description="Serve the fabric on a loopback port.")
+    parser.add_argument("--state", type=Path, required=True, help="directory of its records and processes")
+    parser.add_argument("--prefix", required=True, help="what the names of all its kernel objects begin with")
+    parser.add_argument("--port", type=int, default=4566)
+    parser.add_argument("--region", default="us-east-1")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(options.state, options.prefix, options.port, options.region))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""What an operation is given, and the table of all operations.
+
+An operation is a function of a `Call` that returns the members of its answer. It runs inside one transaction: when it
+raises, nothing has changed. Every parameter that it does not name in `accepts` is refused when a caller sends it, so
+that nothing is accepted and then ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from tieline.fabric.aws.errors import AwsError
+from tieline.fabric.aws.filters import select
+from tieline.fabric.aws.pages import page
+from tieline.fabric.aws.signature import Credential
+from tieline.fabric.ids import Ids
+from tieline.fabric.records import Account, Record
+from tieline.fabric.world import World
+
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: who asks for what, when, and the world that it may change."""
+
+    world: World
+    region: str
+    caller: Credential
+    now: datetime
+    ids: Ids
+    p: Mapping[str, Any]
+    console: Callable[[str], str]  # an instance's console output, by its id
+
+    @property
+    def account(self) -> Account:
+        return self.account_of(self.caller.account)
+
+    def account_of(self, id: str) -> Account:
+        found = self.world.get(Account, id)
+        assert found is not None, "whoever owns something has an account"
+        return found
+
+    def mine(self, kind: type[R]) -> list[R]:
+        """The caller's records of a type."""
+        return self.world.where(kind, "owner", self.caller.account)
+
+    def find(self, kind: type[R], id: str | None, code: str, message: str) -> R:
+        """One of the caller's records; raises `code` with `message` (its {id} filled in) for any other id."""
+        record = self.world.get(kind, id or "")
+        if record is None or record.owner != self.caller.account:
+            raise AwsError(code, message.format(id=id))
+        return record
+
+    def arn(self, service: str, resource: str) -> str:
+        return f"arn:aws:{service}:{self.region}:{self.caller.account}:{resource}"
+
+
+Operation = Callable[[Call], Answer]
+
+
+@dataclass(frozen=True)
+class Served:
+    """An operation with the parameters that it takes."""
+
+    run: Operation
+    accepts: frozenset[str]
+
+
+OPERATIONS: dict[tuple[str, str], Served] = {}
+
+
+def operation(service: str, name: str, accepts: str = "") -> Callable[[Operation], Operation]:
+    """Register an operation; `accepts` names the parameters it takes, apart from DryRun."""
+
+    def register(run: Operation) -> Operation:
+        assert (service, name) not in OPERATIONS, f"{name} is registered twice"
+        OPERATIONS[service, name] = Served(run, frozenset(accepts.split()) | {"DryRun"})
+        return run
+
+    return register
+
+
+def refuse_unsupported(service: str, name: str, served: Served, parameters: Mapping[str, Any]) -> None:
+    """Raise for a parameter that the model knows and tieline does not support, unless it is empty or false."""
+    for key, value in parameters.items():
+        if key not in served.accepts and value not in (None, False, "", [], {}):
+            code = "UnsupportedOperation" if service == "ec2" else "ValidationError"
+            raise AwsError(code, f"tieline does not support the parameter {key} of {name}. Leave it out.")
+
+
+def tags_of(call: Call, resource_type: str) -> dict[str, str]:
+    """The tags that a create call asks for in its TagSpecifications; raises for another resource type."""
+    tags: dict[str, str] = {}
+    for specification in call.p.get("TagSpecifications", []):
+        if specification.get("ResourceType") != resource_type:
+            wrong = specification.get("ResourceType")
+            raise AwsError(
+                "InvalidParameterValue", f"'{wrong}' is not a valid taggable resource type for this operation."
+            )
+        tags |= pairs(specification.get("Tags", []))
+    return tags
+
+
+def pairs(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """AWS's list of Key and Value as a mapping; raises for a duplicate, reserved or missing key."""
+    found: dict[str, str] = {}
+    for tag in tags:
+        key = tag.get("Key")
+        if not key:
+            raise AwsError("MissingParameter", "The request must contain the parameter Key for every tag.")
+        if key.lower().startswith("aws:"):
+            raise AwsError(
+                "InvalidParameterValue", f"Tag keys starting with 'aws:' are reserved for internal use: {key}"
+            )
+        if key in found:
+            raise AwsError("InvalidParameterValue", f"Duplicate tag key '{key}' specified.")
+        found[key] = tag.get("Value", "")
+    if len(found) > 50:  # AWS's limit per resource
+        raise AwsError("TagLimitExceeded", "A resource can have at most 50 tags.")
+    return found
+
+
+def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def listing(
+    call: Call, items: Iterable[T], fields: Mapping[str, Callable[[T], Any]], member: str, render: Callable[[T], Any]
+) -> Answer:
+    """A Describe answer of EC2: the filtered items of one page, and the token of the next. Items have an `id`."""
+    chosen = select(items, call.p.get("Filters", []), fields)
+    shown, token = page(chosen, call.p.get("MaxResults"), call.p.get("NextToken"), context=member)
+    answer: Answer = {member: [render(item) for item in shown]}
+    if token:
+        answer["NextToken"] = token
+    return answer
+
+
+def chosen_by_id(call: Call, kind: type[R], parameter: str, code: str, message: str) -> list[R]:
+    """The records that a Describe call names, or all of the caller's; raises for the first id that is unknown."""
+    wanted = call.p.get(parameter) or []
+    return [call.find(kind, id, code, message) for id in wanted] if wanted else call.mine(kind)
+
+
+def repeated(call: Call, kind: type[R], what: Mapping[str, Any]) -> R | None:
+    """The record that an earlier call with the same ClientToken made, if there is one.
+
+    Raises IdempotentParameterMismatch where that call asked for something else.
+    """
+    token = call.p.get("ClientToken")
+    if not token:
+        return None
+    for record in call.mine(kind):
+        if getattr(record, "token", "") == token:
+            if getattr(record, "request", what) != what:
+                raise AwsError(
+                    "IdempotentParameterMismatch",
+                    f"The client token '{token}' was used before with other parameters. Use a new token.",
+                )
+            return record
+    return None
+
+
+def asked(call: Call) -> dict[str, Any]:
+    """The request as it is remembered for idempotency: without token, tags and dry run."""
+    return {k: v for k, v in call.p.items() if k not in ("ClientToken", "DryRun", "TagSpecifications", "Tags")}

@@ -1,0 +1,256 @@
+"""EC2, the consumer's side: interface endpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from tieline.fabric import addresses, names, states
+from tieline.fabric.aws.errors import AwsError
+from tieline.fabric.aws.operations import interfaces
+from tieline.fabric.aws.operations.calls import (
+    Answer,
+    Call,
+    asked,
+    chosen_by_id,
+    listing,
+    operation,
+    repeated,
+    tag_list,
+    tags_of,
+)
+from tieline.fabric.aws.operations.security_groups import groups_for
+from tieline.fabric.aws.operations.services import by_name
+from tieline.fabric.aws.operations.subnets import NOT_FOUND as SUBNET_NOT_FOUND
+from tieline.fabric.aws.operations.vpcs import NOT_FOUND as VPC_NOT_FOUND
+from tieline.fabric.records import (
+    Door,
+    Endpoint,
+    EndpointService,
+    LoadBalancer,
+    SecurityGroup,
+    Subnet,
+    Vpc,
+)
+
+NOT_FOUND = "InvalidVpcEndpointId.NotFound", "The Vpc Endpoint Id '{id}' does not exist"
+PER_VPC = 50  # interface endpoints in a VPC (AWS quota)
+OPEN_POLICY = json.dumps({"Statement": [{"Action": "*", "Effect": "Allow", "Principal": "*", "Resource": "*"}]})
+
+CREATE = """VpcEndpointType VpcId ServiceName PolicyDocument SubnetIds SecurityGroupIds IpAddressType DnsOptions
+ClientToken PrivateDnsEnabled TagSpecifications SubnetConfigurations ServiceRegion"""
+
+
+@operation("ec2", "CreateVpcEndpoint", CREATE)
+def create_endpoint(call: Call) -> Answer:
+    earlier = repeated(call, Endpoint, asked(call))
+    if earlier:
+        return _created(call, earlier)
+    _refuse_unsupported(call)
+    vpc = call.find(Vpc, call.p["VpcId"], *VPC_NOT_FOUND)
+    service = by_name(call, call.p["ServiceName"])
+    if call.p.get("PrivateDnsEnabled"):
+        message = (
+            f"Private DNS can't be enabled because the service {call.p['ServiceName']} does not provide "
+            "a private DNS name."
+        )
+        raise AwsError("InvalidParameter", message)
+    if len(call.world.where(Endpoint, "vpc", vpc.id)) >= PER_VPC:
+        raise AwsError("VpcEndpointLimitExceeded", "The maximum number of VPC endpoints has been reached")
+    chosen = [call.find(Subnet, id, *SUBNET_NOT_FOUND) for id in _subnet_ids(call)]
+    check_zones(call, service, vpc.id, chosen)
+    return _created(call, _make(call, service, vpc.id, chosen))
+
+
+def _refuse_unsupported(call: Call) -> None:
+    kind = call.p.get("VpcEndpointType", "Gateway")  # AWS's default
+    if kind != "Interface":
+        message = f"tieline makes Interface endpoints only, not {kind}. Set VpcEndpointType to Interface."
+        raise AwsError("UnsupportedOperation", message)
+    if call.p.get("ServiceRegion", call.region) != call.region:
+        raise AwsError("UnsupportedOperation", f"Cross-region endpoints are not served: this fabric is {call.region}.")
+    if call.p.get("IpAddressType", "ipv4") != "ipv4":
+        raise AwsError("UnsupportedOperation", "tieline carries IPv4 only: give the address type ipv4.")
+    if call.p.get("PolicyDocument"):
+        policy(call.p["PolicyDocument"])
+
+
+def policy(document: str) -> str:
+    """An endpoint policy is kept only if it allows everything: tieline does not read requests to judge them."""
+    try:
+        statements = json.loads(document)["Statement"]
+        statements = statements if isinstance(statements, list) else [statements]
+        wanted = {"Action": "*", "Effect": "Allow", "Principal": "*", "Resource": "*"}
+        full = all({k: s.get(k) for k in wanted} == wanted for s in statements)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise AwsError("InvalidPolicyDocument", "The policy is not a JSON document with a Statement.") from None
+    if not full:
+        raise AwsError(
+            "UnsupportedOperation", "tieline enforces no endpoint policy: leave it out, or allow everything."
+        )
+    return document
+
+
+def _subnet_ids(call: Call) -> list[str]:
+    ids = list(call.p.get("SubnetIds", []))
+    ids += [c["SubnetId"] for c in call.p.get("SubnetConfigurations", []) if c.get("SubnetId") not in ids]
+    return list(dict.fromkeys(ids))
+
+
+def _fixed_address(call: Call, subnet: str) -> str | None:
+    for configuration in call.p.get("SubnetConfigurations", []):
+        if configuration.get("SubnetId") == subnet:
+            return configuration.get("Ipv4")  # type: ignore[no-any-return]
+    return None
+
+
+def check_zones(call: Call, service: EndpointService, vpc: str, chosen: list[Subnet]) -> None:
+    seen: dict[str, str] = {}
+    for subnet in chosen:
+        if subnet.vpc != vpc:
+            raise AwsError("InvalidParameter", f"The subnet {subnet.id} is not in the VPC {vpc}.")
+        if subnet.zone in seen:
+            message = f"Found another VPC endpoint subnet in the availability zone of {subnet.id}"
+            raise AwsError("DuplicateSubnetsInSameZone", message)
+        seen[subnet.zone] = subnet.id
+        if subnet.zone not in service.zones:
+            name = names.service_name(call.region, service.id)
+            message = (
+                f"The VPC endpoint service {name} does not support the availability zone of the subnet: {subnet.id}."
+            )
+            served = f" The subnet is in {subnet.zone}; the service is in {', '.join(service.zones)}."
+            raise AwsError("InvalidParameter", message + served)
+
+
+def _make(call: Call, service: EndpointService, vpc: str, chosen: list[Subnet]) -> Endpoint:
+    id = call.ids.new("vpce")
+    groups = groups_for(call, call.p.get("SecurityGroupIds", []), vpc)
+    provider = call.world.get(LoadBalancer, service.balancers[0])
+    assert provider is not None, "a load balancer cannot be deleted while a service has it"
+    state = states.PENDING_ACCEPTANCE if service.acceptance_required else states.PENDING
+    return call.world.put(
+        Endpoint(
+            id=id,
+            owner=call.caller.account,
+            tags=tags_of(call, "vpc-endpoint"),
+            vpc=vpc,
+            service=service.id,
+            service_name=call.p["ServiceName"],
+            provider_vpc=provider.vpc,
+            state=state,
+            doors=tuple(doors(call, id, service, vpc, provider.vpc, chosen, groups)),
+            dns_suffix=call.ids.text(8),
+            groups=groups,
+            created=call.now,
+            changed=call.now,
+            token=call.p.get("ClientToken", ""),
+            request=asked(call),
+        )
+    )
+
+
+def doors(
+    call: Call,
+    endpoint: str,
+    service: EndpointService,
+    vpc: str,
+    provider: str,
+    chosen: list[Subnet],
+    groups: tuple[str, ...],
+) -> Iterator[Door]:
+    """An endpoint's doors, one in each subnet: an interface, wire addresses free on both sides, and a balancer."""
+    pairs = addresses.wire_pairs(wire_addresses(call, vpc) | wire_addresses(call, provider))
+    for subnet in chosen:
+        interface = interfaces.attach(
+            call,
+            subnet,
+            purpose="vpc_endpoint",
+            holder=endpoint,
+            address=_fixed_address(call, subnet.id),
+            description=f"VPC Endpoint Interface {endpoint}",
+            groups=groups,
+        )
+        near, far = next(pairs)
+        serving = [
+            arn
+            for arn in service.balancers
+            if (balancer := call.world.get(LoadBalancer, arn))
+            and any(placement.zone == subnet.zone for placement in balancer.placements)
+        ]
+        yield Door(
+            zone=subnet.zone,
+            subnet=subnet.id,
+            interface=interface.id,
+            address=interface.address,
+            near=near,
+            far=far,
+            balancer=call.ids.random.choice(serving),
+        )
+
+
+def wire_addresses(call: Call, vpc: str) -> set[str]:
+    """The wire addresses that are present in a VPC, on either end of its links."""
+    ends = [*call.world.where(Endpoint, "vpc", vpc), *call.world.where(Endpoint, "provider_vpc", vpc)]
+    return {address for endpoint in ends for door in endpoint.doors for address in (door.near, door.far)}
+
+
+def _created(call: Call, endpoint: Endpoint) -> Answer:
+    answer: Answer = {"VpcEndpoint": render(call, endpoint)}
+    return answer | ({"ClientToken": endpoint.token} if endpoint.token else {})
+
+
+def dns_entries(call: Call, endpoint: Endpoint) -> list[dict[str, str]]:
+    """Regional name first, then the zonal ones, each with a hosted zone id."""
+    zone = "Z7HUB22UULQXV"  # AWS's hosted zone of interface endpoints in us-east-1
+    return [{"DnsName": n, "HostedZoneId": zone} for n, _ in names.endpoint_names(call.world, endpoint, call.region)]
+
+
+def render(call: Call, endpoint: Endpoint) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "VpcEndpointId": endpoint.id,
+        "VpcEndpointType": "Interface",
+        "VpcId": endpoint.vpc,
+        "ServiceName": endpoint.service_name,
+        "ServiceRegion": call.region,
+        "State": endpoint.state,
+        "PolicyDocument": endpoint.policy or OPEN_POLICY,
+        "RouteTableIds": [],
+        "SubnetIds": [door.subnet for door in endpoint.doors],
+        "Groups": [{"GroupId": id, "GroupName": _group_name(call, id)} for id in endpoint.groups],
+        "IpAddressType": "ipv4",
+        "DnsOptions": {"DnsRecordIpType": "ipv4"},
+        "PrivateDnsEnabled": False,
+        "RequesterManaged": False,
+        "NetworkInterfaceIds": [door.interface for door in endpoint.doors],
+        "DnsEntries": dns_entries(call, endpoint),
+        "CreationTimestamp": endpoint.created,
+        "Tags": tag_list(endpoint.tags),
+        "OwnerId": endpoint.owner,
+    }
+    if endpoint.error:
+        answer["LastError"] = {"Code": endpoint.state, "Message": endpoint.error}
+    return answer
+
+
+def _group_name(call: Call, id: str) -> str:
+    group = call.world.get(SecurityGroup, id)
+    return group.name if group else ""
+
+
+FIELDS = {
+    "vpc-endpoint-id": lambda e: e.id,
+    "vpc-id": lambda e: e.vpc,
+    "service-name": lambda e: e.service_name,
+    "vpc-endpoint-state": lambda e: [e.state, e.state[0].upper() + e.state[1:]],
+    "vpc-endpoint-type": lambda _: "Interface",
+    "ip-address-type": lambda _: "ipv4",
+    "service-region": lambda _: "",
+}
+
+
+@operation("ec2", "DescribeVpcEndpoints", "VpcEndpointIds Filters MaxResults NextToken")
+def describe_endpoints(call: Call) -> Answer:
+    chosen = chosen_by_id(call, Endpoint, "VpcEndpointIds", *NOT_FOUND)
+    fields = FIELDS | {"service-region": lambda _: call.region}
+    return listing(call, chosen, fields, "VpcEndpoints", lambda e: render(call, e))

@@ -1,0 +1,221 @@
+"""EC2: VPCs, their attributes, and the access list and route table that each one is born with."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from typing import Any
+
+import msgspec
+
+from tieline.fabric.aws.errors import AwsError
+from tieline.fabric.aws.operations.calls import Answer, Call, chosen_by_id, listing, operation, tag_list, tags_of
+from tieline.fabric.aws.operations.security_groups import make_default_group
+from tieline.fabric.records import Endpoint, EndpointService, NetworkInterface, SecurityGroup, Subnet, Vpc
+from tieline.fabric.world import World
+
+NOT_FOUND = "InvalidVpcID.NotFound", "The vpc ID '{id}' does not exist"
+WIRES = IPv4Network("169.254.0.0/16")
+
+
+def network(text: str | None, parameter: str, shortest: int, longest: int, code: str) -> IPv4Network:
+    """A CIDR block as a network, with AWS's limits on its size; host bits are dropped as AWS drops them."""
+    try:
+        found = IPv4Network(text or "", strict=False)
+    except ValueError:
+        message = f"Value ({text}) for parameter {parameter} is invalid. This is not a valid CIDR block."
+        raise AwsError("InvalidParameterValue", message) from None
+    if "/" not in (text or "") or not shortest <= found.prefixlen <= longest:
+        raise AwsError(code, f"The CIDR '{text}' is invalid. Use a block between /{shortest} and /{longest}.")
+    return found
+
+
+@operation("ec2", "CreateVpc", "CidrBlock InstanceTenancy TagSpecifications")
+def create_vpc(call: Call) -> Answer:
+    block = network(call.p.get("CidrBlock"), "cidrBlock", 16, 28, "InvalidVpc.Range")
+    if block.overlaps(WIRES):
+        raise AwsError("InvalidVpc.Range", f"The CIDR '{block}' is link-local, which no VPC may use.")
+    vpc = call.world.put(
+        Vpc(
+            id=call.ids.new("vpc"),
+            owner=call.caller.account,
+            tags=tags_of(call, "vpc"),
+            cidr=str(block),
+            default_acl=call.ids.new("acl"),
+            main_route_table=call.ids.new("rtb"),
+            dhcp_options="dopt-" + call.caller.account.rjust(17, "0"),
+        )
+    )
+    make_default_group(call, vpc.id)
+    return {"Vpc": render(vpc)}
+
+
+def render(vpc: Vpc) -> dict[str, Any]:
+    association = {"AssociationId": "vpc-cidr-assoc-" + vpc.id[4:], "CidrBlock": vpc.cidr}
+    return {
+        "VpcId": vpc.id,
+        "OwnerId": vpc.owner,
+        "CidrBlock": vpc.cidr,
+        "State": "available",
+        "InstanceTenancy": "default",
+        "IsDefault": False,
+        "DhcpOptionsId": vpc.dhcp_options,
+        "CidrBlockAssociationSet": [association | {"CidrBlockState": {"State": "associated"}}],
+        "Tags": tag_list(vpc.tags),
+    }
+
+
+FIELDS = {
+    "vpc-id": lambda v: v.id,
+    "cidr": lambda v: v.cidr,
+    "cidr-block": lambda v: v.cidr,
+    "cidrBlock": lambda v: v.cidr,
+    "cidr-block-association.cidr-block": lambda v: v.cidr,
+    "state": lambda _: "available",
+    "owner-id": lambda v: v.owner,
+    "is-default": lambda _: "false",
+    "isDefault": lambda _: "false",
+    "dhcp-options-id": lambda v: v.dhcp_options,
+}
+
+
+@operation("ec2", "DescribeVpcs", "VpcIds Filters MaxResults NextToken")
+def describe_vpcs(call: Call) -> Answer:
+    return listing(call, chosen_by_id(call, Vpc, "VpcIds", *NOT_FOUND), FIELDS, "Vpcs", render)
+
+
+@operation("ec2", "DeleteVpc", "VpcId")
+def delete_vpc(call: Call) -> Answer:
+    vpc = call.find(Vpc, call.p["VpcId"], *NOT_FOUND)
+    groups = call.world.where(SecurityGroup, "vpc", vpc.id)
+    dependants = [*(g for g in groups if g.name != "default"), *_inhabitants(call.world, vpc.id)]
+    if dependants:
+        named = ", ".join(record.id for record in dependants[:5])
+        raise AwsError(
+            "DependencyViolation", f"The vpc '{vpc.id}' has dependencies and cannot be deleted. Delete first: {named}"
+        )
+    for group in groups:
+        call.world.delete(group)
+    call.world.delete(vpc)
+    return {}
+
+
+def _inhabitants(world: World, vpc: str) -> list[Any]:
+    return [
+        *world.where(Subnet, "vpc", vpc),
+        *world.where(Endpoint, "vpc", vpc),
+        *world.where(NetworkInterface, "vpc", vpc),
+    ]
+
+
+SWITCHES = {
+    "enableDnsSupport": ("EnableDnsSupport", "dns_support"),
+    "enableDnsHostnames": ("EnableDnsHostnames", "dns_hostnames"),
+    "enableNetworkAddressUsageMetrics": ("EnableNetworkAddressUsageMetrics", "address_metrics"),
+}
+
+
+@operation("ec2", "DescribeVpcAttribute", "VpcId Attribute")
+def describe_vpc_attribute(call: Call) -> Answer:
+    vpc = call.find(Vpc, call.p["VpcId"], *NOT_FOUND)
+    member, field = SWITCHES[call.p["Attribute"]]
+    return {"VpcId": vpc.id, member: {"Value": getattr(vpc, field)}}
+
+
+@operation("ec2", "ModifyVpcAttribute", "VpcId EnableDnsSupport EnableDnsHostnames EnableNetworkAddressUsageMetrics")
+def modify_vpc_attribute(call: Call) -> Answer:
+    vpc = call.find(Vpc, call.p["VpcId"], *NOT_FOUND)
+    changes = {field: call.p[member]["Value"] for member, field in SWITCHES.values() if member in call.p}
+    if len(changes) != 1:
+        raise AwsError("InvalidParameterCombination", "Modify exactly one attribute in a call.")
+    call.world.put(msgspec.structs.replace(vpc, **changes))
+    return {}
+
+
+@operation("ec2", "DescribeNetworkAcls", "NetworkAclIds Filters MaxResults NextToken")
+def describe_network_acls(call: Call) -> Answer:
+    fields = {
+        "default": lambda _: "true",
+        "vpc-id": lambda v: v.id,
+        "network-acl-id": lambda v: v.default_acl,
+        "owner-id": lambda v: v.owner,
+        "association.subnet-id": lambda v: [s.id for s in call.world.where(Subnet, "vpc", v.id)],
+    }
+    wanted = call.p.get("NetworkAclIds")
+    vpcs = [v for v in call.mine(Vpc) if not wanted or v.default_acl in wanted]
+    return listing(call, vpcs, fields, "NetworkAcls", lambda v: _acl(call, v))
+
+
+def _acl(call: Call, vpc: Vpc) -> dict[str, Any]:
+    def entry(number: int, action: str, egress: bool) -> dict[str, Any]:
+        return {
+            "RuleNumber": number,
+            "Protocol": "-1",
+            "RuleAction": action,
+            "Egress": egress,
+            "CidrBlock": "0.0.0.0/0",
+        }
+
+    rules = ((100, "allow"), (32767, "deny"))
+    return {
+        "NetworkAclId": vpc.default_acl,
+        "VpcId": vpc.id,
+        "OwnerId": vpc.owner,
+        "IsDefault": True,
+        "Entries": [entry(number, action, egress) for egress in (True, False) for number, action in rules],
+        "Associations": [
+            {
+                "NetworkAclAssociationId": "aclassoc-" + s.id[7:],
+                "NetworkAclId": vpc.default_acl,
+                "SubnetId": s.id,
+            }
+            for s in call.world.where(Subnet, "vpc", vpc.id)
+        ],
+        "Tags": [],
+    }
+
+
+@operation("ec2", "DescribeRouteTables", "RouteTableIds Filters MaxResults NextToken")
+def describe_route_tables(call: Call) -> Answer:
+    fields = {
+        "association.main": lambda _: "true",
+        "vpc-id": lambda v: v.id,
+        "route-table-id": lambda v: v.main_route_table,
+        "association.route-table-id": lambda v: v.main_route_table,
+        "association.subnet-id": lambda _: [],  # subnets follow the main table implicitly
+        "owner-id": lambda v: v.owner,
+    }
+    wanted = call.p.get("RouteTableIds")
+    vpcs = [v for v in call.mine(Vpc) if not wanted or v.main_route_table in wanted]
+    return listing(call, vpcs, fields, "RouteTables", _route_table)
+
+
+def _route_table(vpc: Vpc) -> dict[str, Any]:
+    association = {
+        "Main": True,
+        "RouteTableAssociationId": "rtbassoc-" + vpc.id[4:],
+        "RouteTableId": vpc.main_route_table,
+        "AssociationState": {"State": "associated"},
+    }
+    route = {
+        "DestinationCidrBlock": vpc.cidr,
+        "GatewayId": "local",
+        "Origin": "CreateRouteTable",
+        "State": "active",
+    }
+    return {
+        "RouteTableId": vpc.main_route_table,
+        "VpcId": vpc.id,
+        "OwnerId": vpc.owner,
+        "Associations": [association],
+        "Routes": [route],
+        "PropagatingVgws": [],
+        "Tags": [],
+    }
+
+
+@operation("ec2", "DescribePrefixLists", "PrefixListIds Filters MaxResults NextToken")
+def describe_prefix_lists(call: Call) -> Answer:
+    """Prefix lists belong to gateway endpoints, which tieline does not have: there are none."""
+    fields: dict[str, Any] = {"prefix-list-id": lambda _: "", "prefix-list-name": lambda _: ""}
+    none: list[EndpointService] = []
+    return listing(call, none, fields, "PrefixLists", lambda _: {})

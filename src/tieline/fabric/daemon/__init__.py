@@ -1,0 +1,1 @@
+"""The fabric as a process: it serves the AWS wire, keeps the kernel as planned, and probes the targets."""

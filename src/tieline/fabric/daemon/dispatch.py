@@ -1,0 +1,73 @@
+"""From a verified request to an operation: one transaction each, undone when it raises or is a dry run."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from tieline.fabric.aws import errors, operations
+from tieline.fabric.aws.endpoint import Request
+from tieline.fabric.aws.errors import AwsError
+from tieline.fabric.aws.operations.calls import OPERATIONS, Call, refuse_unsupported
+from tieline.fabric.aws.signature import Credential
+from tieline.fabric.ids import Ids
+from tieline.fabric.records import AccessKey, Account
+from tieline.fabric.world import World
+
+for module in pkgutil.iter_modules(operations.__path__):
+    importlib.import_module(f"{operations.__name__}.{module.name}")
+
+
+def dispatcher(
+    world: World, region: str, ids: Ids, clock: Callable[[], datetime], console: Callable[[str], str]
+) -> Callable[[Request], Mapping[str, Any]]:
+    """The function that the wire calls for each request."""
+
+    def dispatch(request: Request) -> Mapping[str, Any]:
+        served = OPERATIONS.get((request.service, request.operation))
+        if served is None:
+            message = f"tieline does not serve {request.operation}. docs/aws-actions.md lists what it serves."
+            raise AwsError("UnsupportedOperation" if request.service == "ec2" else "InvalidAction", message)
+        if request.region != region:
+            message = f"This fabric is the region {region}; the request was signed for {request.region}."
+            raise AwsError("AuthFailure" if request.service == "ec2" else "SignatureDoesNotMatch", message, 403)
+        refuse_unsupported(request.service, request.operation, served, request.parameters)
+        call = Call(world, region, request.caller, clock(), ids, request.parameters, console)
+        with world.transaction():
+            answer = served.run(call)
+            if request.parameters.get("DryRun"):
+                raise errors.dry_run()
+        return answer
+
+    return dispatch
+
+
+def key_lookup(world: World) -> Callable[[str], Credential | None]:
+    """Finds the credential behind an access key id."""
+
+    def lookup(id: str) -> Credential | None:
+        key = world.get(AccessKey, id)
+        account = world.get(Account, key.owner) if key else None
+        if key is None or account is None:
+            return None
+        return Credential(
+            access_key=key.id,
+            secret=key.secret,
+            account=key.owner,
+            arn=key.arn,
+            user_id=key.user_id,
+            name=account.name,
+            session_token=key.token,
+            expires=key.expires,
+        )
+
+    return lookup
+
+
+def now() -> datetime:
+    """The present, in UTC, to the millisecond that AWS shows."""
+    present = datetime.now(UTC)
+    return present.replace(microsecond=present.microsecond // 1000 * 1000)

@@ -1,0 +1,102 @@
+"""How records move on by themselves: when the kernel has caught up, and when time has passed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import msgspec
+
+from tieline.fabric import health, states
+from tieline.fabric.records import (
+    Endpoint,
+    Health,
+    Instance,
+    LoadBalancer,
+    NetworkInterface,
+    TargetGroup,
+)
+from tieline.fabric.topology import Topology, Value
+from tieline.fabric.world import World
+
+Key = tuple[str, str]  # kind and id: "vpc", "wire", "instance" or "passage"
+REQUEST_LIFETIME = timedelta(days=7)  # AWS does not document when a request for a connection expires
+TERMINATED_LIFETIME = timedelta(hours=1)  # how long a terminated instance is still described (AWS)
+
+
+def wanted(topology: Topology) -> dict[Key, Value | tuple[object, ...]]:
+    """What should exist, by key. A VPC's value includes its wires, since its rules follow from them."""
+    found: dict[Key, Value | tuple[object, ...]] = {}
+    ends: dict[str, list[object]] = {id: [] for id in topology.vpcs}
+    for wire in topology.wires.values():
+        found["wire", wire.id] = wire
+        for end in {wire.consumer, wire.provider}:
+            if end in ends:
+                ends[end].append(wire)
+    for vpc in topology.vpcs.values():
+        found["vpc", vpc.id] = (vpc, *ends[vpc.id])
+    for instance in topology.instances.values():
+        found["instance", instance.id] = instance
+    for passage in topology.passages.values():
+        found["passage", passage.id] = passage
+    return found
+
+
+def advance(world: World, built: Callable[[Key], bool], gone: Callable[[Key], bool], now: datetime) -> None:
+    """Move records on whose kernel objects are `built` as wanted, or `gone`. Call it inside a transaction."""
+    for endpoint in world.all(Endpoint):
+        _advance_endpoint(world, endpoint, built, gone, now)
+    for balancer in world.all(LoadBalancer):
+        if balancer.state == "provisioning" and built(("vpc", balancer.vpc)):
+            world.put(msgspec.structs.replace(balancer, state="active"))
+    for instance in world.all(Instance):
+        if instance.state == "pending" and built(("instance", instance.id)):
+            world.put(msgspec.structs.replace(instance, state="running"))
+        elif instance.state == "shutting-down" and gone(("instance", instance.id)):
+            _remove_interfaces(world, instance.id)
+            world.put(msgspec.structs.replace(instance, state="terminated", ended=now))
+
+
+def _advance_endpoint(
+    world: World, endpoint: Endpoint, built: Callable[[Key], bool], gone: Callable[[Key], bool], now: datetime
+) -> None:
+    parts: list[Key] = [("wire", endpoint.id), ("vpc", endpoint.vpc), ("vpc", endpoint.provider_vpc)]
+    if endpoint.state == states.PENDING and all(built(part) for part in parts):
+        _move(world, endpoint, "built", now)
+    elif endpoint.state == states.DELETING and gone(parts[0]):
+        _remove_interfaces(world, endpoint.id)
+        world.delete(endpoint)
+
+
+def _move(world: World, endpoint: Endpoint, event: states.Event, now: datetime) -> None:
+    state = states.after(endpoint.state, event)
+    world.put(msgspec.structs.replace(endpoint, state=state, changed=now, error=""))
+
+
+def _remove_interfaces(world: World, holder: str) -> None:
+    for interface in world.where(NetworkInterface, "holder", holder):
+        world.delete(interface)
+
+
+def expire(world: World, now: datetime) -> None:
+    """Let time do its part: drained targets go, requests expire, terminated instances are forgotten."""
+    for group in world.all(TargetGroup):
+        _drain(world, group, now)
+    for endpoint in world.all(Endpoint):
+        if endpoint.state == states.PENDING_ACCEPTANCE and now - endpoint.created > REQUEST_LIFETIME:
+            _move(world, endpoint, "expire", now)
+    for instance in world.all(Instance):
+        if instance.ended is not None and now - instance.ended > TERMINATED_LIFETIME:
+            world.delete(instance)
+
+
+def _drain(world: World, group: TargetGroup, now: datetime) -> None:
+    delay = timedelta(seconds=int(group.attributes.get("deregistration_delay.timeout_seconds", "300")))
+    kept = tuple(t for t in group.targets if t.draining is None or now - t.draining < delay)
+    if kept == group.targets:
+        return
+    for target in set(group.targets) - set(kept):
+        record = world.get(Health, health.key(group.id, target.id, target.port))
+        if record:
+            world.delete(record)
+    world.put(msgspec.structs.replace(group, targets=kept))

@@ -1,0 +1,74 @@
+"""The fabric's process: the store, the AWS wire, the reconciler and the prober on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+from pathlib import Path
+
+import uvicorn
+
+from tieline.fabric.aws.server import UVICORN_OPTIONS, application
+from tieline.fabric.daemon import accounts
+from tieline.fabric.daemon.dispatch import dispatcher, key_lookup, now
+from tieline.fabric.daemon.prober import Prober
+from tieline.fabric.daemon.reconciler import Reconciler
+from tieline.fabric.ids import Ids
+from tieline.fabric.kernel.driver import Kernel
+from tieline.fabric.world import World
+from tieline.store import Change, SQLiteStore, Store
+
+log = logging.getLogger(__name__)
+STORE = "fabric.db"
+CREDENTIALS = "credentials"
+
+
+def open_world(store: Store) -> World:
+    """The world as the store has it, writing back to the store."""
+
+    def persist(writes: list[tuple[str, str, int, bytes | None]]) -> None:
+        store.commit([Change(*write) for write in writes])
+
+    world = World(persist)
+    world.load((d.kind, d.id, d.version, d.body) for d in store.load())
+    return world
+
+
+async def serve(state: Path, prefix: str, port: int, region: str) -> None:
+    """Run the fabric on a loopback port until SIGTERM or SIGINT; what it made in the kernel stays."""
+    store = SQLiteStore(state / STORE)
+    (state / STORE).chmod(0o600)
+    world, ids = open_world(store), Ids(random.SystemRandom())
+    accounts.ensure_first(world, region, ids)
+    accounts.write_credentials(world, region, state / CREDENTIALS)
+    kernel = Kernel(prefix, state / "kernel")
+    dispatch = dispatcher(world, region, ids, now, kernel.console_text)
+    app = application(dispatch, key_lookup(world), clock=now, request_id=ids.uuid)
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, lifespan="off", **UVICORN_OPTIONS)
+    server = uvicorn.Server(config)
+    await _until_stopped(server, [Reconciler(world, kernel, region, now).run(), Prober(world, kernel, now).run()])
+    store.close()
+
+
+async def _until_stopped(server: uvicorn.Server, loops: list) -> None:  # type: ignore[type-arg]
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    waiting = asyncio.create_task(stop.wait())
+    serving = asyncio.create_task(_quiet(server))
+    await asyncio.wait([*tasks, waiting, serving], return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    for task in (*tasks, waiting):
+        task.cancel()
+    results = await asyncio.gather(*tasks, waiting, serving, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+            raise result
+
+
+async def _quiet(server: uvicorn.Server) -> None:
+    """Serve without uvicorn's own signal handlers: this process has its own."""
+    await server._serve()
