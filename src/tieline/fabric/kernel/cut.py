@@ -1,0 +1,60 @@
+"""Withdrawn consent in the kernel: no new flow, no old flow, no wire, and both ends told at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tieline.fabric.kernel import flows, names, vpcs, wires
+from tieline.fabric.kernel.flows import Flow
+from tieline.fabric.kernel.names import Footprint
+from tieline.fabric.topology import Target, Vpc, Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A VPC as it will be after the cut, with the wires that stay."""
+
+    vpc: Vpc
+    outgoing: Sequence[Wire] = ()
+    incoming: Sequence[Wire] = ()
+
+
+async def wire(footprint: Footprint, gone: Wire, sides: Sequence[Side]) -> None:
+    """Cut a wire. `sides` are the VPCs at its ends that still exist; the rest goes with its namespace.
+
+    First the rules, so that nothing new begins; then what lives is forgotten and reset, while the addresses that it was
+    aimed at still answer; then the link, and last whatever began in between.
+    """
+    for side in sides:
+        await vpcs.load(footprint, side.vpc, side.outgoing, side.incoming)
+    await _sever(footprint, gone)
+    await wires.remove(footprint, gone)
+    await _sever(footprint, gone)
+    for side in sides:
+        await vpcs.converge(footprint, side.vpc, side.outgoing, side.incoming)
+
+
+async def target(footprint: Footprint, vpc: str, node: str, gone: Target, protocol: str = "tcp") -> int:
+    """Reset the flows that a node has carried to a target; how many there were."""
+    selection = ("-p", protocol, "--reply-src", gone.address, "--reply-dst", node)
+    ports = ("--reply-port-src", str(gone.port))
+    return await _reset(footprint.namespace(vpc), [(*selection, *ports)])
+
+
+async def _sever(footprint: Footprint, gone: Wire) -> None:
+    """Both VPCs together. A consumer knows a wire's flows by the endpoints, a provider by the wire's own addresses."""
+    consumer, provider = footprint.namespace(gone.consumer), footprint.namespace(gone.provider)
+    met = [("--orig-dst", crossing.endpoint) for crossing in gone.crossings]
+    carried = [("--orig-dst", crossing.far) for crossing in gone.crossings]
+    ends = [(consumer, met), (provider, carried)] if consumer != provider else [(consumer, met)]
+    await asyncio.gather(*(_reset(namespace, chosen) for namespace, chosen in ends if names.path(namespace).exists()))
+
+
+async def _reset(namespace: str, selections: Sequence[tuple[str, ...]]) -> int:
+    found: list[Flow] = []
+    for selection in selections:
+        found += await flows.forget(namespace, *selection)
+    await flows.reset(namespace, found)
+    return len(found)

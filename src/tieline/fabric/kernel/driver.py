@@ -1,0 +1,113 @@
+"""The kernel driver: makes real on this machine what the planner says, one object at a time, however often asked."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tieline.fabric.kernel import commands, cut, instances, names, namespaces, passages, probes, vpcs, wires
+from tieline.fabric.kernel.cut import Side
+from tieline.fabric.kernel.wires import Traffic
+from tieline.fabric.topology import Check, Instance, Outcome, Passage, Target, Vpc, Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What exists by id, sound or not. Wires and passages are as they were last asked for."""
+
+    vpcs: frozenset[str]
+    wires: Mapping[str, Wire]
+    instances: frozenset[str]
+    passages: Mapping[str, Passage]
+
+
+class Kernel:
+    """Everything of one fabric that is in the kernel. Any call may be repeated and mends what it finds damaged.
+
+    Nothing is kept in memory. One VPC, instance or passage is converged by one call at a time; the caller sees to that,
+    and counts a cut as a call for the VPCs at both ends. A command that fails raises KernelError; nothing is undone,
+    and the next call goes on from where it ended.
+    """
+
+    def __init__(self, prefix: str, state: Path) -> None:
+        """`prefix`, two words with a hyphen, is in every name; `state` is a directory for instances' roots."""
+        self._footprint = names.Footprint(prefix, state.absolute())
+
+    async def observe(self) -> Observed:
+        """What exists; raises KernelUnavailable where this machine or user cannot hold a fabric."""
+        commands.require()
+        found = await namespaces.listed(self._footprint)
+        machines = {id for id in found if not names.is_vpc(id)} | instances.listed(self._footprint)
+        return Observed(
+            vpcs=frozenset(id for id in found if names.is_vpc(id)),
+            wires=wires.recorded(self._footprint),
+            instances=frozenset(machines),
+            passages=passages.listed(self._footprint),
+        )
+
+    async def converge_vpc(self, vpc: Vpc, outgoing: Sequence[Wire] = (), incoming: Sequence[Wire] = ()) -> bool:
+        """Make the VPC, its hosts' links, its addresses, its rules for these wires, and its resolver."""
+        return await vpcs.converge(self._footprint, vpc, outgoing, incoming)
+
+    async def remove_vpc(self, id: str) -> None:
+        """Remove a VPC and every link that ends in it."""
+        await vpcs.remove(self._footprint, id)
+
+    async def converge_wire(self, wire: Wire) -> bool:
+        """Lay the wire between its VPCs, which exist; what passes it is up to the rules of both."""
+        return await wires.converge(self._footprint, wire)
+
+    async def cut_wire(self, wire: Wire, sides: Sequence[Side] = ()) -> None:
+        """Remove a wire, reset every flow on it, and converge the VPCs at its ends, given as they will be then."""
+        await cut.wire(self._footprint, wire, sides)
+
+    async def reset_target(self, vpc: str, node: str, target: Target) -> int:
+        """Reset the TCP flows that the balancer node at this address carries to a target; how many there were."""
+        return await cut.target(self._footprint, vpc, node, target)
+
+    async def counters(self, wire: Wire) -> Traffic:
+        """What has crossed the wire since it was laid; zeros for a VPC's wire to itself, which crosses nothing."""
+        return await wires.traffic(self._footprint, wire)
+
+    async def converge_instance(self, instance: Instance, vpc: Vpc) -> bool:
+        """Have the instance running; its network is the business of `converge_vpc`, before or after."""
+        return await instances.converge(self._footprint, instance, vpc.resolver)
+
+    async def stop_instance(self, id: str) -> None:
+        """End the instance with its passages, and remove its root."""
+        await passages.close_all(self._footprint, id)
+        await instances.stop(self._footprint, id)
+
+    def console_output(self, id: str) -> str:
+        """The last 64 KiB of what the instance has written."""
+        return instances.console(self._footprint, id)
+
+    async def instance_running(self, id: str) -> bool:
+        """Whether the instance's process 1 is there."""
+        return instances.is_running(self._footprint, id)
+
+    async def converge_passage(self, passage: Passage) -> bool:
+        """Have the passage open; its instance's namespace exists."""
+        return await passages.converge(self._footprint, passage)
+
+    async def close_passage(self, id: str) -> None:
+        """Close a passage and every connection in it."""
+        await passages.close(self._footprint, id)
+
+    async def probe(self, check: Check) -> Outcome:
+        """Try a target from its balancer node's address."""
+        return await probes.probe(self._footprint, check)
+
+    async def down(self) -> None:
+        """Remove everything that carries the prefix, whatever is known about it, and nothing else."""
+        commands.require()
+        await passages.close_all(self._footprint)
+        for id in await namespaces.listed(self._footprint):
+            await namespaces.remove(self._footprint.namespace(id))
+        for directory in (self._footprint.runtime, self._footprint.instances):
+            shutil.rmtree(directory, ignore_errors=True)
+        with suppress(OSError):  # whoever else keeps something there keeps the directory
+            self._footprint.state.rmdir()

@@ -1,0 +1,103 @@
+"""Named network namespaces: making, entering, listing and removing them, and the settings they are born with."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from tieline.fabric.kernel import commands, names, processes
+from tieline.fabric.kernel.plan import Space, parse
+
+T = TypeVar("T")
+CLONE_NEWNET = 0x40000000  # linux/sched.h
+PROC_SYS = Path("/proc/sys")
+_libc = ctypes.CDLL(None, use_errno=True)
+
+HOST_SETTINGS = {
+    "net.ipv6.conf.all.disable_ipv6": "1",
+    "net.ipv6.conf.default.disable_ipv6": "1",
+}
+# A consumer must not forget a flow before the listener does, whose idle timeout is 6000 s at most (aws.md, section 3).
+VPC_SETTINGS = {
+    **HOST_SETTINGS,
+    "net.ipv4.ip_forward": "1",
+    "net.ipv4.conf.all.proxy_arp": "1",  # a host takes its whole subnet to be on its link
+    "net.ipv4.conf.all.rp_filter": "1",  # strict: nobody sends from an address that is not behind his link
+    "net.ipv4.conf.all.accept_redirects": "0",
+    "net.ipv4.conf.all.send_redirects": "0",
+    "net.ipv4.conf.default.send_redirects": "0",
+    "net.netfilter.nf_conntrack_tcp_loose": "0",  # a forgotten flow is not adopted in mid-stream but reset
+    "net.netfilter.nf_conntrack_tcp_timeout_established": "6060",
+    "net.netfilter.nf_conntrack_udp_timeout": "180",
+    "net.netfilter.nf_conntrack_udp_timeout_stream": "180",
+}
+
+
+async def listed(footprint: names.Footprint) -> list[str]:
+    """The ids of our namespaces."""
+    entries = names.NAMESPACES.iterdir() if names.NAMESPACES.is_dir() else ()
+    return sorted(id for entry in entries if (id := footprint.id_of(entry.name)))
+
+
+async def ensure(namespace: str, settings: Mapping[str, str]) -> bool:
+    """Make the namespace where it is missing, and give it its settings; True if anything changed."""
+    made = not names.path(namespace).exists()
+    if made:
+        await commands.write("ip", "netns", "add", namespace)
+    wrong = await inside(namespace, partial(_wrong_settings, settings))
+    if wrong:
+        assignments = [f"{name}={value}" for name, value in wrong.items()]
+        await commands.write(*commands.entering(namespace, "sysctl", "-qw", *assignments))
+    return made or bool(wrong)
+
+
+async def remove(namespace: str) -> bool:
+    """End every process in the namespace and delete it; False where there was neither."""
+    path = names.path(namespace)
+    ended = await processes.end(processes.found(processes.within(path)))
+    if path.exists():
+        await commands.write("ip", "netns", "delete", namespace)
+        return True
+    return ended
+
+
+async def space(namespace: str) -> Space:
+    """Its links, addresses and routes."""
+    return parse(await commands.read("ip", "-n", namespace, "-j", "-batch", "-", stdin="address\nroute\n"))
+
+
+async def inside(namespace: str, work: Callable[[], T]) -> T:
+    """The result of `work`, run by a thread of its own that is inside the namespace and ends afterwards."""
+    with ThreadPoolExecutor(1, "inside") as thread:
+        return await asyncio.get_running_loop().run_in_executor(thread, _enter_and, namespace, work)
+
+
+def enter(namespace: str) -> None:
+    """Move the calling thread into a namespace, for good; raises OSError."""
+    handle = os.open(names.path(namespace), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _libc.setns(handle, CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), f"cannot enter the network namespace {namespace}")
+    finally:
+        os.close(handle)
+
+
+def _enter_and(namespace: str, work: Callable[[], T]) -> T:
+    enter(namespace)
+    return work()
+
+
+def _wrong_settings(settings: Mapping[str, str]) -> dict[str, str]:
+    """Read as the calling thread's namespace has them; a setting that this kernel lacks cannot be wrong."""
+    paths = {name: PROC_SYS / name.replace(".", "/") for name in settings}
+    return {name: settings[name] for name, path in paths.items() if path.exists() and _value(path) != settings[name]}
+
+
+def _value(path: Path) -> str:
+    return path.read_text().strip()

@@ -1,0 +1,116 @@
+"""Links, addresses and routes that should be in a namespace, and the `ip` lines that lead there. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from tieline.fabric.kernel import names
+from tieline.fabric.topology import Host, Vpc, Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An interface: `addresses` as `10.0.0.1/32`."""
+
+    up: bool = False
+    addresses: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a network namespace holds. `routes` leaves out those that the kernel derives from addresses."""
+
+    links: Mapping[str, Link]
+    routes: frozenset[str] = frozenset()
+
+
+class _Address(msgspec.Struct):
+    family: str = ""
+    local: str = ""
+    prefixlen: int = 32
+
+
+class _Interface(msgspec.Struct):
+    ifname: str = ""
+    flags: list[str] = []
+    addr_info: list[_Address] = []
+
+
+class _Route(msgspec.Struct):
+    dst: str
+    dev: str = ""
+    gateway: str = ""
+    protocol: str = ""
+
+
+def parse(answer: str) -> Space:
+    """The space that `ip -j -batch` describes in answer to `address` and `route`, one line of JSON for each."""
+    addresses, routes = answer.splitlines()
+    interfaces = msgspec.json.decode(addresses, type=list[_Interface])
+    links = {one.ifname: Link("UP" in one.flags, _ipv4(one.addr_info)) for one in interfaces if one.ifname}
+    found = msgspec.json.decode(routes, type=list[_Route])
+    return Space(links, frozenset(_route(one) for one in found if one.protocol != "kernel"))
+
+
+def of_vpc(vpc: Vpc, outgoing: Sequence[Wire]) -> Space:
+    """A VPC's own links: every address of its own is on `lo`, every host behind its routed link."""
+    addresses = {
+        vpc.resolver,
+        *vpc.addresses,
+        *(host.router for host in vpc.hosts),
+        *(node.address for node in vpc.nodes),
+    }
+    addresses |= {crossing.endpoint for wire in outgoing for crossing in wire.crossings}
+    links = {"lo": Link(True, frozenset({"127.0.0.1/8", *(f"{address}/32" for address in addresses)}))}
+    links |= {names.host_link(host.id): Link(True) for host in vpc.hosts}
+    return Space(links, frozenset(f"{host.address} dev {names.host_link(host.id)}" for host in vpc.hosts))
+
+
+def of_host(host: Host) -> Space:
+    """A host as it sees itself: one interface, and its subnet's router towards everything else."""
+    eth0 = Link(True, frozenset({f"{host.address}/{host.prefix_length}"}))
+    lo = Link(True, frozenset({"127.0.0.1/8"}))
+    return Space({"lo": lo, "eth0": eth0}, frozenset({f"default via {host.router} dev eth0"}))
+
+
+def steps(desired: Space, observed: Space) -> list[str]:
+    """The `ip` lines from one to the other, for the desired links only; a link that is absent counts as just made."""
+    lines: list[str] = []
+    for name, link in desired.links.items():
+        lines += _link_steps(name, link, observed.links.get(name, Link()))
+    kept = {route for route in observed.routes if _device(route) in observed.links}
+    stale = sorted(route for route in kept - desired.routes if _device(route) in desired.links)
+    lines += [f"route del {route}" for route in stale]
+    # a link that was down has lost its routes: replacing is right whether they are seen or not
+    raised = {name for name in desired.links if not observed.links.get(name, Link()).up}
+    missing = {route for route in desired.routes if route not in kept or _device(route) in raised}
+    return lines + [f"route replace {route}" for route in sorted(missing)]
+
+
+def stale_links(desired: Iterable[str], observed: Iterable[str], kind: str) -> list[str]:
+    """The links of one kind that nothing asks for."""
+    return sorted(name for name in set(observed) - set(desired) if name.startswith(kind))
+
+
+def _link_steps(name: str, desired: Link, observed: Link) -> list[str]:
+    # up first: an address on `lo` before it is up would be without its local route
+    lines = [f"link set {name} up"] if desired.up and not observed.up else []
+    present = observed.addresses | ({"127.0.0.1/8"} if lines and name == "lo" else set())  # the kernel adds it on up
+    lines += [f"address add {address} dev {name}" for address in sorted(desired.addresses - present)]
+    return lines + [f"address del {address} dev {name}" for address in sorted(observed.addresses - desired.addresses)]
+
+
+def _ipv4(found: list[_Address]) -> frozenset[str]:
+    return frozenset(f"{one.local}/{one.prefixlen}" for one in found if one.family == "inet")
+
+
+def _route(route: _Route) -> str:
+    via = f" via {route.gateway}" if route.gateway else ""
+    return f"{route.dst}{via} dev {route.dev}"
+
+
+def _device(route: str) -> str:
+    return route.rsplit(" ", 1)[1]

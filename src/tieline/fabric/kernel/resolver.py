@@ -1,0 +1,75 @@
+"""One dnsmasq in each VPC: the VPC's names and no others, on the resolver's address, for its hosts alone."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from pathlib import Path
+
+from tieline.fabric.kernel import commands, names, processes
+from tieline.fabric.kernel.names import Footprint
+from tieline.fabric.topology import Name, Vpc
+
+TTL = 60  # seconds, as an NLB's and an endpoint's records have (aws.md, section 3)
+CONFIGURATION = """\
+# Unknown names do not exist; names are never asked for elsewhere.
+user=nobody
+no-resolv
+no-hosts
+no-ping
+pid-file=
+log-facility=/dev/null
+bind-interfaces
+listen-address={address}
+local-ttl={ttl}
+address=/#/
+addn-hosts={hosts}
+"""
+
+
+async def converge(footprint: Footprint, vpc: Vpc) -> bool:
+    """Have exactly one resolver that knows the VPC's names; True if anything changed."""
+    directory = footprint.resolver(vpc.id)
+    directory.mkdir(parents=True, exist_ok=True)
+    hosts, settings = directory / "hosts", directory / "dnsmasq.conf"
+    renamed = _put(hosts, hosts_file(vpc.names))
+    changed = _put(settings, configuration(vpc, hosts))
+    running = _running(footprint, vpc.id)
+    if len(running) == 1 and not changed:
+        return renamed and processes.tell(running[0], signal.SIGHUP)
+    await processes.end(running)
+    await commands.write(*commands.entering(footprint.namespace(vpc.id), "dnsmasq", f"--conf-file={settings}"))
+    return True
+
+
+async def remove(footprint: Footprint, vpc: str) -> None:
+    """End the VPC's resolver and remove its files."""
+    await processes.end(_running(footprint, vpc))
+    shutil.rmtree(footprint.resolver(vpc), ignore_errors=True)
+
+
+def hosts_file(wanted: tuple[Name, ...]) -> str:
+    """The names that have addresses, as hosts(5) writes them."""
+    return "".join(f"{address} {name.name.rstrip('.')}\n" for name in wanted for address in name.addresses)
+
+
+def configuration(vpc: Vpc, hosts: Path) -> str:
+    """dnsmasq's file. A record of another type makes a name exist without an address (NODATA rather than NXDOMAIN)."""
+    empty = "".join(f"txt-record={name.name.rstrip('.')}\n" for name in vpc.names if not name.addresses)
+    return CONFIGURATION.format(address=vpc.resolver, ttl=TTL, hosts=hosts) + empty
+
+
+def _running(footprint: Footprint, vpc: str) -> list[processes.Process]:
+    within = processes.within(names.path(footprint.namespace(vpc)))
+    return processes.found(lambda pid: within(pid) and processes.command(pid)[:1] == ["dnsmasq"])
+
+
+def _put(path: Path, text: str) -> bool:
+    """Write a file in one step that leaves no half of it; False where it holds this text already."""
+    if path.exists() and path.read_text() == text:
+        return False
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.chmod(0o644)  # read again by `nobody` on SIGHUP
+    fresh.replace(path)
+    return True

@@ -1,0 +1,190 @@
+"""One VPC's nftables table as text: what is let through, and which address becomes which. Pure.
+
+Maps are keyed by address, protocol and port, so that a link costs elements and never a rule.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+
+from tieline.fabric.kernel.names import wire_link
+from tieline.fabric.topology import Crossing, Listener, Node, Target, Vpc, Wire
+
+TABLE = "ip tieline"
+
+ENDPOINTS = "type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service"
+LISTENERS = "type ipv4_addr . inet_proto . inet_service : verdict"
+ARRIVALS = "type ifname . ipv4_addr . inet_proto . inet_service : verdict"
+SOURCES = "type ipv4_addr : ipv4_addr"
+REFUSING = "type ipv4_addr . inet_proto . inet_service"
+
+# Hosts enter by h-*, wires by w-*. Hosts reach endpoints and nodes; a wire reaches nothing but its own listeners.
+# A target sees the node's address, a provider sees the wire's: what a flow was aimed at says whose source it takes.
+# What enters the VPC itself: answers to what it asked (a probe), names, and what the kernel answers with a reset, as
+# nothing listens: a segment of no known flow, or a listener without targets. All else is dropped in silence, as on AWS.
+CHAINS = """
+  chain arrive {{
+    type nat hook prerouting priority dstnat; policy accept;
+    iifname "w-*" ip protocol {{ tcp, udp }} iifname . ip daddr . meta l4proto . th dport vmap @arrivals
+    iifname "h-*" ip protocol {{ tcp, udp }} dnat ip to ip daddr . meta l4proto . th dport map @endpoints
+    iifname "h-*" ip protocol {{ tcp, udp }} ip daddr . meta l4proto . th dport vmap @listeners
+  }}
+  chain leave {{
+    type nat hook postrouting priority srcnat; policy accept;
+    ct status dnat snat to ct original ip daddr map @sources
+  }}
+  chain pass {{
+    type filter hook forward priority filter; policy drop;
+    ct state established,related accept
+    ct status dnat accept
+    iifname "h-*" oifname "h-*" accept
+  }}
+  chain enter {{
+    type filter hook input priority filter; policy drop;
+    iifname "lo" accept
+    ct state established,related accept
+    tcp flags & (fin|syn|rst|ack) != syn accept
+    ip protocol {{ tcp, udp }} ip daddr . meta l4proto . th dport @refusing accept
+    iifname "h-*" ip daddr {resolver} ip protocol {{ tcp, udp }} th dport 53 accept
+  }}
+"""
+
+# A flow loses its timeout policy together with the nft object that set it, so these survive a replacement.
+_HEAD = re.compile(r"^\t(map|set|chain|ct timeout) (\S+) \{$", re.MULTILINE)
+
+
+def table(vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> str:
+    """The VPC's whole table. A crossing to a node that is not there, or a port that is not open, leads nowhere."""
+    nodes = {node.address: node for node in vpc.nodes}
+    inward = [
+        (wire, crossing, nodes[crossing.node]) for wire, crossing in _crossings(incoming) if crossing.node in nodes
+    ]
+    outward = [crossing for wire, crossing in _crossings(outgoing) if wire.consumer != wire.provider]
+    parts = [
+        *(_idle(protocol, seconds) for protocol, seconds in sorted(_timeouts(vpc.nodes))),
+        _map("map", "endpoints", ENDPOINTS, _endpoints(outward)),
+        _map("map", "listeners", LISTENERS, [*_own(vpc.nodes), *_looped(inward)]),
+        _map("map", "arrivals", ARRIVALS, _arrivals(inward)),
+        _map("map", "sources", SOURCES, _sources(vpc.nodes, outward, inward)),
+        _map("set", "refusing", REFUSING, _refusing(vpc.nodes, inward)),
+        *(_chain(node, listener) for node in vpc.nodes for listener in node.listeners if listener.targets),
+        CHAINS.format(resolver=vpc.resolver).strip("\n"),
+    ]
+    return f"table {TABLE} {{\n" + "\n".join(parts) + "\n}\n"
+
+
+def replacement(listing: str, wanted: str) -> str:
+    """One transaction that puts `wanted` in the place of the table that `nft list table` shows ("" for none)."""
+    found = [(match[1], match[2]) for match in _HEAD.finditer(listing)]
+    stale = [(kind, name) for kind, name in found if kind != "ct timeout" or f"ct timeout {name} {{" not in wanted]
+    order = {"map": 0, "set": 0, "chain": 1, "ct timeout": 1}  # a map's verdicts hold its chains
+    lines = [f"delete {kind} {TABLE} {name}\n" for kind, name in sorted(stale, key=lambda one: order[one[0]])]
+    return (f"flush table {TABLE}\n" if listing else "") + "".join(lines) + wanted
+
+
+def digest(text: str) -> str:
+    """What two listings of the same table have in common, whatever order the kernel gives its elements in."""
+    return sha256(" ".join(sorted(text.replace(",", " ").split())).encode()).hexdigest()
+
+
+Inward = tuple[Wire, Crossing, Node]
+
+
+def _crossings(wires: Iterable[Wire]) -> Iterator[tuple[Wire, Crossing]]:
+    return ((wire, crossing) for wire in wires for crossing in wire.crossings)
+
+
+def _endpoints(outward: Iterable[Crossing]) -> Iterator[str]:
+    for one in outward:
+        yield from (f"{one.endpoint} . {protocol} . {port} : {one.far} . {port}" for protocol, port in one.ports)
+
+
+def _own(nodes: Iterable[Node]) -> Iterator[str]:
+    for node in nodes:
+        for one in _answering(node):
+            yield f"{node.address} . {one.protocol} . {one.port} : goto {_chain_name(node, one)}"
+
+
+def _looped(inward: Iterable[Inward]) -> Iterator[str]:
+    """A wire from a VPC to itself has no link: its endpoints are further addresses of the node."""
+    for wire, crossing, node in inward:
+        for one in _admitted(crossing, node) if wire.consumer == wire.provider else ():
+            if one.targets:
+                yield f"{crossing.endpoint} . {one.protocol} . {one.port} : goto {_chain_name(node, one)}"
+
+
+def _arrivals(inward: Iterable[Inward]) -> Iterator[str]:
+    for wire, crossing, node in inward:
+        for one in _admitted(crossing, node) if wire.consumer != wire.provider else ():
+            if one.targets:
+                place = f'"{wire_link(wire.id)}" . {crossing.far}'
+                yield f"{place} . {one.protocol} . {one.port} : goto {_chain_name(node, one)}"
+
+
+def _sources(nodes: Iterable[Node], outward: Iterable[Crossing], inward: Iterable[Inward]) -> Iterator[str]:
+    yield from (f"{node.address} : {node.address}" for node in nodes)
+    yield from (f"{crossing.endpoint} : {crossing.near}" for crossing in outward)
+    yield from (f"{_met(wire, crossing)} : {node.address}" for wire, crossing, node in inward)
+
+
+def _refusing(nodes: Iterable[Node], inward: Iterable[Inward]) -> Iterator[str]:
+    for node in nodes:
+        yield from (f"{node.address} . {one.protocol} . {one.port}" for one in node.listeners if not one.targets)
+    for wire, crossing, node in inward:
+        for one in _admitted(crossing, node):
+            if not one.targets:
+                yield f"{_met(wire, crossing)} . {one.protocol} . {one.port}"
+
+
+def _met(wire: Wire, crossing: Crossing) -> str:
+    """The address at which the provider's VPC meets a wire's flows."""
+    return crossing.endpoint if wire.consumer == wire.provider else crossing.far
+
+
+def _answering(node: Node) -> list[Listener]:
+    return [listener for listener in node.listeners if listener.targets]
+
+
+def _admitted(crossing: Crossing, node: Node) -> list[Listener]:
+    return [listener for listener in node.listeners if (listener.protocol, listener.port) in crossing.ports]
+
+
+def _timeouts(nodes: Iterable[Node]) -> set[tuple[str, int]]:
+    return {(one.protocol, one.idle_timeout) for node in nodes for one in _answering(node)}
+
+
+def _idle(protocol: str, seconds: int) -> str:
+    policy = f"established : {seconds}" if protocol == "tcp" else f"unreplied : {seconds}, replied : {seconds}"
+    name = _idle_name(protocol, seconds)
+    return f"  ct timeout {name} {{\n    protocol {protocol}; l3proto ip\n    policy = {{ {policy} }}\n  }}"
+
+
+def _idle_name(protocol: str, seconds: int) -> str:
+    return f"idle-{protocol}-{seconds}"
+
+
+def _chain_name(node: Node, listener: Listener) -> str:
+    return f"to-{node.address}-{listener.protocol}-{listener.port}"
+
+
+def _chain(node: Node, listener: Listener) -> str:
+    """A flow is hashed by its source as it arrives, and conntrack keeps its target for life."""
+    targets = _spread(listener.protocol, listener.targets)
+    idle = f'ct timeout set "{_idle_name(listener.protocol, listener.idle_timeout)}"'
+    change = f"meta l4proto {listener.protocol} dnat ip to {targets}"
+    return f"  chain {_chain_name(node, listener)} {{\n    {idle}\n    {change}\n  }}"
+
+
+def _spread(protocol: str, targets: Sequence[Target]) -> str:
+    if len(targets) == 1:
+        return f"{targets[0].address}:{targets[0].port}"
+    slots = ", ".join(f"{slot} : {target.address} . {target.port}" for slot, target in enumerate(targets))
+    return f"jhash ip saddr . {protocol} sport mod {len(targets)} map {{ {slots} }}"
+
+
+def _map(kind: str, name: str, type: str, elements: Iterable[str]) -> str:
+    lines = sorted(set(elements))
+    held = "    elements = {\n      " + ",\n      ".join(lines) + "\n    }\n" if lines else ""
+    return f"  {kind} {name} {{\n    {type}\n{held}  }}"

@@ -1,0 +1,80 @@
+"""A VPC in the kernel: its namespace, its hosts' links, its own addresses, its nft table and its resolver."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from tieline.fabric.kernel import commands, namespaces, plan, resolver, rules
+from tieline.fabric.kernel.names import HOST_LINK, Footprint, host_link
+from tieline.fabric.topology import Host, Vpc, Wire
+
+
+async def converge(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> bool:
+    """Make the VPC what it should be; True if anything changed. The rules stand before the first packet can pass."""
+    namespace = footprint.namespace(vpc.id)
+    changed = await namespaces.ensure(namespace, namespaces.VPC_SETTINGS)
+    changed |= await load(footprint, vpc, outgoing, incoming)
+    changed |= await _link_hosts(footprint, vpc, outgoing)
+    return await resolver.converge(footprint, vpc) or changed
+
+
+async def load(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> bool:
+    """Load the VPC's table unless the kernel has it, element by element, as it was loaded; True if it was written."""
+    namespace, record = footprint.namespace(vpc.id), footprint.table(vpc.id)
+    wanted = rules.table(vpc, outgoing, incoming)
+    listing = await _listing(namespace)
+    if record.exists() and record.read_text() == _digests(wanted, listing):
+        return False
+    program = commands.entering(namespace, "nft", "-f", "-")
+    await commands.write(*program, stdin=rules.replacement(listing, wanted))
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(_digests(wanted, await _listing(namespace)))
+    return True
+
+
+async def remove(footprint: Footprint, vpc: str) -> None:
+    """Remove the VPC with its resolver, and with it every link that ends in it."""
+    await resolver.remove(footprint, vpc)
+    await namespaces.remove(footprint.namespace(vpc))
+    footprint.table(vpc).unlink(missing_ok=True)
+
+
+async def _link_hosts(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire]) -> bool:
+    namespace, desired = footprint.namespace(vpc.id), plan.of_vpc(vpc, outgoing)
+    observed = await namespaces.space(namespace)
+    lines = [f"link del {name}" for name in plan.stale_links(desired.links, observed.links, HOST_LINK)]
+    changed = await commands.batch(namespace, lines)
+    for host in vpc.hosts:
+        changed |= await namespaces.ensure(footprint.namespace(host.id), namespaces.HOST_SETTINGS)
+        if host_link(host.id) not in observed.links:
+            await _join(footprint, vpc, host)
+            changed = True
+    changed |= await commands.batch(namespace, plan.steps(desired, observed))
+    return any(await asyncio.gather(*(_settle(footprint, host) for host in vpc.hosts))) or changed
+
+
+async def _join(footprint: Footprint, vpc: Vpc, host: Host) -> None:
+    """Lay the veth pair. Its answers to ARP for other hosts come at once: the kernel's own delay is up to 0.8 s."""
+    near, far, name = footprint.namespace(vpc.id), footprint.namespace(host.id), host_link(host.id)
+    pair = ("eth0", "netns", far, "type", "veth", "peer", "name", name, "netns", near)
+    await commands.write("ip", "link", "add", *pair)
+    setting = f"net.ipv4.neigh.{name}.proxy_delay=0"
+    await commands.write(*commands.entering(near, "sysctl", "-qw", setting))
+
+
+async def _settle(footprint: Footprint, host: Host) -> bool:
+    """Give a host its address and its way out."""
+    namespace = footprint.namespace(host.id)
+    return await commands.batch(namespace, plan.steps(plan.of_host(host), await namespaces.space(namespace)))
+
+
+async def _listing(namespace: str) -> str:
+    """The table as the kernel has it; empty where there is none (nft then ends with status 1)."""
+    return await commands.read(
+        *commands.entering(namespace, "nft", "list", "table", *rules.TABLE.split()), accept=(0, 1)
+    )
+
+
+def _digests(wanted: str, listing: str) -> str:
+    return f"{rules.digest(wanted)} {rules.digest(listing)}"

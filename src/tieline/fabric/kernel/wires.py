@@ -1,0 +1,105 @@
+"""A wire in the kernel: one veth pair between two VPCs, with a pair of addresses for each zone that it crosses."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tieline.fabric.kernel import commands, names, namespaces, plan
+from tieline.fabric.kernel.names import Footprint, wire_link
+from tieline.fabric.topology import Value, Wire
+
+
+class Traffic(Value, frozen=True, kw_only=True):
+    """What has crossed a wire since it was laid."""
+
+    bytes_to_provider: int = 0
+    packets_to_provider: int = 0
+    bytes_to_consumer: int = 0
+    packets_to_consumer: int = 0
+
+
+async def converge(footprint: Footprint, wire: Wire) -> bool:
+    """Lay the wire or mend it; True if anything changed. Both VPCs exist. A VPC's wire to itself needs no link."""
+    changed = _record(footprint, wire)
+    if wire.consumer == wire.provider:
+        return changed
+    name = wire_link(wire.id)
+    near, far = footprint.namespace(wire.consumer), footprint.namespace(wire.provider)
+    near_space, far_space = await namespaces.space(near), await namespaces.space(far)
+    if name not in near_space.links or name not in far_space.links:
+        await _lay(name, near, far, near_space, far_space)
+        near_space, far_space, changed = plan.Space({}), plan.Space({}), True
+    near_end = plan.Space({name: _end([crossing.near for crossing in wire.crossings])})
+    far_end = plan.Space({name: _end([crossing.far for crossing in wire.crossings])})
+    changed |= await commands.batch(near, plan.steps(near_end, near_space))
+    return await commands.batch(far, plan.steps(far_end, far_space)) or changed
+
+
+async def remove(footprint: Footprint, wire: Wire) -> None:
+    """Take the wire away from whichever end is still there."""
+    for vpc in {wire.consumer, wire.provider}:
+        namespace, name = footprint.namespace(vpc), wire_link(wire.id)
+        if names.path(namespace).exists() and name in (await namespaces.space(namespace)).links:
+            await commands.batch(namespace, [f"link del {name}"])
+    (footprint.wires / wire.id).unlink(missing_ok=True)
+
+
+def recorded(footprint: Footprint) -> dict[str, Wire]:
+    """The wires that were laid and not yet removed, as they were asked for last."""
+    files = sorted(footprint.wires.iterdir()) if footprint.wires.is_dir() else []
+    return {file.name: msgspec.json.decode(file.read_bytes(), type=Wire) for file in files}
+
+
+async def traffic(footprint: Footprint, wire: Wire) -> Traffic:
+    """The counters of the wire's own interface; all zero where there is none."""
+    if wire.consumer == wire.provider:
+        return Traffic()
+    namespace = footprint.namespace(wire.consumer)
+    answer = await commands.read("ip", "-n", namespace, "-j", "-s", "link", "show", wire_link(wire.id), accept=(0, 1))
+    found = msgspec.json.decode(answer or "[]", type=list[_Link])
+    if not found:
+        return Traffic()
+    sent, received = found[0].stats64.tx, found[0].stats64.rx
+    return Traffic(
+        bytes_to_provider=sent.bytes,
+        packets_to_provider=sent.packets,
+        bytes_to_consumer=received.bytes,
+        packets_to_consumer=received.packets,
+    )
+
+
+class _Count(msgspec.Struct):
+    bytes: int
+    packets: int
+
+
+class _Statistics(msgspec.Struct):
+    rx: _Count
+    tx: _Count
+
+
+class _Link(msgspec.Struct):
+    stats64: _Statistics
+
+
+async def _lay(name: str, near: str, far: str, near_space: plan.Space, far_space: plan.Space) -> None:
+    """Two new ends; an end whose peer is elsewhere goes first, and takes that peer with it."""
+    for namespace, space in ((near, near_space), (far, far_space)):
+        if name in space.links:
+            await commands.batch(namespace, [f"link del {name}"])
+    pair = (name, "netns", near, "type", "veth", "peer", "name", name, "netns", far)
+    await commands.write("ip", "link", "add", *pair)
+
+
+def _end(addresses: list[str]) -> plan.Link:
+    return plan.Link(True, frozenset(f"{address}/31" for address in addresses))
+
+
+def _record(footprint: Footprint, wire: Wire) -> bool:
+    """Keep what is laid beside the kernel's objects, so that it can be cut when nobody asks for it any more."""
+    file, body = footprint.wires / wire.id, msgspec.json.encode(wire)
+    if file.exists() and file.read_bytes() == body:
+        return False
+    footprint.wires.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(body)
+    return True
