@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -146,29 +146,38 @@ class PrivateLink(PrivateLinkView, Stored):
 
 
 class ResourceView(Value):
-    """A database or service that rules write to; `server` is host:port, or link:<name>:port."""
+    """A database or service that rules write to; further fields are those of its type, secrets shown as ******."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     id: str
     deployment: str
     name: Name
     type: str
-    server: str
-    options: dict[str, object] = Field(default={}, description="database, username, pool_size … as the type has them")
-    password: str = Field(default="", description="always shown as ******")
+    server: str = Field(description="host:port, or link:<name>:port for what is behind a private link")
     created: str
 
 
-class Resource(ResourceView, Stored):
-    """The resource as stored: the password is ciphertext."""
+class Resource(Stored):
+    """The resource as stored: its secrets apart, and encrypted."""
 
     kind: ClassVar[str] = "resource"
+    deployment: str
+    name: Name
+    type: str
+    server: str
+    options: dict[str, Any] = {}  # the other fields of its type, without the secret ones
+    secrets: str = ""  # ciphertext of the secret fields, as a JSON object of name to value
+    created: str
 
 
 class Action(Value):
-    """What a rule does with each result: `sql` is the resource's statement, with ${field} placeholders."""
+    """What a rule does with each output; further fields are those of the kind."""
 
-    resource: Name
-    sql: str = Field(min_length=1, max_length=100_000)
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: Literal["sql", "republish"] = "sql"
+    resource: str = Field(default="", max_length=254, description="a resource's name; none for republish")
 
 
 class RuleView(Value):
@@ -179,7 +188,7 @@ class RuleView(Value):
     name: Name
     sql: str
     actions: tuple[Action, ...] = ()
-    enabled: bool = True
+    enable: bool = True
     created: str
 
 

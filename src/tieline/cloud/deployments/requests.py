@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tieline.cloud.answers import Offer
 from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
 from tieline.cloud.deployments.network import DEFAULT_CIDR, chosen_zones, layout
 from tieline.cloud.history import remembered, timestamp
@@ -43,14 +44,6 @@ class NewDeployment(BaseModel):
     cidr: str = Field(default=DEFAULT_CIDR, max_length=43)
     zones: tuple[str, ...] = Field(default=(), max_length=6, description="AZ ids; the first two where none are named")
     mqtt: Address | None = Field(default=None, description="where devices connect; a free loopback port by default")
-
-
-class Offer(BaseModel):
-    """What the provider of a service must know before it can admit this deployment."""
-
-    zones: list[str] = Field(description="AZ ids: the provider's load balancer must be in one of them at least")
-    principal: str = Field(description="the ARN to add to the service's allowed principals")
-    region: str
 
 
 async def create_deployment(

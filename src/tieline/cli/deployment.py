@@ -1,0 +1,107 @@
+"""`tieline deployment`: MQTT deployments, and what a provider must know to admit one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tieline.cli.connection import ApiKey, Cascade, Json, State, Url, Wait, connect
+from tieline.cli.output import details, out, show, wait_for
+from tieline.cloud.client import Client, ClientError
+from tieline.cloud.records import Address, DeploymentStatus
+
+app = typer.Typer(no_args_is_help=True, help="MQTT deployments.")
+
+COLUMNS = ("id", "name", "status", "reason", "provider", "mqtt", "agent.connected")
+Key = Annotated[str, typer.Argument(help="Id or name.")]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Letters, digits, - and _.")],
+    external: Annotated[bool, typer.Option("--external", help="The agent is started by hand, anywhere.")] = False,
+    cidr: Annotated[str, typer.Option(help="Address range of the deployment's VPC.")] = "10.0.0.0/16",
+    zone: Annotated[list[str] | None, typer.Option(help="Zone id; again for each zone.")] = None,
+    mqtt: Annotated[str, typer.Option(help="host:port for devices; a free loopback port by default.")] = "",
+    wait: Wait = 0,
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Create a deployment."""
+    wanted: dict[str, object] = {"name": name, "provider": "external" if external else "fabric", "cidr": cidr}
+    wanted |= {"zones": zone or [], "mqtt": _address(mqtt).model_dump() if mqtt else None}
+    with connect(url, api_key, state) as client:
+        made = client.create_deployment(**wanted)
+        if wait:
+            seen = wait_for(lambda: client.deployment(made.id), _settled, wait)
+            made = made.model_copy(update=dict(seen))
+    show(made, COLUMNS, as_json)
+    if made.join_token and not as_json:
+        out.print(f"join token, shown once: {made.join_token}")
+    if wait and made.status is not DeploymentStatus.RUNNING:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+    """List all deployments."""
+    with connect(url, api_key, state) as client:
+        show(client.deployments(), COLUMNS, as_json)
+
+
+@app.command("show")
+def show_(key: Key, as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+    """Show one deployment."""
+    with connect(url, api_key, state) as client:
+        details(client.deployment(key), as_json)
+
+
+@app.command()
+def offer(key: Key, as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+    """Show the zones and the ARN that the provider of a service needs."""
+    with connect(url, api_key, state) as client:
+        details(client.offer(key), as_json)
+
+
+@app.command()
+def delete(
+    key: Key,
+    cascade: Cascade = False,
+    wait: Wait = 0,
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Delete a deployment; refused while anything is in it, unless --cascade."""
+    with connect(url, api_key, state) as client:
+        leaving = client.delete_deployment(key, cascade)
+        gone = bool(wait) and wait_for(lambda: _gone(client, leaving.id), bool, wait)
+    show(leaving, COLUMNS, as_json)
+    if wait and not gone:
+        raise typer.Exit(1)
+
+
+def _settled(deployment: object) -> bool:
+    status = getattr(deployment, "status", None)
+    return status in (DeploymentStatus.RUNNING, DeploymentStatus.FAILED)
+
+
+def _gone(client: Client, id: str) -> bool:
+    try:
+        client.deployment(id)
+    except ClientError as error:
+        if error.status == 404:
+            return True
+        raise
+    return False
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ClientError("INVALID_ADDRESS", f"{text!r} is no host:port", "for example 127.0.0.1:1883")
+    return Address(host=host, port=int(port))

@@ -1,0 +1,104 @@
+"""`tieline link`: private links of a deployment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tieline.cli.connection import ApiKey, Cascade, DeploymentKey, Json, State, Url, Wait, connect, the_deployment
+from tieline.cli.output import details, show, wait_for
+from tieline.cloud.client import Client, ClientError
+from tieline.cloud.records import LinkStatus, PrivateLinkView
+
+app = typer.Typer(no_args_is_help=True, help="Private links.")
+
+COLUMNS = ("id", "name", "status", "reason", "address", "zones")
+Key = Annotated[str, typer.Argument(help="Id or name.")]
+DONE = {LinkStatus.WAITING_ACCEPTANCE, LinkStatus.RUNNING, LinkStatus.FAILED}
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Letters, digits, - and _.")],
+    service: Annotated[str, typer.Option(help="Service name, from its provider.")],
+    port: Annotated[list[int] | None, typer.Option(help="Listener port, from the provider; again for more.")] = None,
+    deployment: DeploymentKey = "",
+    wait: Wait = 0,
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Create a private link; with --wait until it waits for acceptance, runs or failed."""
+    with connect(url, api_key, state) as client:
+        there = the_deployment(client, deployment)
+        link = client.create_link(there, name=name, service_name=service, ports=port or [])
+        if wait:
+            link = wait_for(lambda: client.link(there, link.id), lambda seen: seen.status in DONE, wait)
+    show(link, COLUMNS, as_json)
+    if wait and link.status not in (LinkStatus.RUNNING, LinkStatus.WAITING_ACCEPTANCE):
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(
+    deployment: DeploymentKey = "", as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None
+) -> None:
+    """List the private links of a deployment."""
+    with connect(url, api_key, state) as client:
+        show(client.links(the_deployment(client, deployment)), COLUMNS, as_json)
+
+
+@app.command("show")
+def show_(
+    key: Key,
+    deployment: DeploymentKey = "",
+    wait: Wait = 0,
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Show one private link with its history; with --wait until it runs or failed."""
+    with connect(url, api_key, state) as client:
+        there = the_deployment(client, deployment)
+        link = wait_for(lambda: client.link(there, key), _final, wait)
+        details(link, as_json)
+    if wait and link.status is not LinkStatus.RUNNING:
+        raise typer.Exit(1)
+
+
+@app.command()
+def delete(
+    key: Key,
+    deployment: DeploymentKey = "",
+    cascade: Cascade = False,
+    wait: Wait = 0,
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Delete a private link in any state; refused while resources use it, unless --cascade."""
+    with connect(url, api_key, state) as client:
+        there = the_deployment(client, deployment)
+        link = client.delete_link(there, key, cascade)
+        gone = bool(wait) and wait_for(lambda: _gone(client, there, link.id), bool, wait)
+    show(link, COLUMNS, as_json)
+    if wait and not gone:
+        raise typer.Exit(1)
+
+
+def _final(link: PrivateLinkView) -> bool:
+    return link.status in (LinkStatus.RUNNING, LinkStatus.FAILED)
+
+
+def _gone(client: Client, deployment: str, id: str) -> bool:
+    try:
+        client.link(deployment, id)
+    except ClientError as error:
+        if error.status == 404:
+            return True
+        raise
+    return False

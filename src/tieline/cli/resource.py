@@ -1,0 +1,150 @@
+"""`tieline resource`: the databases and services that rules write to, and their Test."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from tieline.cli.connection import ApiKey, Cascade, DeploymentKey, Json, State, Url, connect, the_deployment
+from tieline.cli.output import details, out, print_json, show
+from tieline.cloud.client import ClientError
+
+app = typer.Typer(no_args_is_help=True, help="Resources: what rules write to.")
+
+COLUMNS = ("id", "name", "type", "server")
+Key = Annotated[str, typer.Argument(help="Id or name.")]
+Name = Annotated[str, typer.Argument(help="Letters, digits, - and _.")]
+Server = Annotated[str, typer.Option(help="host:port, or link:<name>:port for what is behind a private link.")]
+Type = Annotated[str, typer.Option(help="Type of the resource.")]
+Database = Annotated[str, typer.Option(help="Name of the database.")]
+Username = Annotated[str, typer.Option(help="User to log in as.")]
+Password = Annotated[
+    str,
+    typer.Option(envvar="TIELINE_PASSWORD", help="Password; - reads it from standard input.", show_default=False),
+]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", help="Another field of the type: name=value, value in JSON or text.")
+]
+
+
+@app.command()
+def create(
+    name: Name,
+    server: Server,
+    database: Database,
+    username: Username,
+    password: Password = "",
+    type: Type = "postgresql",
+    option: Options = None,
+    deployment: DeploymentKey = "",
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Create a resource."""
+    wanted = _wanted(name, type, server, database, username, password, option)
+    with connect(url, api_key, state) as client:
+        show(client.create_resource(the_deployment(client, deployment), **wanted), COLUMNS, as_json)
+
+
+@app.command()
+def probe(
+    name: Name,
+    server: Server,
+    database: Database,
+    username: Username,
+    password: Password = "",
+    type: Type = "postgresql",
+    option: Options = None,
+    deployment: DeploymentKey = "",
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Test a resource before it is created; exit status 1 where the Test fails."""
+    wanted = _wanted(name, type, server, database, username, password, option)
+    with connect(url, api_key, state) as client:
+        client.probe_resource(the_deployment(client, deployment), **wanted)
+    _passed(as_json)
+
+
+@app.command()
+def test(
+    key: Key,
+    deployment: DeploymentKey = "",
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Test a resource with the statements of the rules that use it; exit status 1 where the Test fails."""
+    with connect(url, api_key, state) as client:
+        client.probe_saved(the_deployment(client, deployment), key)
+    _passed(as_json)
+
+
+@app.command("list")
+def list_(
+    deployment: DeploymentKey = "", as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None
+) -> None:
+    """List the resources of a deployment."""
+    with connect(url, api_key, state) as client:
+        show(client.resources(the_deployment(client, deployment)), COLUMNS, as_json)
+
+
+@app.command("show")
+def show_(
+    key: Key,
+    deployment: DeploymentKey = "",
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Show one resource."""
+    with connect(url, api_key, state) as client:
+        details(client.resource(the_deployment(client, deployment), key), as_json)
+
+
+@app.command()
+def delete(
+    key: Key,
+    deployment: DeploymentKey = "",
+    cascade: Cascade = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Delete a resource; refused while rules use it, unless --cascade."""
+    with connect(url, api_key, state) as client:
+        client.delete_resource(the_deployment(client, deployment), key, cascade)
+
+
+def _wanted(
+    name: str, type: str, server: str, database: str, username: str, password: str, option: list[str] | None
+) -> dict[str, Any]:
+    secret = sys.stdin.readline().rstrip("\n") if password == "-" else password
+    wanted = {"name": name, "type": type, "server": server, "database": database, "username": username}
+    return {**wanted, "password": secret, **dict(_option(text) for text in option or [])}
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ClientError("INVALID_OPTION", f"{text!r} is no name=value", "for example --option pool_size=4")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _passed(as_json: bool) -> None:
+    if as_json:
+        print_json({"passed": True})
+    else:
+        out.print("Test passed", style="green")

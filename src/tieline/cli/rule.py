@@ -1,0 +1,93 @@
+"""`tieline rule`: which messages are taken, what is made of them, and where it goes."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from tieline.cli.connection import ApiKey, DeploymentKey, Json, State, Url, connect, the_deployment
+from tieline.cli.output import details, print_json, show
+from tieline.cloud.client import ClientError
+
+app = typer.Typer(no_args_is_help=True, help="Rules.")
+
+COLUMNS = ("id", "name", "enable", "sql", "actions")
+Key = Annotated[str, typer.Argument(help="Id or name.")]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Letters, digits, - and _.")],
+    sql: Annotated[str, typer.Option(help='SELECT … FROM "topic" [WHERE …].')],
+    resource: Annotated[str, typer.Option(help="Where each result goes.")] = "",
+    template: Annotated[str, typer.Option(help="The resource's SQL statement, with ${field}s.")] = "",
+    deployment: DeploymentKey = "",
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Create a rule."""
+    actions = [{"kind": "sql", "resource": resource, "sql": template}] if resource or template else []
+    with connect(url, api_key, state) as client:
+        rule = client.create_rule(the_deployment(client, deployment), name=name, sql=sql, actions=actions)
+        show(rule, COLUMNS, as_json)
+
+
+@app.command("list")
+def list_(
+    deployment: DeploymentKey = "", as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None
+) -> None:
+    """List the rules of a deployment."""
+    with connect(url, api_key, state) as client:
+        show(client.rules(the_deployment(client, deployment)), COLUMNS, as_json)
+
+
+@app.command("show")
+def show_(
+    key: Key,
+    deployment: DeploymentKey = "",
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Show one rule."""
+    with connect(url, api_key, state) as client:
+        details(client.rule(the_deployment(client, deployment), key), as_json)
+
+
+@app.command()
+def test(
+    sql: Annotated[str, typer.Option(help="The rule to try.")],
+    payload: Annotated[str, typer.Option(help="The sample message's payload.")],
+    topic: Annotated[str, typer.Option(help="Its topic.")] = "",
+    context: Annotated[str, typer.Option(help="Further fields of the message, as a JSON object.")] = "{}",
+    deployment: DeploymentKey = "",
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Print what a rule makes of a sample message; exit status 1 where it does not match."""
+    sample = {**_object(context), "payload": payload, **({"topic": topic} if topic else {})}
+    with connect(url, api_key, state) as client:
+        print_json(client.test_rule(the_deployment(client, deployment), sql=sql, context=sample))
+
+
+@app.command()
+def delete(key: Key, deployment: DeploymentKey = "", url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+    """Delete a rule."""
+    with connect(url, api_key, state) as client:
+        client.delete_rule(the_deployment(client, deployment), key)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ClientError("INVALID_CONTEXT", f"--context is no JSON: {error}", 'for example {"qos": 1}') from error
+    if not isinstance(found, dict):
+        raise ClientError("INVALID_CONTEXT", "--context is no JSON object", 'for example {"qos": 1}')
+    return found

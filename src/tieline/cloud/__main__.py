@@ -1,0 +1,7 @@
+"""`python -m tieline.cloud`: the platform alone."""
+
+import sys
+
+from tieline.cloud.server import main
+
+sys.exit(main())

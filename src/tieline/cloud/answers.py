@@ -1,0 +1,71 @@
+"""What REST answers with, for the server that writes it and the client that reads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from tieline.cloud.records import DeploymentView, PrivateLinkView, ResourceView, RuleView
+
+
+class AgentView(BaseModel):
+    """An agent as its last report shows it."""
+
+    connected: bool = False
+    broker: bool = Field(default=False, description="whether the broker accepts connections")
+    applied: int = Field(default=-1, description="the version of the configuration that runs; -1 none")
+    error: str = ""
+    metrics: dict[str, Any] = {}
+    status: dict[str, Any] = {}
+
+
+class DeploymentAnswer(DeploymentView):
+    """A deployment, and what its agent reports; `revision` is the configuration that the agent should have applied."""
+
+    revision: int
+    agent: AgentView
+
+
+class CreatedDeployment(DeploymentAnswer):
+    """A new deployment; an external one tells its join token here and never again."""
+
+    join_token: str = Field(default="", description="for tieline agent --join; only where provider is external")
+
+
+class Deployments(BaseModel):
+    """All deployments."""
+
+    deployments: list[DeploymentAnswer]
+
+
+class Offer(BaseModel):
+    """What the provider of a service must know before it can admit a deployment."""
+
+    zones: list[str] = Field(description="AZ ids: the provider's load balancer must be in one of them at least")
+    principal: str = Field(description="the ARN to add to the service's allowed principals")
+    region: str
+
+
+class PrivateLinks(BaseModel):
+    """The private links of a deployment."""
+
+    private_links: list[PrivateLinkView]
+
+
+class Resources(BaseModel):
+    """The resources of a deployment."""
+
+    resources: list[ResourceView]
+
+
+class Rules(BaseModel):
+    """The rules of a deployment."""
+
+    rules: list[RuleView]
+
+
+class RuleResult(BaseModel):
+    """What a rule makes of a sample message: one row, or one per element for FOREACH."""
+
+    result: Any

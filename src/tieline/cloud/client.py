@@ -1,0 +1,167 @@
+"""A typed client of the REST interface: values in, values out, and one exception for everything that goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel
+
+from tieline.cloud.answers import (
+    CreatedDeployment,
+    DeploymentAnswer,
+    Deployments,
+    Offer,
+    PrivateLinks,
+    Resources,
+    RuleResult,
+    Rules,
+)
+from tieline.cloud.records import PrivateLinkView, ResourceView, RuleView
+
+M = TypeVar("M", bound=BaseModel)
+
+TIMEOUT = httpx.Timeout(30, connect=3)  # a Test may take 18 s
+
+
+class ClientError(Exception):
+    """A request that did not succeed: `status` is HTTP's, 0 where there was no answer; `extra` are further fields."""
+
+    def __init__(
+        self, code: str, message: str, hint: str = "", status: int = 0, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code, self.message, self.hint, self.status = code, message, hint, status
+        self.extra = dict(extra or {})
+
+
+class Client:
+    """The platform at a URL. Deployments and what is in them are named by id or name; every call raises ClientError."""
+
+    def __init__(self, url: str, api_key: str) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"}
+        self._http = httpx.Client(
+            base_url=f"{url.rstrip('/')}/api/v1", headers=headers, timeout=TIMEOUT, trust_env=False
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def deployments(self) -> list[DeploymentAnswer]:
+        """All deployments."""
+        return self._read(Deployments, "GET", at("deployments")).deployments
+
+    def deployment(self, key: str) -> DeploymentAnswer:
+        """One deployment."""
+        return self._read(DeploymentAnswer, "GET", at("deployments", key))
+
+    def create_deployment(self, **wanted: Any) -> CreatedDeployment:
+        """Create a deployment: name, provider, cidr, zones, mqtt."""
+        return self._read(CreatedDeployment, "POST", at("deployments"), wanted)
+
+    def delete_deployment(self, key: str, cascade: bool = False) -> DeploymentAnswer:
+        """Delete a deployment, with `cascade` all in it."""
+        return self._read(DeploymentAnswer, "DELETE", at("deployments", key, cascade=cascade))
+
+    def offer(self, key: str) -> Offer:
+        """What the provider of a service must know."""
+        return self._read(Offer, "GET", at("deployments", key, "private-link-offer"))
+
+    def links(self, deployment: str) -> list[PrivateLinkView]:
+        """The private links of a deployment."""
+        return self._read(PrivateLinks, "GET", at("deployments", deployment, "private-links")).private_links
+
+    def link(self, deployment: str, key: str) -> PrivateLinkView:
+        """One private link."""
+        return self._read(PrivateLinkView, "GET", at("deployments", deployment, "private-links", key))
+
+    def create_link(self, deployment: str, **wanted: Any) -> PrivateLinkView:
+        """Create a private link: name, service_name, ports."""
+        return self._read(PrivateLinkView, "POST", at("deployments", deployment, "private-links"), wanted)
+
+    def delete_link(self, deployment: str, key: str, cascade: bool = False) -> PrivateLinkView:
+        """Delete a private link, with `cascade` also the resources and rules that use it."""
+        path = at("deployments", deployment, "private-links", key, cascade=cascade)
+        return self._read(PrivateLinkView, "DELETE", path)
+
+    def resources(self, deployment: str) -> list[ResourceView]:
+        """The resources of a deployment."""
+        return self._read(Resources, "GET", at("deployments", deployment, "resources")).resources
+
+    def resource(self, deployment: str, key: str) -> ResourceView:
+        """One resource."""
+        return self._read(ResourceView, "GET", at("deployments", deployment, "resources", key))
+
+    def create_resource(self, deployment: str, **wanted: Any) -> ResourceView:
+        """Create a resource: name, type, server, password, options."""
+        return self._read(ResourceView, "POST", at("deployments", deployment, "resources"), wanted)
+
+    def probe_resource(self, deployment: str, **wanted: Any) -> None:
+        """`Test` a resource that need not exist; raises ClientError with `extra["hop"]` where it fails."""
+        self._send("POST", at("deployments", deployment, "resources", "probe"), wanted)
+
+    def probe_saved(self, deployment: str, key: str) -> None:
+        """`Test` a resource that exists, with the statements of the rules that use it."""
+        self._send("POST", at("deployments", deployment, "resources", key, "probe"))
+
+    def delete_resource(self, deployment: str, key: str, cascade: bool = False) -> None:
+        """Delete a resource that no rule uses, or with `cascade` these rules too."""
+        self._send("DELETE", at("deployments", deployment, "resources", key, cascade=cascade))
+
+    def rules(self, deployment: str) -> list[RuleView]:
+        """The rules of a deployment."""
+        return self._read(Rules, "GET", at("deployments", deployment, "rules")).rules
+
+    def rule(self, deployment: str, key: str) -> RuleView:
+        """One rule."""
+        return self._read(RuleView, "GET", at("deployments", deployment, "rules", key))
+
+    def create_rule(self, deployment: str, **wanted: Any) -> RuleView:
+        """Create a rule: name, sql, actions."""
+        return self._read(RuleView, "POST", at("deployments", deployment, "rules"), wanted)
+
+    def test_rule(self, deployment: str, **wanted: Any) -> Any:
+        """What a rule makes of a sample message: sql, context."""
+        return self._read(RuleResult, "POST", at("deployments", deployment, "rules", "test"), wanted).result
+
+    def delete_rule(self, deployment: str, key: str) -> None:
+        """Delete a rule."""
+        self._send("DELETE", at("deployments", deployment, "rules", key))
+
+    def _read(self, type: type[M], method: str, path: str, body: Mapping[str, Any] | None = None) -> M:
+        return type.model_validate_json(self._send(method, path, body).content)
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
+        try:
+            answer = self._http.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            message = f"the platform at {self._http.base_url} does not answer: {error}"
+            raise ClientError("UNREACHABLE", message, "is it running? start it with tieline up") from error
+        if answer.is_success:
+            return answer
+        raise _error(answer)
+
+
+def at(*parts: str, cascade: bool = False) -> str:
+    """The path of these parts, whatever characters a person typed into them."""
+    return "/" + "/".join(quote(part, safe="") for part in parts) + ("?cascade=true" if cascade else "")
+
+
+def _error(answer: httpx.Response) -> ClientError:
+    try:
+        body = answer.json()
+        code, message, hint = body.pop("code"), body.pop("message"), body.pop("hint", "")
+    except (ValueError, KeyError, AttributeError, TypeError):
+        message = f"HTTP {answer.status_code}, and not in the platform's words"
+        return ClientError("NOT_TIELINE", message, "is this the URL of a tieline platform?", answer.status_code)
+    return ClientError(code, message, hint, answer.status_code, body)

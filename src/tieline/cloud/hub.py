@@ -1,0 +1,156 @@
+"""The agents that are connected: one per deployment, told of every change, asked to probe, heard when they report."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from fastapi import WebSocket
+from starlette.websockets import WebSocketDisconnect
+
+from tieline.cloud.answers import AgentView
+from tieline.cloud.problems import PlatformError
+from tieline.cloud.protocol import (
+    GONE,
+    REPLACED,
+    Configure,
+    Probe,
+    Probed,
+    Report,
+    ToAgent,
+    decode_for_platform,
+    encode,
+)
+from tieline.cloud.secrets import new_id
+from tieline.integration.config import Action, Resource
+
+log = logging.getLogger(__name__)
+
+PROBE_SECONDS = 15.0  # as long as EMQX waits for a resource's dry run (emqx.md, 2.3)
+ANSWER_SECONDS = 3.0  # for the way there and back, beyond the probe itself
+PROTOCOL_ERROR = 1002  # RFC 6455
+
+
+class Connection:
+    """One agent's WebSocket, the questions that wait for its answer, and the newest configuration to send."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self.socket = socket
+        self.report = Report(applied=-1, broker=False)
+        self.waiting: dict[str, asyncio.Future[Probed]] = {}
+
+    async def send(self, message: ToAgent) -> None:
+        """Send one message; a connection that just broke is noticed by its reader."""
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await self.socket.send_text(encode(message).decode())
+
+    async def close(self, code: int) -> None:
+        """End the connection with a code that tells the agent why."""
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await self.socket.close(code)
+
+    def fail_waiting(self) -> None:
+        """Nobody will answer any more."""
+        for waiter in self.waiting.values():
+            waiter.cancel()
+
+
+class Hub:
+    """Connections by deployment id. `configure` gives a deployment's present configuration, None where it is gone;
+    `reported` hears of each report."""
+
+    def __init__(self, configure: Callable[[str], Configure | None], reported: Callable[[str, Report], None]) -> None:
+        self._configure = configure
+        self._reported = reported
+        self._connections: dict[str, Connection] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+
+    def view(self, deployment: str) -> AgentView:
+        """What is known of a deployment's agent."""
+        connection = self._connections.get(deployment)
+        if connection is None:
+            return AgentView()
+        report = connection.report
+        return AgentView(connected=True, **{name: getattr(report, name) for name in report.__struct_fields__})
+
+    def push(self, deployment: str) -> None:
+        """Send the present configuration to the agent, if it is connected; end the agent of a deleted deployment."""
+        connection = self._connections.get(deployment)
+        if connection is None:
+            return
+        message = self._configure(deployment)
+        self._later(connection.close(GONE) if message is None else connection.send(message))
+
+    async def serve(self, deployment: str, socket: WebSocket) -> None:
+        """Talk to an agent that proved its token, until one side leaves; a predecessor is closed."""
+        connection = Connection(socket)
+        previous = self._connections.get(deployment)
+        self._connections[deployment] = connection
+        if previous is not None:
+            self._later(previous.close(REPLACED))
+        self.push(deployment)
+        try:
+            await self._listen(deployment, connection)
+        except WebSocketDisconnect:
+            log.info("the agent of %s left", deployment)
+        except msgspec.DecodeError as error:
+            log.warning("the agent of %s sent what is no message: %s", deployment, error)
+            await connection.close(PROTOCOL_ERROR)
+        finally:
+            if self._connections.get(deployment) is connection:
+                del self._connections[deployment]
+            connection.fail_waiting()
+
+    async def _listen(self, deployment: str, connection: Connection) -> None:
+        while True:
+            match decode_for_platform(await connection.socket.receive_text()):
+                case Probed() as answer:
+                    waiter = connection.waiting.pop(answer.id, None)
+                    if waiter is not None and not waiter.done():
+                        waiter.set_result(answer)
+                case Report() as report:
+                    connection.report = report
+                    self._reported(deployment, report)
+
+    async def probe(
+        self, deployment: str, resource: Resource, actions: tuple[Action, ...] = (), seconds: float = PROBE_SECONDS
+    ) -> None:
+        """Try a resource from inside its deployment; raises PlatformError TEST_FAILED with the hop that failed."""
+        connection = self._connections.get(deployment)
+        if connection is None:
+            raise probe_failed("agent", "the deployment's agent is not connected", "start it, or wait until it is back")
+        id = new_id("probe")
+        waiter = connection.waiting[id] = asyncio.get_running_loop().create_future()
+        await connection.send(Probe(id=id, resource=resource, actions=actions, timeout=seconds))
+        try:
+            async with asyncio.timeout(seconds + ANSWER_SECONDS):
+                answer = await waiter
+        except TimeoutError as error:
+            message = f"the deployment's agent did not answer within {seconds + ANSWER_SECONDS:.0f} s"
+            raise probe_failed("agent", message, "try again; its log says what keeps it") from error
+        except asyncio.CancelledError:
+            if not waiter.cancelled():
+                raise
+            raise probe_failed("agent", "the deployment's agent left meanwhile", "try again in a moment") from None
+        finally:
+            connection.waiting.pop(id, None)
+        if answer.hop:
+            raise probe_failed(answer.hop, answer.message, answer.hint, cause=answer.cause)
+
+    async def close(self) -> None:
+        """Wait for what is being sent."""
+        await asyncio.gather(*self._sending, return_exceptions=True)
+
+    def _later(self, sending: Any) -> None:
+        task = asyncio.ensure_future(sending)
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+
+def probe_failed(hop: str, message: str, hint: str, **extra: object) -> PlatformError:
+    """The answer to a failed Test: the first hop that does not work, and what helps."""
+    return PlatformError(400, "TEST_FAILED", message, hint, hop=hop, **extra)

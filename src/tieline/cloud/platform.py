@@ -1,0 +1,90 @@
+"""The platform as one object: its records, its hands on AWS, its agents, and the reconcilers between them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+
+from tieline.cloud.aws import Aws
+from tieline.cloud.configuration import configure
+from tieline.cloud.deployments.boot import Machine
+from tieline.cloud.deployments.worker import DeploymentWorker
+from tieline.cloud.history import timestamp
+from tieline.cloud.hub import Hub
+from tieline.cloud.links.worker import LinkWorker
+from tieline.cloud.protocol import Configure, Report
+from tieline.cloud.records import ApiKey, Deployment, DeploymentStatus, PrivateLink
+from tieline.cloud.repository import Repository
+from tieline.cloud.secrets import Vault, hashed, matches, new_api_key, new_id, token_deployment
+
+log = logging.getLogger(__name__)
+
+
+class Platform:
+    """Everything that REST operations work on. Used from one event loop, as the store is."""
+
+    def __init__(self, records: Repository, aws: Aws, vault: Vault, machine: Machine) -> None:
+        self.records = records
+        self.aws = aws
+        self.vault = vault
+        self.hub = Hub(self._configuration, self._reported)
+        self.links = LinkWorker(records, aws, self.changed)
+        self.deployments = DeploymentWorker(records, aws, vault, machine, self.hub.push)
+        self._sweep: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Take up everything where it was left."""
+        for link in self.records.all(PrivateLink):
+            self.links.reconciler.wake(link.id)
+        for deployment in self.records.all(Deployment):
+            self.deployments.reconciler.wake(deployment.id)
+        self._sweep = asyncio.create_task(self.links.sweep(), name="sweep")
+
+    async def close(self) -> None:
+        """Stop working; nothing on AWS changes by that."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweep
+        await self.links.reconciler.close()
+        await self.deployments.reconciler.close()
+        await self.hub.close()
+        self.records.close()
+
+    def changed(self, deployment: str) -> None:
+        """Something that a deployment's agent must know is different now; what waits for it is looked at again."""
+        self.records.update(Deployment, deployment, lambda now: now.model_copy(update={"revision": now.revision + 1}))
+        self.hub.push(deployment)
+        self.deployments.reconciler.wake(deployment)
+
+    def admit(self, token: str) -> Deployment | None:
+        """The one deployment that a join token is good for; None where it is good for none."""
+        deployment = self.records.get(Deployment, token_deployment(token))
+        if deployment is None or deployment.status is DeploymentStatus.DELETING:
+            return None
+        return deployment if matches(token, deployment.token_hash) else None
+
+    def first_key(self) -> str | None:
+        """A first API key where there is none yet: shown once, stored as its hash."""
+        if self.records.all(ApiKey):
+            return None
+        key = new_api_key()
+        self.records.commit(
+            write=[ApiKey(id=new_id("key"), name="admin", hash=hashed(key), created=timestamp(time.time()))]
+        )
+        return key
+
+    def _configuration(self, deployment: str) -> Configure | None:
+        found = self.records.get(Deployment, deployment)
+        if found is None or found.status is DeploymentStatus.DELETING:
+            return None
+        return configure(self.records, self.vault, found)
+
+    def _reported(self, deployment: str, report: Report) -> None:
+        """The first working broker makes a deployment `running`."""
+        found = self.records.get(Deployment, deployment)
+        if report.broker and found is not None and not found.joined:
+            self.records.update(Deployment, deployment, lambda now: now.model_copy(update={"joined": True}))
+            self.deployments.reconciler.wake(deployment)

@@ -1,0 +1,79 @@
+"""What platform and agent say to each other over one WebSocket: typed messages, JSON, one per frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tieline.integration.config import Action, Config, Resource
+
+AGENT_PATH = "/api/v1/agent"
+MAX_FRAME = 16 * 1024 * 1024  # bytes; a configuration of thousands of rules fits
+GONE = 4410  # close code: the deployment was deleted, the agent ends
+REPLACED = 4409  # close code: another agent joined with the same token
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=str.lower, forbid_unknown_fields=False):
+    """Base of every message; unknown fields are ignored, so that either side may be newer."""
+
+
+class Configure(Frame, frozen=True, kw_only=True):
+    """Platform to agent: run this from now on. The broker listens on host and port."""
+
+    config: Config
+    host: str
+    port: int
+
+
+class Probe(Frame, frozen=True, kw_only=True):
+    """Platform to agent: try this resource with these actions, and answer within `timeout` seconds."""
+
+    id: str
+    resource: Resource
+    actions: tuple[Action, ...] = ()
+    timeout: float
+
+
+class Probed(Frame, frozen=True, kw_only=True):
+    """Agent to platform: how the probe of this id ended; `hop` is "" where it passed."""
+
+    id: str
+    hop: str = ""
+    message: str = ""
+    hint: str = ""
+    cause: str = ""
+
+
+class Report(Frame, frozen=True, kw_only=True):
+    """Agent to platform: how it stands. `applied` is the version of the configuration that runs, -1 none."""
+
+    applied: int
+    broker: bool
+    error: str = ""
+    metrics: dict[str, Any] = {}
+    status: dict[str, Any] = {}
+
+
+ToAgent = Configure | Probe
+ToPlatform = Probed | Report
+
+_to_agent = msgspec.json.Decoder(ToAgent)
+_to_platform = msgspec.json.Decoder(ToPlatform)
+
+
+def encode(message: ToAgent | ToPlatform) -> bytes:
+    """The frame of a message."""
+    return msgspec.json.encode(message)
+
+
+def decode_for_agent(frame: bytes | str) -> ToAgent:
+    """A message of the platform; raises msgspec.DecodeError for anything else."""
+    message: ToAgent = _to_agent.decode(frame)
+    return message
+
+
+def decode_for_platform(frame: bytes | str) -> ToPlatform:
+    """A message of an agent; raises msgspec.DecodeError for anything else."""
+    message: ToPlatform = _to_platform.decode(frame)
+    return message

@@ -1,0 +1,175 @@
+"""What people ask of resources: checked against their type, secrets taken apart, named by link or by address."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+from tieline.cloud.dependants import link_of, rules_using, split_server
+from tieline.cloud.history import timestamp
+from tieline.cloud.problems import PlatformError, in_use, name_taken
+from tieline.cloud.records import MASK, Deployment, Name, PrivateLink, Resource, ResourceView, Rule
+from tieline.cloud.repository import Repository
+from tieline.cloud.secrets import Vault, new_id
+from tieline.integration import config
+
+NOT_YET = "{name}.link.invalid"  # a name that never resolves (RFC 6761, 6.4): rules wait for the link's address
+
+
+class NewResource(BaseModel):
+    """A resource to create or test; further fields are those of its type, such as database and username."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "orders",
+                    "type": "postgresql",
+                    "server": "link:orders:5432",
+                    "database": "app",
+                    "username": "app",
+                    "password": "secret",
+                }
+            ]
+        },
+    )
+
+    name: Name
+    type: str = Field(max_length=50, examples=["postgresql"])
+    server: str = Field(max_length=400, description="host:port, or link:<name>:port for what is behind a private link")
+
+
+def create_resource(records: Repository, vault: Vault, deployment: Deployment, wanted: NewResource) -> Resource:
+    """Record a resource that fits its type; raises PlatformError with nothing changed."""
+    if records.all(Resource, lambda item: (item.deployment, item.name) == (deployment.id, wanted.name)):
+        raise name_taken("resource", wanted.name)
+    resource = draft(records, vault, deployment, wanted)
+    records.commit(write=[resource])
+    return resource
+
+
+def draft(records: Repository, vault: Vault, deployment: Deployment, wanted: NewResource) -> Resource:
+    """The resource that is wanted, checked and not recorded; raises PlatformError.
+
+    A secret that is given as ****** is that of the recorded resource of the same name.
+    """
+    options, secrets = _apart(wanted.type, wanted.model_dump(exclude={"name", "type", "server"}))
+    _check_server(records, deployment, wanted.server)
+    resource = Resource(
+        id=new_id("res"),
+        deployment=deployment.id,
+        name=wanted.name,
+        type=wanted.type,
+        server=wanted.server,
+        options=options,
+        secrets=vault.encrypt(json.dumps({**secrets, **_kept(records, vault, deployment, wanted.name, secrets)})),
+        created=timestamp(time.time()),
+    )
+    to_config(resource, vault, ())
+    return resource
+
+
+def delete_resource(records: Repository, resource: Resource, cascade: bool = False) -> None:
+    """Delete a resource; raises PlatformError while rules use it, unless `cascade` deletes them too."""
+    rules = rules_using(resource, records.all(Rule))
+    if rules and not cascade:
+        raise in_use("resource", resource.name, rules)
+    records.commit(delete=[*rules, resource])
+
+
+def view(resource: Resource, vault: Vault) -> ResourceView:
+    """The resource as anybody may see it."""
+    shown = dict(resource.options)
+    for name, value in _secrets(resource, vault).items():
+        _put(shown, name, MASK if value else "")
+    common = resource.model_dump(exclude={"options", "secrets"})
+    return ResourceView(**{**shown, **common})
+
+
+def to_config(resource: Resource, vault: Vault, links: Iterable[PrivateLink]) -> config.Resource:
+    """The resource as the agent needs it, the link's address in place of its name; raises PlatformError.
+
+    A link without an address yet becomes a name that does not resolve, so that messages wait instead of being lost.
+    """
+    name, host, port = split_server(resource.server)
+    if name:
+        link = link_of(resource, links)
+        host = link.address if link and link.address else NOT_YET.format(name=name)
+    members = {**resource.options, "id": resource.id, "name": resource.name, "server": f"{host}:{port}"}
+    for secret, value in _secrets(resource, vault).items():
+        _put(members, secret, value)
+    try:
+        return msgspec.convert({**members, "type": resource.type}, config.Resource)
+    except msgspec.ValidationError as error:
+        message = f"this is no {resource.type} resource: {error}"
+        raise PlatformError(422, "INVALID_RESOURCE", message, f"its fields: {_field_names(resource.type)}") from error
+
+
+def _check_server(records: Repository, deployment: Deployment, server: str) -> None:
+    try:
+        name, _, _ = split_server(server)
+    except ValueError as error:
+        hint = "for example db.example.com:5432, or link:orders:5432"
+        raise PlatformError(422, "INVALID_SERVER", f"server {server!r}: {error}", hint) from error
+    known = [link.name for link in records.all(PrivateLink, lambda link: link.deployment == deployment.id)]
+    if name and name not in known:
+        message = f"deployment {deployment.name!r} has no private link {name!r}"
+        raise PlatformError(422, "UNKNOWN_LINK", message, f"its private links: {', '.join(known) or 'none'}")
+
+
+def _apart(type: str, fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The fields without the secret ones, and the secret ones by dotted name; raises PlatformError."""
+    if type not in config.RESOURCE_TYPES:
+        message = f"there is no resource type {type!r}"
+        raise PlatformError(422, "UNKNOWN_TYPE", message, f"types: {', '.join(config.RESOURCE_TYPES)}")
+    options: dict[str, Any] = json.loads(json.dumps(fields))
+    secrets: dict[str, str] = {}
+    for name in _secret_names(type):
+        group, _, last = name.rpartition(".")
+        inside = options.get(group) if group else options
+        if isinstance(inside, dict) and last in inside:
+            value = inside.pop(last)
+            if not isinstance(value, str):
+                raise PlatformError(422, "INVALID_RESOURCE", f"{name} must be a text", "give it as a text")
+            secrets[name] = value
+    return options, secrets
+
+
+def _kept(
+    records: Repository, vault: Vault, deployment: Deployment, name: str, secrets: Mapping[str, str]
+) -> dict[str, str]:
+    """The recorded secrets behind each mask."""
+    masked = [secret for secret, value in secrets.items() if value == MASK]
+    if not masked:
+        return {}
+    for known in records.all(Resource, lambda item: (item.deployment, item.name) == (deployment.id, name)):
+        stored = _secrets(known, vault)
+        return {secret: stored[secret] for secret in masked if secret in stored}
+    return {}
+
+
+def _secrets(resource: Resource, vault: Vault) -> dict[str, str]:
+    found: dict[str, str] = json.loads(vault.decrypt(resource.secrets) or "{}")
+    return found
+
+
+def _secret_names(type: str) -> list[str]:
+    return [field.name for field in config.RESOURCE_TYPES[type] if field.secret]
+
+
+def _field_names(type: str) -> str:
+    return ", ".join(f"{field.name}{' (required)' * field.required}" for field in config.RESOURCE_TYPES[type])
+
+
+def _put(members: dict[str, Any], name: str, value: str) -> None:
+    group, _, last = name.rpartition(".")
+    if group:
+        members[group] = {**members.get(group, {}), last: value}
+    else:
+        members[last] = value

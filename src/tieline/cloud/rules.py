@@ -1,0 +1,142 @@
+"""What people ask of rules: SQL that parses, templates that fit it, actions on resources that exist."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+from tieline.cloud.history import timestamp
+from tieline.cloud.problems import PlatformError, name_taken
+from tieline.cloud.records import Action, Deployment, Name, Resource, Rule
+from tieline.cloud.repository import Repository
+from tieline.cloud.secrets import new_id
+from tieline.integration import config
+from tieline.integration.rules.compile import CompiledRule, compile_rule, rule_test
+from tieline.integration.rules.errors import NotMatched, RuleError, RuleFailure, TemplateError
+from tieline.integration.rules.template import check_fields, sql_template, text_template
+
+MAX_SQL = 100_000  # characters; a rule is written by a person
+TEST_SECONDS = 5.0
+
+
+class NewRule(BaseModel):
+    """A rule to create; an action of kind sql names its resource and has a statement with ${field}s."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "warm",
+                    "sql": 'SELECT payload.device as device FROM "sensors/#" WHERE payload.temp > 20',
+                    "actions": [{"resource": "orders", "sql": "insert into warm(device) values (${device})"}],
+                }
+            ]
+        },
+    )
+
+    name: Name
+    sql: str = Field(min_length=1, max_length=MAX_SQL)
+    actions: tuple[Action, ...] = Field(default=(), max_length=50)
+    enable: bool = True
+
+
+class RuleSample(BaseModel):
+    """A rule to try on a sample message: `context` has the message's fields, such as topic and payload."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sql: str = Field(min_length=1, max_length=MAX_SQL)
+    context: dict[str, Any] = Field(default={}, examples=[{"topic": "sensors/1", "payload": {"temp": 21}}])
+
+
+def create_rule(records: Repository, deployment: Deployment, wanted: NewRule) -> Rule:
+    """Record a rule that parses and whose actions fit; raises PlatformError with nothing changed."""
+    if records.all(Rule, lambda item: (item.deployment, item.name) == (deployment.id, wanted.name)):
+        raise name_taken("rule", wanted.name)
+    resources = {item.name: item.id for item in records.all(Resource, lambda item: item.deployment == deployment.id)}
+    compiled = parsed(wanted.sql)
+    for number, action in enumerate(wanted.actions):
+        _check(to_action(action, number, resources), compiled, f"actions[{number}]")
+    created = timestamp(time.time())
+    rule = Rule(id=new_id("rule"), deployment=deployment.id, created=created, **wanted.model_dump())
+    records.commit(write=[rule])
+    return rule
+
+
+async def try_rule(sample: RuleSample) -> Any:
+    """What a rule makes of a sample message; raises PlatformError 412 where it does not match."""
+    try:
+        async with asyncio.timeout(TEST_SECONDS):
+            return await asyncio.to_thread(rule_test, sample.sql, sample.context)
+    except RuleError as error:
+        raise rule_problem(error) from error
+    except NotMatched as error:
+        raise PlatformError(412, "NOT_MATCH", f"the rule does not match: {error}", "change sample or rule") from error
+    except RuleFailure as error:
+        raise PlatformError(400, "RULE_FAILED", f"the rule fails on this message: {error}", "correct it") from error
+    except TimeoutError as error:
+        message = f"the rule took longer than {TEST_SECONDS:.0f} s for one message"
+        raise PlatformError(400, "RULE_FAILED", message, "make it do less") from error
+
+
+def parsed(sql: str) -> CompiledRule:
+    """The compiled rule; raises PlatformError 400 naming the position."""
+    try:
+        return compile_rule(sql)
+    except RuleError as error:
+        raise rule_problem(error) from error
+
+
+def rule_problem(error: RuleError) -> PlatformError:
+    """The answer to a rule that does not parse."""
+    expected = f"expected {', '.join(error.expected)}" if error.expected else "correct the SQL at this place"
+    return PlatformError(
+        400,
+        "RULE_ERROR",
+        str(error),
+        expected,
+        line=error.line,
+        column=error.column,
+        offset=error.offset,
+        found=error.found,
+        expected=list(error.expected),
+    )
+
+
+def to_action(action: Action, number: int, resources: dict[str, str], rule: str = "") -> config.Action:
+    """The action as the agent needs it; raises PlatformError where it is not one, or its resource is unknown.
+
+    `resources` are ids by name; the action's id is made of the rule's and its number in it.
+    """
+    place = f"actions[{number}]"
+    if action.resource and action.resource not in resources:
+        message = f"{place}: there is no resource {action.resource!r}"
+        raise PlatformError(422, "UNKNOWN_RESOURCE", message, f"resources: {', '.join(resources) or 'none yet'}")
+    members = action.model_dump()
+    members |= {"id": f"{rule}:{number}", "resource": resources.get(action.resource, "")}
+    try:
+        found: config.Action = msgspec.convert(members, config.Action)
+    except msgspec.ValidationError as error:
+        raise PlatformError(422, "INVALID_ACTION", f"{place}: {error}", "an action of kind sql has a sql") from error
+    if isinstance(found, config.Sql) and not found.resource:
+        raise PlatformError(422, "INVALID_ACTION", f"{place}: an action of kind sql needs a resource", "name one")
+    return found
+
+
+def _check(action: config.Action, compiled: CompiledRule, place: str) -> None:
+    """Raises PlatformError where a template is wrong, or names a field that the rule does not give."""
+    try:
+        match action:
+            case config.Sql():
+                check_fields(sql_template(action.sql).paths, compiled)
+            case config.Republish():
+                check_fields(text_template(action.topic).paths + text_template(action.payload).paths, compiled)
+    except TemplateError as error:
+        raise PlatformError(
+            400, "TEMPLATE_ERROR", f"{place}: {error}", "correct the template", field=error.field
+        ) from error

@@ -1,0 +1,83 @@
+"""The platform as a process: options, files, and a web server that ends in good order."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvicorn
+
+from tieline.cloud.api.app import create_app
+from tieline.cloud.aws import Aws, AwsSettings
+from tieline.cloud.deployments.boot import Machine
+from tieline.cloud.platform import Platform
+from tieline.cloud.records import Address
+from tieline.cloud.repository import Repository
+from tieline.cloud.secrets import Vault, write_private
+from tieline.store import SQLiteStore
+
+HOST = "127.0.0.1"
+STORE, VAULT_KEY, API_KEY, URL = "cloud.db", "secret.key", "api-key", "url"  # files of the state directory
+GRACE_SECONDS = 3  # for requests that are under way when the platform is told to end
+
+
+def options(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tieline.cloud", description=__doc__)
+    parser.add_argument("--state", type=Path, required=True, help="directory of the platform's files")
+    parser.add_argument("--port", type=int, default=8080, help="of the REST interface, on loopback; 0 takes a free one")
+    parser.add_argument("--aws-endpoint", help="URL of the fabric; without it AWS itself")
+    parser.add_argument("--credentials", type=Path, help="AWS credentials file")
+    parser.add_argument("--profile", help="profile of the credentials file")
+    parser.add_argument("--region", default="us-east-1")
+    return parser.parse_args(arguments)
+
+
+def build(chosen: argparse.Namespace, port: int) -> Platform:
+    """The platform of a state directory; the first start writes its keys."""
+    state: Path = chosen.state.resolve()
+    state.mkdir(parents=True, exist_ok=True)
+    aws = Aws(AwsSettings(chosen.region, chosen.aws_endpoint, chosen.credentials, chosen.profile))
+    machine = Machine(sys.executable, Address(host=HOST, port=port), state / "agents")
+    platform = Platform(Repository(SQLiteStore(state / STORE)), aws, Vault.open(state / VAULT_KEY), machine)
+    if key := platform.first_key():
+        write_private(state / API_KEY, key)
+    (state / URL).write_text(f"http://{HOST}:{port}")
+    return platform
+
+
+async def serve(chosen: argparse.Namespace) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    with socket.create_server((HOST, chosen.port), backlog=1024) as listening:
+        platform = build(chosen, listening.getsockname()[1])
+        config = uvicorn.Config(
+            create_app(platform),
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            ws="websockets-sansio",
+            lifespan="on",
+        )
+        await uvicorn.Server(config).serve(sockets=[listening])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the platform; the exit status is 0 where it was asked to end."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    chosen = options(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        asyncio.run(serve(chosen))
+    except OSError as error:
+        logging.error("cannot serve on %s:%s: %s; choose another --port", HOST, chosen.port, error)
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
