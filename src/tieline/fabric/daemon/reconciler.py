@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from datetime import datetime
 
 from tieline.fabric import plan
 from tieline.fabric.daemon import lifecycle
 from tieline.fabric.daemon.keyed import Keyed
 from tieline.fabric.daemon.lifecycle import Key
+from tieline.fabric.kernel.cut import Side
 from tieline.fabric.kernel.driver import Kernel
 from tieline.fabric.topology import Instance, Passage, Topology, Vpc, Wire
 from tieline.fabric.world import World
@@ -30,15 +32,17 @@ class Reconciler:
         self._topology = Topology()
         self._desired: dict[Key, object] = {}
         self._applied: dict[Key, object] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
         self._keyed: Keyed[Key] = Keyed(self._reconcile, WIDTH)
         world.subscribe(self._wake.set)
 
     async def run(self) -> None:
         """Adopt what is there, then follow every change of the world until cancelled."""
         observed = await self._kernel.observe()
-        kinds = {"vpc": observed.vpcs, "wire": observed.wires, "instance": observed.instances}
-        self._applied = {(kind, id): None for kind, ids in kinds.items() for id in ids}
-        self._applied |= {("passage", id): None for id in observed.passages}
+        self._applied = {("wire", id): wire for id, wire in observed.wires.items()}
+        self._applied |= {("passage", id): passage for id, passage in observed.passages.items()}
+        for kind, ids in (("vpc", observed.vpcs), ("instance", observed.instances)):
+            self._applied |= {(kind, id): None for id in ids}  # it is there; whether it is right is not known yet
         self._look(everything=True)
         try:
             while True:
@@ -80,25 +84,28 @@ class Reconciler:
     async def _reconcile(self, key: Key) -> None:
         """Bring one key to what is wanted now, and remember that."""
         wanted = self._desired.get(key)
-        kind, id = key
+        if wanted is not None and not all(self._built(base) for base in _bases(wanted)):
+            return  # it is poked when its base is built
         if wanted is not None:
-            await self._converge(kind, wanted)
+            await self._converge(key[0], wanted)
             self._applied[key] = wanted
         else:
-            await self._remove(kind, id)
+            await self._remove(*key)
             self._applied.pop(key, None)
+        for other, value in self._desired.items():
+            if self._applied.get(other) != value and key in _bases(value):
+                self._keyed.poke(other)
         self._advance()
 
     async def _converge(self, kind: str, wanted: object) -> None:
         match kind, wanted:
             case "vpc", (Vpc() as vpc, *wires):
-                outgoing = [w for w in wires if isinstance(w, Wire) and w.consumer == vpc.id]
-                incoming = [w for w in wires if isinstance(w, Wire) and w.provider == vpc.id]
-                await self._kernel.converge_vpc(vpc, outgoing, incoming)
+                async with self._alone(vpc.id):
+                    await self._kernel.converge_vpc(vpc, *_split(vpc.id, wires))
             case "wire", Wire() as wire:
                 await self._kernel.converge_wire(wire)
             case "instance", Instance() as instance:
-                await self._kernel.converge_instance(instance)
+                await self._kernel.converge_instance(instance, self._topology.vpcs[instance.vpc])
             case "passage", Passage() as passage:
                 await self._kernel.converge_passage(passage)
             case _:
@@ -107,9 +114,10 @@ class Reconciler:
     async def _remove(self, kind: str, id: str) -> None:
         match kind:
             case "vpc":
-                await self._kernel.remove_vpc(id)
+                async with self._alone(id):
+                    await self._kernel.remove_vpc(id)
             case "wire":
-                await self._kernel.cut_wire(id)
+                await self._cut(id)
             case "instance":
                 await self._kernel.stop_instance(id)
             case "passage":
@@ -117,6 +125,42 @@ class Reconciler:
             case _:
                 raise AssertionError(f"unexpected {kind}")
 
+    async def _cut(self, id: str) -> None:
+        """Cut a wire, and have the VPCs at its ends as they are wanted without it."""
+        wire = self._applied.get(("wire", id))
+        if not isinstance(wire, Wire):
+            return
+        async with AsyncExitStack() as alone:
+            for end in sorted({wire.consumer, wire.provider}):
+                await alone.enter_async_context(self._alone(end))
+            sides = []
+            for end in sorted({wire.consumer, wire.provider}):
+                match self._desired.get(("vpc", end)):
+                    case (Vpc() as vpc, *wires):
+                        sides.append(Side(vpc, *_split(end, wires)))
+            await self._kernel.cut_wire(wire, sides)
+
+    def _alone(self, vpc: str) -> asyncio.Lock:
+        """What keeps two kernel operations from working on one VPC at a time; it guards no record."""
+        return self._locks.setdefault(vpc, asyncio.Lock())
+
     def trouble(self) -> dict[str, str]:
         """What could not be built or removed at the last try, by kind and id."""
         return {f"{kind} {id}": error for (kind, id), error in self._keyed.errors.items()}
+
+
+def _bases(wanted: object) -> tuple[Key, ...]:
+    """What has to be built first: an instance boots into a network that is there, a passage leads into an instance."""
+    match wanted:
+        case Instance():
+            return (("vpc", wanted.vpc),)
+        case Passage():
+            return (("instance", wanted.instance),)
+        case _:
+            return ()
+
+
+def _split(vpc: str, wires: Iterable[object]) -> tuple[list[Wire], list[Wire]]:
+    """A VPC's wires, first as their consumer, then as their provider."""
+    known = [wire for wire in wires if isinstance(wire, Wire)]
+    return [w for w in known if w.consumer == vpc], [w for w in known if w.provider == vpc]

@@ -44,7 +44,7 @@ async def serve(state: Path, prefix: str, port: int, region: str) -> None:
     accounts.ensure_first(world, region, ids)
     accounts.write_credentials(world, region, state / CREDENTIALS)
     kernel = Kernel(prefix, state / "kernel")
-    dispatch = dispatcher(world, region, ids, now, kernel.console_text)
+    dispatch = dispatcher(world, region, ids, now, kernel.console_output)
     app = application(dispatch, key_lookup(world), clock=now, request_id=ids.uuid)
     config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, lifespan="off", **UVICORN_OPTIONS)
     server = uvicorn.Server(config)
