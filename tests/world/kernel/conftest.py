@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +14,6 @@ from typing import TypeVar
 import pytest
 
 from tieline.fabric.kernel import commands, namespaces
-from tieline.fabric.kernel.cut import Side
 from tieline.fabric.kernel.driver import Kernel
 from tieline.fabric.topology import Crossing, Host, Listener, Name, Node, Target, Vpc, Wire
 
@@ -162,6 +161,3 @@ async def world(prefix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -
             if server.server:
                 server.server.close()
         await made.kernel.down()
-
-
-__all__ = ["Side", "World", "consumer", "listener", "provider", "replace", "wire"]

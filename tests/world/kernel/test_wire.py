@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 import pytest
 
-from world.kernel.conftest import ENDPOINT, FIRST, NODE, SECOND, World, listener, provider, receive, send, wire, CLIENT
+from world.kernel.conftest import (
+    CLIENT,
+    ENDPOINT,
+    FIRST,
+    NODE,
+    PORT,
+    SECOND,
+    World,
+    listener,
+    provider,
+    receive,
+    send,
+    wire,
+)
 
 pytestmark = pytest.mark.world
+SILENT = 0.3  # seconds without an answer: a refusal inside one machine takes microseconds
 
 
 async def test_bytes_cross_and_the_target_sees_the_node(world: World) -> None:
@@ -22,3 +37,127 @@ async def test_bytes_cross_and_the_target_sees_the_node(world: World) -> None:
     traffic = await world.kernel.counters(joined)
     assert traffic.bytes_to_provider > 8 and traffic.bytes_to_consumer > 16
     assert traffic.packets_to_provider >= 4 and traffic.packets_to_consumer >= 3
+
+
+async def test_the_same_address_is_another_host_in_each_vpc(world: World) -> None:
+    await world.link()
+    await world.serve(FIRST)
+    assert await world.greeting(CLIENT) == "i-first"
+    with pytest.raises(ConnectionRefusedError):  # the client's own 10.0.0.10, where nothing listens
+        await world.connect(CLIENT, "10.0.0.10")
+
+
+async def test_only_listener_ports_answer(world: World) -> None:
+    await world.link(b=provider(listener("10.0.0.10"), listener("10.0.0.10", port=6379)), joined=wire(PORT))
+    await world.serve(FIRST)
+    assert await world.greeting(CLIENT) == "i-first"
+    for address, port in ((ENDPOINT, 6379), (ENDPOINT, 22), (NODE, PORT), ("169.254.8.1", PORT), ("169.254.8.0", PORT)):
+        with pytest.raises((TimeoutError, OSError)) as caught:
+            await world.connect(CLIENT, address, port, SILENT)
+        assert not isinstance(caught.value, ConnectionRefusedError), f"{address}:{port} is not silent"
+
+
+async def test_the_provider_cannot_open_back(world: World) -> None:
+    await world.link()
+    await world.serve(FIRST)
+    client, near = await world.serve(CLIENT, 8080), await world.serve("vpc-a", 8080)
+    assert await world.greeting(CLIENT) == "i-first"
+    for address, port in (("169.254.8.0", 8080), (ENDPOINT, PORT), (ENDPOINT, 8080), ("169.254.8.0", PORT)):
+        with pytest.raises((TimeoutError, OSError)):
+            await world.connect(FIRST, address, port, SILENT)
+    # not even from the provider's own namespace, which is on the wire and can be given any route
+    for address in ("10.0.0.10", ENDPOINT):
+        await world.run("vpc-b", "ip", "route", "replace", f"{address}/32", "via", "169.254.8.0")
+    for address in ("169.254.8.0", "10.0.0.10", ENDPOINT):
+        with pytest.raises((TimeoutError, OSError)):
+            await world.connect("vpc-b", address, 8080, SILENT)
+    assert client.peers == near.peers == []
+
+
+async def test_a_wire_cannot_be_used_for_another_address(world: World) -> None:
+    """Even from the consumer's own namespace, nothing but the far address's listeners is reached."""
+    await world.link()
+    await world.serve(FIRST)
+    await world.run("vpc-a", "ip", "route", "add", "10.0.0.11/32", "via", "169.254.8.1")
+    await world.serve(SECOND)
+    for address, port in (("10.0.0.11", PORT), ("169.254.8.1", 22), ("169.254.8.1", 53)):
+        with pytest.raises((TimeoutError, OSError)) as caught:
+            await world.connect("vpc-a", address, port, SILENT)
+        assert not isinstance(caught.value, ConnectionRefusedError)
+
+
+async def test_flows_are_spread_over_the_targets(world: World) -> None:
+    await world.link(b=provider(listener("10.0.0.10", "10.0.0.11")))
+    await world.serve(FIRST)
+    await world.serve(SECOND)
+    answers = Counter(await asyncio.gather(*(world.greeting(CLIENT) for _ in range(64))))
+    assert set(answers) == {"i-first", "i-second"}
+    assert min(answers.values()) >= 12, answers  # 64 fair coins fall below 12 once in ten million
+
+
+async def test_a_listener_without_targets_refuses(world: World) -> None:
+    await world.link(b=provider(listener()))
+    with pytest.raises(ConnectionRefusedError):
+        await world.connect(CLIENT)
+    with pytest.raises(ConnectionRefusedError):
+        await world.connect(FIRST, NODE)
+
+
+async def test_a_flow_keeps_its_target_when_the_targets_change(world: World) -> None:
+    joined = await world.link()
+    await world.serve(FIRST)
+    await world.serve(SECOND)
+    with await world.connect(CLIENT) as connection:
+        assert await receive(connection) == b"i-first\n"
+        assert await world.kernel.converge_vpc(provider(listener("10.0.0.11")), [], [joined])
+        assert await world.greeting(CLIENT) == "i-second"
+        await send(connection, b"still here")
+        assert await receive(connection) == b"still here"
+
+
+async def test_the_node_serves_its_own_vpc_and_a_target_may_call_itself(world: World) -> None:
+    await world.link()
+    await world.serve(FIRST)
+    assert await world.greeting(SECOND, NODE) == "i-first"
+    assert await world.greeting(FIRST, NODE) == "i-first"
+    assert await world.greeting(SECOND, "10.0.0.10") == "i-first"
+
+
+async def test_a_wire_from_a_vpc_to_itself(world: World) -> None:
+    looped = wire(ends=("vpc-b", "vpc-b"))
+    vpc = provider()
+    await world.kernel.converge_vpc(vpc, [looped], [looped])
+    await world.kernel.converge_wire(looped)
+    server = await world.serve(FIRST)
+    assert await world.greeting(SECOND, ENDPOINT) == "i-first"
+    assert server.peers == [NODE]
+
+
+async def test_a_flow_is_forgotten_after_the_listeners_idle_timeout(world: World) -> None:
+    """And a reload of the table, which drops the object that carries it, does not change that."""
+    joined = await world.link(b=provider(listener("10.0.0.10", seconds=77)))
+    await world.serve(FIRST)
+    with await world.connect(CLIENT) as connection:
+        await receive(connection)
+        both = provider(listener("10.0.0.10", seconds=77), listener("10.0.0.10", port=80))
+        assert await world.kernel.converge_vpc(both, [], [joined])
+        await send(connection, b"x")
+        await receive(connection)
+        await send(connection, b"y")
+        await receive(connection)
+        await asyncio.sleep(
+            0.1
+        )  # until the last byte is acknowledged, which a delayed acknowledgement takes 40 ms to do
+        assert 60 < int((await conntrack(world, "vpc-b"))[2]) <= 77
+        assert int((await conntrack(world, "vpc-a"))[2]) > 6000, "a consumer forgets later than any listener"
+        await world.run("vpc-b", "conntrack", "-D", "-p", "tcp")
+        await send(connection, b"after the timeout")
+        with pytest.raises(ConnectionResetError):
+            await receive(connection)
+
+
+async def conntrack(world: World, vpc: str) -> list[str]:
+    """The fields of the VPC's only established TCP flow."""
+    lines = (await world.run(vpc, "conntrack", "-L", "-p", "tcp", "--state", "ESTABLISHED")).splitlines()
+    assert len(lines) == 1, lines
+    return lines[0].split()

@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 PROGRAMS = {"ip": "iproute2", "nft": "nftables", "conntrack": "conntrack", "dnsmasq": "dnsmasq-base"}
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}  # linux/capability.h
@@ -76,13 +77,22 @@ def _effective_capabilities() -> int:
     return int(next(line.split()[1] for line in lines if line.startswith("CapEff:")), 16)
 
 
+def _file(text: str) -> BinaryIO:
+    """The text as an open file: a program that ends before it has read its input then breaks no pipe."""
+    file = os.fdopen(os.memfd_create("stdin"), "w+b")
+    file.write(text.encode())
+    file.seek(0)
+    return file
+
+
 async def _run(argv: tuple[str, ...], stdin: str, accept: tuple[int, ...]) -> str:
     environment = {"PATH": f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}", "LC_ALL": "C"}
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
+    with _file(stdin) as source:
+        process = await asyncio.create_subprocess_exec(*argv, stdin=source, stdout=pipe, stderr=pipe, env=environment)
     try:
         async with asyncio.timeout(SECONDS):
-            out, err = await process.communicate(stdin.encode())
+            out, err = await process.communicate()
     except TimeoutError:
         raise KernelError(shlex.join(argv), -1, f"no end within {SECONDS:.0f} s") from None
     finally:
