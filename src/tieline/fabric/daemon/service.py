@@ -43,7 +43,7 @@ async def serve(state: Path, prefix: str, port: int, region: str) -> None:
     world, ids = open_world(store), Ids(random.SystemRandom())
     accounts.ensure_first(world, region, ids)
     accounts.write_credentials(world, region, state / CREDENTIALS)
-    kernel = Kernel(prefix, state / "kernel")
+    kernel = Kernel(prefix, state)
     dispatch = dispatcher(world, region, ids, now, kernel.console_output)
     app = application(dispatch, key_lookup(world), clock=now, request_id=ids.uuid)
     config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, lifespan="off", **UVICORN_OPTIONS)

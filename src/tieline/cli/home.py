@@ -1,0 +1,66 @@
+"""The state directory of `tieline up`: who runs on it, what its kernel objects are called, where its files are."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+DEFAULT = Path("state")
+LOCK, PREFIX = "lock", "prefix"
+
+
+class Taken(Exception):
+    """Another `tieline up` runs on this directory; the message names it."""
+
+
+class Home:
+    """A state directory, readable by its owner only."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self._lock: IO[str] | None = None
+
+    def make(self) -> None:
+        """Make the directory and choose the prefix of its kernel objects, once."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = self.path / PREFIX
+        if not file.exists():
+            file.write_text(f"tl-{secrets.token_hex(3)}\n")
+
+    @property
+    def prefix(self) -> str:
+        """What the name of everything made in the kernel begins with; "" where nothing was ever made."""
+        with suppress(FileNotFoundError):
+            return (self.path / PREFIX).read_text().strip()
+        return ""
+
+    def take(self) -> None:
+        """Hold the directory until this process ends; raises Taken where another one holds it."""
+        lock = (self.path / LOCK).open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Taken(
+                f"tieline up already runs on {self.path} as process {self.holder() or '?'}: "
+                f"stop it with `tieline down --state {self.path}`, or give another --state"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
+
+    def holder(self) -> int | None:
+        """The process that runs on this directory now, or None."""
+        try:
+            with (self.path / LOCK).open() as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    return None
+                except BlockingIOError:
+                    return int(lock.read() or 0) or None
+        except FileNotFoundError:
+            return None

@@ -1,0 +1,126 @@
+"""Runs the fabric and the platform as two processes, each restarted when it dies, both ended together."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+log = logging.getLogger(__name__)
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+READY_SECONDS = 30.0
+STOP_SECONDS = 10.0
+FIRST_PAUSE, LONGEST_PAUSE = (
+    0.5,
+    30.0,
+)  # seconds between restarts; a process that ran a minute starts at the first again
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class NotReady(Exception):
+    """A part did not come up; the message says which, and where its log is."""
+
+
+@dataclass
+class Part:
+    """One process: how it is started, where it answers when it is ready, where it writes its log."""
+
+    name: str
+    arguments: list[str]
+    health: str
+    log: Path
+    process: asyncio.subprocess.Process | None = field(default=None)
+
+
+def _die_with_parent() -> None:
+    """In the child: be told to end when the parent is gone, also when it was killed."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class Supervisor:
+    """Starts parts in order, each once the one before it answers."""
+
+    def __init__(self, parts: list[Part]) -> None:
+        self._parts = parts
+        self._watching: list[asyncio.Task[None]] = []
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Start every part and wait until it answers; raises NotReady."""
+        for part in self._parts:
+            await self._launch(part)
+            await self._until_ready(part)
+            self._watching.append(asyncio.create_task(self._keep(part)))
+
+    async def stop(self) -> None:
+        """End every part, the last first."""
+        self._stopping = True
+        for task in self._watching:
+            task.cancel()
+        for part in reversed(self._parts):
+            process = part.process
+            if process is None or process.returncode is not None:
+                continue
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+    async def _launch(self, part: Part) -> None:
+        with part.log.open("ab") as output:
+            part.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", *part.arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=_environment(),
+                start_new_session=True,  # Ctrl-C in a terminal reaches the supervisor, which ends them in order
+                preexec_fn=_die_with_parent,
+            )
+
+    async def _until_ready(self, part: Part) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        async with httpx.AsyncClient(trust_env=False) as client:
+            while time.monotonic() < deadline:
+                if part.process is None or part.process.returncode is not None:
+                    raise NotReady(f"the {part.name} ended at its start: {_last_line(part.log)} (log: {part.log})")
+                try:
+                    if (await client.get(part.health, timeout=1)).status_code == httpx.codes.OK:
+                        return
+                except httpx.HTTPError:
+                    pass
+                await asyncio.sleep(0.05)
+        raise NotReady(f"the {part.name} does not answer at {part.health} (log: {part.log})")
+
+    async def _keep(self, part: Part) -> None:
+        """Restart a part for as long as it dies."""
+        pause = FIRST_PAUSE
+        while not self._stopping:
+            assert part.process is not None, "kept parts have been started"
+            started = time.monotonic()
+            status = await part.process.wait()
+            pause = FIRST_PAUSE if time.monotonic() - started > 60 else min(2 * pause, LONGEST_PAUSE)
+            log.error("the %s ended with status %s, restarting in %.1f s (log: %s)", part.name, status, pause, part.log)
+            await asyncio.sleep(pause)
+            await self._launch(part)
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment without AWS settings that would lead the parts elsewhere."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it wrote nothing"

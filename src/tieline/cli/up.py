@@ -1,0 +1,85 @@
+"""`tieline up`: everything on one machine, in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from tieline.cli.home import DEFAULT, Home, Taken
+from tieline.cli.output import complain, out
+from tieline.cli.supervisor import NotReady, Part, Supervisor
+from tieline.cloud.client import ClientError
+from tieline.fabric.kernel.commands import KernelUnavailable, require
+
+HOST = "127.0.0.1"
+
+
+def parts(home: Home, console_port: int, aws_port: int, region: str) -> list[Part]:
+    """The fabric, and the platform that reaches it by the AWS SDK."""
+    state, fabric, platform = str(home.path), f"http://{HOST}:{aws_port}", f"http://{HOST}:{console_port}"
+    fabric_options = ["--state", state, "--prefix", home.prefix, "--port", str(aws_port), "--region", region]
+    platform_options = ["--state", state, "--port", str(console_port), "--aws-endpoint", fabric]
+    platform_options += ["--credentials", f"{state}/credentials", "--profile", "platform", "--region", region]
+    return [
+        Part("fabric", ["tieline.fabric", *fabric_options], f"{fabric}/healthz", home.path / "fabric.log"),
+        Part("platform", ["tieline.cloud", *platform_options], f"{platform}/healthz", home.path / "platform.log"),
+    ]
+
+
+def up(
+    state: Annotated[Path, typer.Option("--state", help="Directory for records, keys and logs.")] = DEFAULT,
+    console_port: Annotated[int, typer.Option("--console-port", help="Console and REST, on loopback.")] = 8080,
+    aws_port: Annotated[int, typer.Option("--aws-port", help="The AWS wire, on loopback.")] = 4566,
+    region: Annotated[str, typer.Option("--region", help="The region that the fabric is.")] = "us-east-1",
+) -> None:
+    """Run the fabric and the platform until Ctrl-C. What they made lives on; `tieline down` removes it."""
+    home = Home(state)
+    try:
+        require()
+        for port, option in ((console_port, "--console-port"), (aws_port, "--aws-port")):
+            _check_free(port, option)
+        home.make()
+        home.take()
+        asyncio.run(_run(home, console_port, aws_port, region))
+    except (KernelUnavailable, Taken, NotReady) as error:
+        complain(ClientError("UP", str(error)))
+        raise typer.Exit(1) from None
+
+
+def _check_free(port: int, option: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise NotReady(f"port {port} of {HOST} cannot be used ({error.strerror}): give another {option}") from None
+
+
+async def _run(home: Home, console_port: int, aws_port: int, region: str) -> None:
+    supervisor = Supervisor(parts(home, console_port, aws_port, region))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        await supervisor.start()
+        _announce(home, console_port, aws_port)
+        await stop.wait()
+    finally:
+        await supervisor.stop()
+
+
+def _announce(home: Home, console_port: int, aws_port: int) -> None:
+    lines = {
+        "REST": f"http://{HOST}:{console_port}/api/v1   (key: {home.path / 'api-key'})",
+        "AWS wire": f"http://{HOST}:{aws_port}   (profiles platform and customer: {home.path / 'credentials'})",
+        "remove all": f"tieline down --state {home.path}",
+    }
+    out.print(Text("tieline is up", "bold green"))
+    for name, value in lines.items():
+        out.print(Text.assemble((f"  {name:<11}", "bold"), value))
