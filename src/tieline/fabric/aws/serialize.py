@@ -6,7 +6,7 @@ import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 
@@ -16,18 +16,23 @@ Append = Callable[[str], None]
 Write = Callable[[Append, Any], None]
 Serialize = Callable[[Mapping[str, Any], str], bytes]  # values and request id to the body
 
-MISSING: Any = object()
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 # Everything but XML 1.0's characters that stand for themselves; a bare carriage return would be read as a line feed.
 SPECIAL = re.compile("[^\t\n\x20-\x25\x27-\x3b\x3d\x3f-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
+# Ids, names and states come again and again, and looking one up costs a fifth of examining it. At most about 2 MB.
+KNOWN: dict[str, str] = {}
+SHORT, MANY = 128, 8192  # characters of a text that is remembered, and how many are
 
 
 def escape(text: str) -> str:
     """The text as XML content, without the characters that XML 1.0 forbids; raises TypeError for anything but str."""
-    if SPECIAL.search(text):
-        return SPECIAL.sub(lambda found: ESCAPES.get(found[0], ""), text)
-    return text
+    escaped = SPECIAL.sub(lambda found: ESCAPES.get(found[0], ""), text) if SPECIAL.search(text) else text
+    if len(text) < SHORT:
+        if len(KNOWN) >= MANY:
+            KNOWN.clear()
+        KNOWN[text] = escaped
+    return escaped
 
 
 def compile_output(operation: OperationModel, protocol: Protocol) -> Serialize:
@@ -91,14 +96,14 @@ def _no_content(protocol: Protocol) -> Write:
 def _element(shape: Shape, tag: str) -> Write:
     """How a value of this shape is written between the tags of its element."""
     start, end = f"<{tag}>", f"</{tag}>"
-    if not isinstance(shape, StructureShape | ListShape | MapShape):
-        return _scalar(shape, start, end)
-    if isinstance(shape, StructureShape):
-        content = _content(shape)
-    elif isinstance(shape, ListShape):
-        content = _items(shape)
-    else:
-        content = _entries(shape)
+    content = _compound(shape)
+    if content is None:
+        text = _text(shape)
+
+        def write_scalar(append: Append, value: Any) -> None:
+            append(f"{start}{KNOWN.get(value) or text(value)}{end}")
+
+        return write_scalar
 
     def write(append: Append, value: Any) -> None:
         append(start)
@@ -108,27 +113,48 @@ def _element(shape: Shape, tag: str) -> Write:
     return write
 
 
-def _content(shape: StructureShape) -> Write:
-    members = []
-    for name, member in shape.members.items():
-        tag = str(member.serialization.get("name", name))
-        members.append((name, _element(member, tag), f"<{tag}/>" if isinstance(member, ListShape) else ""))
-    known = frozenset(shape.members)
+def _compound(shape: Shape) -> Write | None:
+    """How what is inside the element is written; None for a scalar."""
+    if isinstance(shape, StructureShape):
+        return _content(shape)
+    if isinstance(shape, ListShape):
+        return _items(shape)
+    return _entries(shape) if isinstance(shape, MapShape) else None
 
+
+class Members(dict[str, tuple[Write | None, Callable[[Any], str], str, str]]):
+    """How each member of a structure is written: as a compound or as a text, and its tags."""
+
+    def __init__(self, shape: StructureShape) -> None:
+        self.shape_name = shape.name
+        for name, member in shape.members.items():
+            tag = member.serialization.get("name", name)
+            self[name] = (_compound(member), _text(member), f"<{tag}>", f"</{tag}>")
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise KeyError(f"{self.shape_name} has no member {name}")
+
+
+def _content(shape: StructureShape) -> Write:
+    members = Members(shape)
+    lists = [name for name, member in shape.members.items() if isinstance(member, ListShape)]
+    empty_lists = [(name, f"<{shape.members[name].serialization.get('name', name)}/>") for name in lists]
+
+    # The one hot loop: tags and texts of scalars are joined here and not in a function of each member.
     def write(append: Append, values: Mapping[str, Any]) -> None:
-        get = values.get
-        seen = 0
-        for name, element, empty in members:
-            value = get(name, MISSING)
-            if value is MISSING:
-                if empty:
-                    append(empty)
+        for name, value in values.items():
+            content, text, start, end = members[name]
+            if value is None:
                 continue
-            seen += 1
-            if value is not None:
-                element(append, value)
-        if seen != len(values):
-            raise KeyError(f"{shape.name} has no member {', '.join(sorted(set(values) - known))}")
+            if content is None:
+                append(f"{start}{KNOWN.get(value) or text(value)}{end}")
+            else:
+                append(start)
+                content(append, value)
+                append(end)
+        for name, empty in empty_lists:
+            if name not in values:
+                append(empty)
 
     return write
 
@@ -161,13 +187,8 @@ def _entries(shape: MapShape) -> Write:
     return write
 
 
-def _scalar(shape: Shape, start: str, end: str) -> Write:
-    text = TEXTS.get(shape.type_name, escape)
-
-    def write(append: Append, value: Any) -> None:
-        append(f"{start}{text(value)}{end}")
-
-    return write
+def _text(shape: Shape) -> Callable[[Any], str]:
+    return TEXTS.get(shape.type_name, escape)
 
 
 def _integer(value: int) -> str:
