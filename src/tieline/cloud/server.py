@@ -24,6 +24,7 @@ from tieline.store import SQLiteStore
 
 HOST = "127.0.0.1"
 STORE, VAULT_KEY, API_KEY, URL = "cloud.db", "secret.key", "api-key", "url"  # files of the state directory
+AGENT_STATE = Path("/var/lib/tieline")  # inside the instance
 GRACE_SECONDS = 3  # for requests that are under way when the platform is told to end
 
 
@@ -44,7 +45,7 @@ def build(chosen: argparse.Namespace, port: int) -> Platform:
     state: Path = chosen.state.resolve()
     state.mkdir(parents=True, exist_ok=True)
     aws = Aws(AwsSettings(chosen.region, chosen.aws_endpoint, chosen.credentials, chosen.profile))
-    machine = Machine(sys.executable, Address(host=HOST, port=port), state / "agents")
+    machine = Machine(sys.executable, Address(host=HOST, port=port), AGENT_STATE)
     platform = Platform(Repository(SQLiteStore(state / STORE)), aws, Vault.open(state / VAULT_KEY), machine)
     if key := platform.first_key():
         write_private(state / API_KEY, key)

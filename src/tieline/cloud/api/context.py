@@ -18,13 +18,13 @@ Key = Annotated[str, Path(max_length=254, description="an id or a name")]
 Item = TypeVar("Item", PrivateLink, Resource, Rule)
 
 
-def platform(request: Request) -> Platform:
+async def platform(request: Request) -> Platform:
     """The platform that the application was made for."""
     found: Platform = request.app.state.platform
     return found
 
 
-def caller(
+async def caller(
     there: Annotated[Platform, Depends(platform)],
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> str:
@@ -43,7 +43,7 @@ There = Annotated[Platform, Depends(platform)]
 Who = Annotated[str, Depends(caller)]
 
 
-def deployment(id: Key, there: There, _: Who) -> Deployment:
+async def deployment(id: Key, there: There, _: Who) -> Deployment:
     """The deployment of the path, by id or name; raises PlatformError 404."""
     found = there.records.get(Deployment, id)
     if found is None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tieline.cloud.answers import Offer
 from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
-from tieline.cloud.deployments.network import DEFAULT_CIDR, chosen_zones, layout
+from tieline.cloud.deployments.network import DEFAULT_CIDR, chosen_zones, layout, network
 from tieline.cloud.history import remembered, timestamp
 from tieline.cloud.links.requests import leaving
 from tieline.cloud.links.states import aws_problem
@@ -51,6 +51,7 @@ async def create_deployment(
 ) -> tuple[Deployment, str]:
     """Record a deployment and return it with its join token; raises PlatformError with nothing changed."""
     external = wanted.provider == "external"
+    network(wanted.cidr)
     subnets = () if external else layout(wanted.cidr, chosen_zones(wanted.zones, await _zones(aws)))
     others = records.all(Deployment)
     if any(other.name == wanted.name for other in others):

@@ -1,0 +1,99 @@
+"""The agent's line to its platform: dialled from inside, for ever, with pauses that grow."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from tieline.cloud.agent.worker import Worker
+from tieline.cloud.protocol import AGENT_PATH, GONE, MAX_FRAME, Configure, Probe, decode_for_agent, encode
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE, LAST_PAUSE = 0.2, 15.0  # seconds between attempts; doubled, and shortened at random by up to a half
+REPORT_SECONDS = 2.0  # between two reports when nothing changed
+PING_SECONDS = 10.0  # without an answer for as long again, the line is dead
+
+
+class Dismissed(Exception):
+    """The deployment was deleted: there is nothing left to do."""
+
+
+class Channel:
+    """Keeps one WebSocket to the platform: configurations and questions in, reports and answers out."""
+
+    def __init__(self, platform: str, token: str, due: asyncio.Event) -> None:
+        scheme, _, rest = platform.rstrip("/").partition("://")
+        self._url = f"{'wss' if scheme == 'https' else 'ws'}://{rest}{AGENT_PATH}"
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._due = due
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def run(self, worker: Worker) -> None:
+        """For ever: be connected. Raises Dismissed where the platform says that the deployment is gone."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                async with self._dial() as line:
+                    log.info("connected to %s", self._url)
+                    pause = FIRST_PAUSE
+                    await self._talk(line, worker)
+            except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, msgspec.DecodeError) as error:
+                log.warning("no line to %s: %s; working from the last configuration", self._url, error or repr(error))
+            await asyncio.sleep(pause * random.uniform(0.5, 1))
+            pause = min(pause * 2, LAST_PAUSE)
+
+    def _dial(self) -> connect:
+        return connect(
+            self._url,
+            additional_headers=self._headers,
+            max_size=MAX_FRAME,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PING_SECONDS,
+            proxy=None,
+        )
+
+    async def _talk(self, line: ClientConnection, worker: Worker) -> None:
+        reporting = asyncio.create_task(self._report(line, worker), name="reports")
+        try:
+            async for frame in line:
+                match decode_for_agent(frame):
+                    case Configure() as message:
+                        await worker.configure(message)
+                    case Probe() as question:
+                        self._later(self._answer(line, worker, question))
+        finally:
+            reporting.cancel()
+        if line.close_code == GONE:
+            raise Dismissed
+        log.warning("the platform closed the line: %s %s", line.close_code, line.close_reason)
+
+    async def _report(self, line: ClientConnection, worker: Worker) -> None:
+        while True:
+            self._due.clear()
+            await line.send(encode(worker.report()).decode())
+            try:
+                async with asyncio.timeout(REPORT_SECONDS):
+                    await self._due.wait()
+            except TimeoutError:
+                continue
+
+    async def _answer(self, line: ClientConnection, worker: Worker, question: Probe) -> None:
+        await line.send(encode(await worker.probe(question)).decode())
+
+    def _later(self, answering: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(answering, name="answer")
+        self._answering.add(task)
+        task.add_done_callback(self._answered)
+
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        self._answering.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.warning("an answer could not be sent: %s", error)

@@ -1,0 +1,132 @@
+"""The platform and its agents as real processes on loopback, for tests.
+
+    with PlatformProcess(tmp_path / "cloud") as platform, AgentProcess(platform.url, token, tmp_path / "agent"):
+        platform.client.deployments()
+
+`kill` is SIGKILL, and `start` brings the same one back on the same port. Everything that they print is kept in `log`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from servers import accepts, free_port, wait_until
+from tieline.cloud.client import Client
+
+STOP_SECONDS = 10.0
+NOBODY_THERE = "http://127.0.0.1:9"  # the discard port: AWS does not answer
+
+
+class Process:
+    """One process with a log file, in a session of its own."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def wait_ready(self) -> None:
+        """Wait until it does its work."""
+
+    def start(self) -> None:
+        """Start it and wait until it works."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TIELINE_"))}
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), stdout=log, stderr=log, env=environment, start_new_session=True
+            )
+        self.wait_ready()
+
+    def log(self) -> str:
+        """What it printed so far."""
+        return self._log.read_text(errors="replace")
+
+    def alive(self) -> bool:
+        """Whether it runs; raises AssertionError with its log where it ended."""
+        assert self.process is not None
+        assert self.process.poll() is None, f"{self.command()} ended:\n{self.log()}"
+        return True
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """Ask it to end; its exit status."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: int) -> int:
+        process, self.process = self.process, None
+        if process is None:
+            return 0
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(number)
+        try:
+            return process.wait(STOP_SECONDS)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class PlatformProcess(Process):
+    """`python -m tieline.cloud` on a free port."""
+
+    def __init__(self, state: Path, aws_endpoint: str = NOBODY_THERE) -> None:
+        super().__init__(state.with_suffix(".log"))
+        self.state = state
+        self.port = free_port()
+        self._aws_endpoint = aws_endpoint
+
+    def command(self) -> list[str]:
+        options = ["--state", str(self.state), "--port", str(self.port), "--aws-endpoint", self._aws_endpoint]
+        return [sys.executable, "-m", "tieline.cloud", *options]
+
+    def wait_ready(self) -> None:
+        wait_until(lambda: self.alive() and accepts(self.port), "the platform")
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def key(self) -> str:
+        """Its first API key."""
+        return (self.state / "api-key").read_text()
+
+    @property
+    def client(self) -> Client:
+        """A new client with that key."""
+        return Client(self.url, self.key)
+
+
+class AgentProcess(Process):
+    """An agent that joined by hand."""
+
+    def __init__(self, platform: str, token: str, state: Path) -> None:
+        super().__init__(state.with_suffix(".log"))
+        self._platform, self._token, self._state = platform, token, state
+
+    def command(self) -> list[str]:
+        options = ["--platform", self._platform, "--join", self._token, "--state", str(self._state)]
+        return [sys.executable, "-m", "tieline", "agent", *options]
