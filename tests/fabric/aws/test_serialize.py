@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -64,6 +65,7 @@ def test_times_are_in_utc_with_milliseconds(moment: datetime, text: str) -> None
         ({"VpcEndpoints": [{"VpcEndpointId": "x", "Colour": None}]}, KeyError),
         ({"VpcEndpoints": "vpce-1"}, TypeError),
         ({"VpcEndpoints": {"VpcEndpointId": "x"}}, TypeError),
+        ({"VpcEndpoints": iter([])}, TypeError),
         ({"VpcEndpoints": [{"VpcEndpointId": 1}]}, TypeError),
         ({"VpcEndpoints": [{"VpcEndpointId": None, "SubnetIds": [None]}]}, TypeError),
         ({"VpcEndpoints": [{"PrivateDnsEnabled": "true"}]}, TypeError),
@@ -86,10 +88,9 @@ def test_an_operation_without_output_can_answer_nothing() -> None:
 @given(st.text())
 def test_any_text_arrives_without_the_characters_that_xml_forbids(value: str) -> None:
     body = written("ec2", "DescribeVpcs", {"NextToken": value}).encode()
-    shape = services()["ec2"].operation("DescribeVpcs")._model.output_shape
-    read = create_parser("ec2").parse({"body": body, "headers": {}, "status_code": 200}, shape)  # type: ignore[arg-type]
+    read = ET.fromstring(body).findtext(f"{{{services()['ec2'].namespace}}}nextToken")
     forbidden = {*map(chr, range(32)), "\ufffe", "\uffff"} - set("\t\n\r")
-    assert read["NextToken"] == "".join(character for character in value if character not in forbidden)
+    assert read == "".join(character for character in value if character not in forbidden)
 
 
 def test_lone_surrogates_are_dropped() -> None:

@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
@@ -93,26 +94,6 @@ def _no_content(protocol: Protocol) -> Write:
     return write
 
 
-def _element(shape: Shape, tag: str) -> Write:
-    """How a value of this shape is written between the tags of its element."""
-    start, end = f"<{tag}>", f"</{tag}>"
-    content = _compound(shape)
-    if content is None:
-        text = _text(shape)
-
-        def write_scalar(append: Append, value: Any) -> None:
-            append(f"{start}{KNOWN.get(value) or text(value)}{end}")
-
-        return write_scalar
-
-    def write(append: Append, value: Any) -> None:
-        append(start)
-        content(append, value)
-        append(end)
-
-    return write
-
-
 def _compound(shape: Shape) -> Write | None:
     """How what is inside the element is written; None for a scalar."""
     if isinstance(shape, StructureShape):
@@ -162,27 +143,33 @@ def _content(shape: StructureShape) -> Write:
 def _items(shape: ListShape) -> Write:
     if shape.serialization.get("flattened"):
         raise NotImplementedError(f"{shape.name}: no served service has flattened lists in its answers")
-    element = _element(shape.member, str(shape.member.serialization.get("name", "member")))
+    tag = shape.member.serialization.get("name", "member")
+    start, end = f"<{tag}>", f"</{tag}>"
+    content, text = _compound(shape.member), _text(shape.member)
 
     def write(append: Append, values: Sequence[Any]) -> None:
-        if isinstance(values, str | bytes | Mapping):
+        if type(values) not in (list, tuple):
             raise TypeError(f"{shape.name} is a list, not {type(values).__name__}")
+        if content is None:
+            append("".join([f"{start}{KNOWN.get(value) or text(value)}{end}" for value in values]))
+            return
         for value in values:
-            element(append, value)
+            append(start)
+            content(append, value)
+            append(end)
 
     return write
 
 
 def _entries(shape: MapShape) -> Write:
-    key = _element(shape.key, str(shape.key.serialization.get("name", "key")))
-    entry = _element(shape.value, str(shape.value.serialization.get("name", "value")))
+    if _compound(shape.key) or _compound(shape.value):
+        raise NotImplementedError(f"{shape.name}: no served service has maps of anything but scalars in its answers")
+    key, value = shape.key.serialization.get("name", "key"), shape.value.serialization.get("name", "value")
+    key_text, value_text = _text(shape.key), _text(shape.value)
 
     def write(append: Append, values: Mapping[str, Any]) -> None:
-        for name, value in values.items():
-            append("<entry>")
-            key(append, name)
-            entry(append, value)
-            append("</entry>")
+        for name, item in values.items():
+            append(f"<entry><{key}>{key_text(name)}</{key}><{value}>{value_text(item)}</{value}></entry>")
 
     return write
 
@@ -211,6 +198,7 @@ def _boolean(value: bool) -> str:
     raise TypeError(f"expected a bool, not {type(value).__name__}")
 
 
+@lru_cache(maxsize=4096)  # a record's times hardly change, and the time zone is slow
 def _timestamp(value: datetime) -> str:
     if value.tzinfo is None:
         raise TypeError("expected a datetime with a time zone")
