@@ -1,0 +1,201 @@
+"""One action's rows on their way: gathered into batches, tried until they are in, poison rows split off."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from tieline.integration.config import Action
+from tieline.integration.message import Message
+from tieline.integration.metrics import ActionMetrics
+from tieline.integration.sinks.base import Rejected, Row, Unavailable, Writer
+
+FIRST_PAUSE: Final = 0.05  # seconds before a failed write is tried again; doubled up to the longest
+LONGEST_PAUSE: Final = 5.0
+
+Item = tuple[dict[str, Any], Message]  # an output of the rule, and the message that it came from
+Done = Callable[[Sequence[Message]], None]
+Bury = Callable[[Message, dict[str, Any], str], None]
+
+
+class Batcher:
+    """Rows of one action. `done` is called with the messages of rows that need nothing more.
+
+    A batch ends at `batch_size` rows or `batch_bytes` of payload, or when its first row has waited `batch_time`. What
+    arrives during a write makes up the next batch, so that batches grow with the load.
+    """
+
+    def __init__(self, action: Action, writer: Writer, done: Done, bury: Bury, clock: Callable[[], float]) -> None:
+        self.action = action
+        self.writer = writer
+        self.metrics = ActionMetrics()
+        self.wrote_at = 0.0  # when a write last succeeded, by the clock
+        self.trouble: Unavailable | None = None  # why the present batch is not in
+        self._done = done
+        self._bury = bury
+        self._clock = clock
+        self._waiting: deque[Item] = deque()
+        self._bytes = 0
+        self._ripe = asyncio.Event()  # a batch is worth writing
+        self._idle = asyncio.Event()  # nothing is waiting or being written
+        self._idle.set()
+        self._changed = asyncio.Event()  # a failed write need not wait for its pause
+        self._timer: asyncio.TimerHandle | None = None
+        self._retired = False
+
+    def add(self, outputs: Sequence[dict[str, Any]], message: Message) -> None:
+        """Take the outputs of one message."""
+        for output in outputs:
+            self._waiting.append((output, message))
+        self._bytes += len(message.payload)
+        waiting = len(self._waiting)
+        if waiting == len(outputs):
+            self._idle.clear()
+        self.metrics.received += len(outputs)
+        if waiting >= self.action.batch_size or self._bytes >= self.action.batch_bytes:
+            self._ripe.set()
+        elif self._timer is None and not self._ripe.is_set():
+            self._timer = asyncio.get_running_loop().call_later(self.action.batch_time, self._ripen)
+
+    def _ripen(self) -> None:
+        self._timer = None
+        self._ripe.set()
+
+    def update(self, action: Action, writer: Writer) -> None:
+        """Use another statement or database from the next attempt on; what waits is kept."""
+        self.action, self.writer = action, writer
+        self._changed.set()
+
+    def retire(self) -> None:
+        """Write what waits if that succeeds at once; what does not is dropped and counted."""
+        self._retired = True
+        self._changed.set()
+
+    async def drained(self) -> None:
+        """Return when nothing waits and nothing is being written."""
+        await self._idle.wait()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The metrics with the present gauges."""
+        self.metrics.queuing = len(self._waiting)
+        return self.metrics.snapshot()
+
+    async def run(self) -> None:
+        """Write batch after batch until cancelled."""
+        while True:
+            if not self._waiting:
+                self._idle.set()
+                self._ripe.clear()
+            await self._ripe.wait()
+            batch = self._next()
+            self.metrics.inflight = len(batch)
+            await self._commit(batch)
+            self.metrics.inflight = 0
+
+    def _next(self) -> list[Item]:
+        self._idle.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waiting = self._waiting
+        if len(waiting) <= self.action.batch_size and self._bytes <= self.action.batch_bytes:
+            batch = list(waiting)
+            waiting.clear()
+            self._bytes = 0
+            return batch
+        batch, size = [], 0
+        while waiting and len(batch) < self.action.batch_size and size < self.action.batch_bytes:
+            item = waiting.popleft()
+            batch.append(item)
+            size += len(item[1].payload)
+        self._bytes = max(0, self._bytes - size) if waiting else 0
+        return batch
+
+    async def _commit(self, batch: list[Item]) -> None:
+        """Every row of the batch in the database, in the dead letters, or dropped by the user's own choice."""
+        if not batch:
+            return
+        try:
+            await self._write(batch)
+        except Rejected as rejected:
+            await self._divide(batch, rejected)
+        else:
+            self._settle(batch)
+
+    async def _divide(self, batch: list[Item], rejected: Rejected) -> None:
+        """Bury the rows that are named or alone, and write the others, halved where nobody knows which it is."""
+        if rejected.rows:
+            await self._reject([(*batch[place], error) for place, error in rejected.rows.items()])
+            await self._commit([item for place, item in enumerate(batch) if place not in rejected.rows])
+        elif len(batch) == 1:
+            await self._reject([(*batch[0], str(rejected))])
+        else:
+            half = len(batch) // 2
+            await self._commit(batch[:half])
+            await self._commit(batch[half:])
+
+    async def _write(self, batch: list[Item]) -> None:
+        """Try until the database took or rejected the rows; a retired action tries once."""
+        pauses = itertools.chain((FIRST_PAUSE * 2**n for n in range(6)), itertools.repeat(LONGEST_PAUSE))
+        while True:
+            self._changed.clear()
+            try:
+                await self.writer.write(self._rows(batch))
+            except Unavailable as trouble:
+                self._note(trouble)
+            else:
+                self.trouble, self.wrote_at = None, self._clock()
+                return
+            if self._retired:
+                self.metrics.dropped["action_removed"] += len(batch)
+                self._done([message for _, message in batch])
+                batch.clear()
+                return
+            self.metrics.retried += len(batch)
+            await self._pause(next(pauses))
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._changed.wait(), seconds * random.uniform(0.5, 1))
+        except TimeoutError:
+            return
+
+    def _rows(self, batch: list[Item]) -> list[Row]:
+        row = self.writer.row
+        try:
+            return [row(output) for output, _ in batch]
+        except Exception:  # an output that the template cannot read: find which
+            faults = {}
+            for place, (output, _) in enumerate(batch):
+                try:
+                    row(output)
+                except Exception as error:
+                    faults[place] = f"{type(error).__name__}: {error}"
+            raise Rejected("outputs that the template cannot read", faults) from None
+
+    def _settle(self, batch: list[Item]) -> None:
+        self.metrics.success += len(batch)
+        self._done([message for _, message in batch])
+
+    async def _reject(self, items: list[tuple[dict[str, Any], Message, str]]) -> None:
+        """Put the rows into the dead letters; a disk that does not take them is waited for."""
+        for output, message, error in items:
+            self.metrics.last_error, self.metrics.last_error_at = error, int(self._clock() * 1000)
+            while True:
+                try:
+                    self._bury(message, output, error)
+                    break
+                except OSError as full:
+                    self._note(Unavailable("statement", f"a dead letter could not be kept: {full}"))
+                    await asyncio.sleep(LONGEST_PAUSE)
+        self.metrics.failed += len(items)
+        self._done([message for _, message, _ in items])
+
+    def _note(self, trouble: Unavailable) -> None:
+        self.trouble = trouble
+        self.metrics.last_error = f"{trouble.hop}: {trouble.message}"
+        self.metrics.last_error_at = int(self._clock() * 1000)

@@ -1,0 +1,116 @@
+"""Messages that could not be used, with the reason, kept on disk as JSON lines until somebody looks at them."""
+
+from __future__ import annotations
+
+import base64
+import os
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from tieline.integration.message import Message
+
+LIMIT: Final = 10_000  # letters that are kept; beyond it the oldest make room, and are counted
+FILE: Final = "dead-letters.jsonl"
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """One message that one rule, or one action of it, could not use."""
+
+    id: str
+    time: int  # Unix milliseconds
+    rule: str
+    action: str = ""  # none: the rule itself failed
+    error: str
+    message: dict[str, Any]  # the message's fields; `payload_base64` instead of `payload` where it is not UTF-8
+    output: dict[str, Any] | None = None  # what the rule made of it
+
+
+def letter(message: Message, rule: str, action: str, error: str, now: int, output: Any = None) -> DeadLetter:
+    """The letter for a message, at this Unix time in milliseconds."""
+    fields = message.fields()
+    if isinstance(fields["payload"], bytes):
+        fields["payload_base64"] = base64.b64encode(fields.pop("payload")).decode()
+    return DeadLetter(
+        id=uuid.uuid4().hex, time=now, rule=rule, action=action, error=error, message=fields, output=output
+    )
+
+
+class DeadLetters:
+    """A bounded list of letters. With a directory it survives the process: `add` returns when the disk has them."""
+
+    def __init__(self, directory: Path | None = None, limit: int = LIMIT) -> None:
+        self.limit = limit
+        self.dropped = 0  # letters that made room for newer ones
+        self._path = directory / FILE if directory is not None else None
+        self._letters: dict[str, DeadLetter] = {}
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._load(self._path)
+
+    def __len__(self) -> int:
+        return len(self._letters)
+
+    def list(self) -> list[DeadLetter]:
+        """All letters, the oldest first."""
+        return list(self._letters.values())
+
+    def add(self, letters: Iterable[DeadLetter]) -> None:
+        """Keep these letters."""
+        new = {one.id: one for one in letters}
+        self._letters.update(new)
+        if len(self._letters) > self.limit + self.limit // 10:
+            self._make_room()
+        else:
+            self._write("ab", new.values())
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Forget these letters."""
+        for id in ids:
+            self._letters.pop(id, None)
+        self._rewrite()
+
+    def _make_room(self) -> None:
+        surplus = len(self._letters) - self.limit
+        for id in list(self._letters)[:surplus]:
+            del self._letters[id]
+        self.dropped += surplus
+        self._rewrite()
+
+    def _rewrite(self) -> None:
+        if self._path is not None:
+            self._write("wb", self._letters.values(), self._path.with_suffix(".new"))
+            self._path.with_suffix(".new").replace(self._path)
+
+    def _write(self, mode: str, letters: Iterable[DeadLetter], path: Path | None = None) -> None:
+        if self._path is None:
+            return
+        with (path or self._path).open(mode) as file:
+            for one in letters:
+                file.write(orjson.dumps(msgspec.structs.asdict(one), default=_latin) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _load(self, path: Path) -> None:
+        """Read what is there; a last line that a crash cut short is left out, and no new one is put behind it."""
+        if not path.exists():
+            return
+        content = path.read_bytes()
+        for line in content.splitlines():
+            try:
+                one = msgspec.json.decode(line, type=DeadLetter)
+            except msgspec.DecodeError:
+                continue
+            self._letters[one.id] = one
+        if not content.endswith(b"\n"):
+            self._rewrite()
+
+
+def _latin(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    raise TypeError(f"{type(value).__name__} has no JSON")

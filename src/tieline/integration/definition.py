@@ -1,0 +1,39 @@
+"""A rule as it was defined, checked and compiled: what the pipeline runs, and what an API refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tieline.integration.config import Action, Republish, Resource, Rule, Sql
+from tieline.integration.rules.compile import CompiledRule, compile_rule
+from tieline.integration.rules.errors import TemplateError
+from tieline.integration.rules.template import Path, check_fields, sql_template, text_template
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A rule that can run."""
+
+    rule: Rule
+    compiled: CompiledRule
+
+
+def define(rule: Rule, resources: Mapping[str, Resource]) -> Definition:
+    """Check a rule and its actions; raises RuleError (its SQL) or TemplateError (an action, which is named)."""
+    compiled = compile_rule(rule.sql)
+    for action in rule.actions:
+        try:
+            check_fields(action_paths(action), compiled)
+        except TemplateError as error:
+            raise TemplateError(f"action {action.id}: {error}", error.field) from None
+        if action.resource not in resources and not isinstance(action, Republish):
+            raise TemplateError(f"action {action.id}: there is no resource {action.resource!r}")
+    return Definition(rule, compiled)
+
+
+def action_paths(action: Action) -> tuple[Path, ...]:
+    """The fields that an action's templates name; raises TemplateError."""
+    if isinstance(action, Sql):
+        return sql_template(action.sql).paths
+    return (*text_template(action.topic).paths, *text_template(action.payload).paths)

@@ -1,0 +1,72 @@
+"""How a resource is: told by its writes, and by checks while nothing is written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from tieline.integration.lane import Lane
+from tieline.integration.sinks.base import Rejected, Sink, Unavailable
+
+INTERVAL: Final = 15.0  # seconds between checks, EMQX's health_check_interval
+SOON: Final = 1.0  # seconds between checks while something is wrong
+
+
+class Health:
+    """Watches one resource. It is `connected` only while its writes succeed, or its last check did."""
+
+    def __init__(self, lane: Lane, sink: Callable[[], Sink], clock: Callable[[], float]) -> None:
+        self._lane = lane
+        self._sink = sink
+        self._clock = clock
+        self._checked: Unavailable | None = None
+        self._checked_at = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._task = asyncio.create_task(self._watch())
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _watch(self) -> None:
+        while True:
+            if self._clock() - self._wrote_at() > INTERVAL and self._trouble() is None:
+                await self._check()
+            await asyncio.sleep(SOON if self._checked else INTERVAL)
+
+    async def _check(self) -> None:
+        actions = [batcher.action for batcher in self._lane.actions().values()]
+        try:
+            await self._sink().check(actions)
+        except Unavailable as trouble:
+            self._checked = trouble
+        except Rejected as rejected:
+            self._checked = Unavailable("statement", str(rejected))
+        else:
+            self._checked = None
+        self._checked_at = self._clock()
+
+    def _wrote_at(self) -> float:
+        return max((batcher.wrote_at for batcher in self._lane.actions().values()), default=0.0)
+
+    def _trouble(self) -> Unavailable | None:
+        return next((b.trouble for b in self._lane.actions().values() if b.trouble is not None), None)
+
+    def status(self) -> dict[str, Any]:
+        """`status` is connected, connecting (nothing is known yet) or disconnected; and how the broker's side is."""
+        session = self._lane.session
+        broker = {"status": "connected" if session.connected else "disconnected", "reason": session.reason}
+        trouble = self._trouble()
+        if trouble is None and self._checked_at > self._wrote_at():
+            trouble = self._checked
+        common = {"pending": self._lane.pending, "broker": broker}
+        if trouble is not None:
+            said = {"reason": trouble.message, "hop": trouble.hop, "hint": trouble.hint, "cause": trouble.cause}
+            return {"status": "disconnected", **said, **common}
+        known = self._checked_at or self._wrote_at()
+        return {"status": "connected" if known else "connecting", "reason": "", **common}

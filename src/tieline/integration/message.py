@@ -1,0 +1,154 @@
+"""One message from the broker, as rules see it: read lazily, its JSON payload decoded at most once."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+import mqtt5
+import orjson
+
+#: The fields that a rule can name, with their meaning. What the broker does not tell is NULL.
+FIELDS: Final[dict[str, str]] = {
+    "id": "a unique id of this delivery",
+    "event": "what happened, always message.publish",
+    "clientid": "the publisher's client id",
+    "username": "the publisher's user name",
+    "payload": "the payload; payload.x reads it as JSON",
+    "peerhost": "the publisher's IP address",
+    "topic": "the topic name",
+    "qos": "the quality of service of the delivery: 0, 1 or 2",
+    "flags": "retain and dup, as booleans",
+    "headers": "nothing yet, kept for rules that name it",
+    "pub_props": "the MQTT 5 properties of the message",
+    "timestamp": "Unix time in milliseconds at which the message reached the integration",
+    "publish_received_at": "the same as timestamp",
+    "node": "the name of the node that runs the rule",
+    "client_attrs": "attributes of the client, by name",
+}
+DIRECT: Final = frozenset({"topic", "qos", "timestamp"})  # attributes that need no reading of the packet
+
+UNREAD: Final = object()
+NOT_JSON: Final = object()
+
+
+class Message:
+    """A message and what becomes of it: `pending` counts the rows that are not committed yet."""
+
+    trusted = True  # whether the broker appends who published it
+    __slots__ = ("_details", "_document", "epoch", "packet", "payload", "pending", "qos", "timestamp", "topic")
+
+    def __init__(
+        self,
+        topic: str,
+        payload: bytes = b"",
+        qos: int = 0,
+        timestamp: int = 0,
+        packet: mqtt5.PublishPacket | None = None,
+        epoch: int = 0,
+    ) -> None:
+        self.topic = topic
+        self.payload = payload
+        self.qos = qos
+        self.timestamp = timestamp
+        self.packet = packet
+        self.epoch = epoch
+        self.pending = 0
+        self._document: Any = UNREAD
+        self._details: dict[str, Any] | None = None
+
+    @classmethod
+    def sample(cls, context: Mapping[str, Any]) -> Message:
+        """A message made of the fields that are given; a payload that is not text is taken as JSON."""
+        payload = context.get("payload", "")
+        if isinstance(payload, str):
+            payload = payload.encode()
+        elif not isinstance(payload, bytes):
+            payload = orjson.dumps(payload)
+        message = cls(str(context.get("topic", "")), payload, context.get("qos", 0), context.get("timestamp", 0))
+        known = {name: value for name, value in context.items() if name in FIELDS and name not in DIRECT}
+        known.pop("payload", None)
+        message._details = {**message.details(), **known}
+        return message
+
+    def document(self) -> Any:
+        """The payload decoded as JSON, NOT_JSON where it is none."""
+        if self._document is UNREAD:
+            try:
+                self._document = orjson.loads(self.payload)
+            except orjson.JSONDecodeError:
+                self._document = NOT_JSON
+        return self._document
+
+    def text(self) -> str | bytes:
+        """The payload as text, or as it came where it is not UTF-8."""
+        try:
+            return self.payload.decode()
+        except UnicodeDecodeError:
+            return self.payload
+
+    def details(self) -> dict[str, Any]:
+        """The fields that take reading the packet's properties, by name."""
+        if self._details is None:
+            self._details = _details(self)
+        return self._details
+
+    def fields(self) -> dict[str, Any]:
+        """Every field by name, as `SELECT *` gives them."""
+        direct = {"topic": self.topic, "qos": self.qos, "timestamp": self.timestamp, "payload": self.text()}
+        return {**self.details(), **direct}
+
+
+class Foreign(Message):
+    """A message of a broker that does not tell who published it."""
+
+    trusted = False
+    __slots__ = ()
+
+
+def _details(message: Message) -> dict[str, Any]:
+    packet = message.packet
+    pairs = packet.user_properties if packet is not None else []
+    clientid, username, pairs = origin(pairs) if message.trusted else (None, None, pairs)
+    return {
+        "id": uuid.uuid4().hex.upper(),
+        "event": "message.publish",
+        "clientid": clientid,
+        "username": username,
+        "peerhost": None,
+        "flags": {"retain": packet is not None and packet.retain, "dup": packet is not None and packet.duplicate},
+        "headers": {},
+        "pub_props": _properties(packet, pairs) if packet is not None else {},
+        "publish_received_at": message.timestamp,
+        "node": None,
+        "client_attrs": {},
+    }
+
+
+def origin(pairs: list[tuple[str, str]]) -> tuple[str | None, str | None, list[tuple[str, str]]]:
+    """The client id and user name that the broker appended to the user properties, and the device's own properties.
+
+    The broker's plugin appends `clientid`, then `username` where there is one, after whatever the device sent. So only
+    the end of the list counts: a device cannot put anything behind it, and its own pairs of these names stay its own.
+    """
+    if pairs and pairs[-1][0] == "clientid":
+        return pairs[-1][1], None, pairs[:-1]
+    if len(pairs) > 1 and pairs[-1][0] == "username" and pairs[-2][0] == "clientid":
+        return pairs[-2][1], pairs[-1][1], pairs[:-2]
+    return None, None, pairs
+
+
+def _properties(packet: mqtt5.PublishPacket, pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """The message's properties under the names of the MQTT 5 specification (2.2.2.2), with hyphens."""
+    found = {
+        "Message-Expiry-Interval": packet.message_expiry_interval,
+        "Content-Type": packet.content_type,
+        "Response-Topic": packet.response_topic,
+        "Correlation-Data": packet.correlation_data,
+        "Payload-Format-Indicator": packet.payload_format_indicator or None,
+    }
+    properties: dict[str, Any] = {name: value for name, value in found.items() if value is not None}
+    properties["User-Property"] = dict(pairs)
+    properties["User-Property-Pairs"] = [{"key": key, "value": value} for key, value in pairs]
+    return properties

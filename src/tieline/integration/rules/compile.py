@@ -1,0 +1,193 @@
+"""From the text of a rule to one plain Python function that is applied to every message."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from tieline.integration import message as messages
+from tieline.integration.message import Message
+from tieline.integration.rules import syntax
+from tieline.integration.rules.emit import Emitter, output_path
+from tieline.integration.rules.errors import NotMatched, RuleFailure
+from tieline.integration.rules.parse import parse
+from tieline.integration.topics import matches
+
+Output = dict[str, Any]
+SOURCE: Final = "<rule>"
+
+
+@dataclass(frozen=True)
+class CompiledRule:
+    """A rule ready to run. `apply` is the function itself, which may raise anything; `evaluate` raises RuleFailure."""
+
+    sql: str
+    topics: tuple[str, ...]
+    paths: frozenset[tuple[str, ...]]  # what an output has, apart from the message's fields
+    everything: bool  # whether an output has every field of the message
+    foreach: bool
+    apply: Callable[[Message], list[Output]]
+
+    def evaluate(self, message: Message) -> list[Output]:
+        """The outputs for one message, none where it does not match; raises RuleFailure."""
+        try:
+            return self.apply(message)
+        except Exception as error:
+            raise failure(error) from error
+
+    def gives(self, path: Sequence[str]) -> bool:
+        """Whether an output can have a value under this path."""
+        if self.everything and path[0] in messages.FIELDS:
+            return True
+        return any(known[: len(path)] == tuple(path[: len(known)]) for known in self.paths)
+
+
+def failure(error: Exception) -> RuleFailure:
+    """Any error of a rule's function as RuleFailure, naming the library function in which it arose."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    inside = next((i for i, frame in enumerate(frames) if frame.f_code.co_filename == SOURCE), None)
+    called = frames[inside + 1] if inside is not None and inside + 1 < len(frames) else None
+    message = str(error) or type(error).__name__
+    if called is not None and ".rules.functions." in str(called.f_globals.get("__name__")):
+        return RuleFailure(f"{called.f_code.co_name.removeprefix('to_').rstrip('_')}(): {message}")
+    return error if isinstance(error, RuleFailure) else RuleFailure(message)
+
+
+def compile_rule(sql: str) -> CompiledRule:
+    """A rule of EMQX's SQL as a function; raises RuleError naming the place of a fault."""
+    statement = parse(sql)
+    emitter = Emitter(sql)
+    if isinstance(statement, syntax.Select):
+        _select(emitter, statement)
+    else:
+        _foreach(emitter, statement)
+    source = "\n".join(["def apply(m):", *emitter.lines])
+    namespace: dict[str, Any] = {**emitter.names, "put": put, "as_list": as_list}
+    exec(compile(source, SOURCE, "exec"), namespace)
+    columns = statement.columns
+    named = [output_path(c, i) for i, c in enumerate(_columns(columns))]
+    bare = isinstance(statement, syntax.Foreach) and not columns
+    if isinstance(statement, syntax.Foreach) and bare:
+        named = [(item_name(statement),)]
+    everything = bare or any(isinstance(column, syntax.Everything) for column in columns)
+    is_foreach = isinstance(statement, syntax.Foreach)
+    return CompiledRule(sql, statement.topics, frozenset(named), everything, is_foreach, namespace["apply"])
+
+
+def _columns(columns: Iterable[syntax.Column | syntax.Everything]) -> list[syntax.Column]:
+    return [column for column in columns if isinstance(column, syntax.Column)]
+
+
+def item_name(statement: syntax.Foreach) -> str:
+    """The name of the present element: the alias of the array, else `item`."""
+    alias = statement.bindings[-1].alias
+    return alias[0] if len(alias) == 1 else "item"
+
+
+def _select(emitter: Emitter, statement: syntax.Select) -> None:
+    emitter.aliases = _columns(statement.columns)
+    _condition(emitter, statement.where, "return []")
+    emitter.strict = True
+    emitter.line(f"return [{_output(emitter, statement.columns)}]")
+
+
+def _foreach(emitter: Emitter, statement: syntax.Foreach) -> None:
+    emitter.aliases = list(statement.bindings)
+    _condition(emitter, statement.where, "return []")
+    emitter.strict = True
+    array = emitter.alias(len(statement.bindings) - 1)
+    emitter.line("outputs = []")
+    emitter.line(f"for item in as_list({array}):")
+    emitter.indent += 1
+    emitter.items = {item_name(statement): "item"}
+    for number in range(len(statement.bindings) - 1):
+        if path := statement.bindings[number].alias:
+            emitter.items[path[0]] = emitter.alias(number)
+    emitter.aliases, emitter.loaded = _columns(statement.columns), dict(emitter.loaded)
+    _forget_columns(emitter)
+    _condition(emitter, statement.incase, "continue")
+    if statement.columns:
+        emitter.line(f"outputs.append({_output(emitter, statement.columns)})")
+    else:
+        emitter.line(f"outputs.append({{**m.fields(), {item_name(statement)!r}: item}})")
+    emitter.indent -= 1
+    emitter.line("return outputs")
+
+
+def _forget_columns(emitter: Emitter) -> None:
+    for key in [key for key in emitter.loaded if key[0].startswith(("column ", "alias "))]:
+        del emitter.loaded[key]
+
+
+def _condition(emitter: Emitter, condition: syntax.Expression | None, otherwise: str) -> None:
+    emitter.visible = len(emitter.aliases)
+    if condition is not None:
+        emitter.line(f"if not {emitter.truth(condition)}: {otherwise}")
+
+
+def _output(emitter: Emitter, columns: Sequence[syntax.Column | syntax.Everything]) -> str:
+    """Source of the output map; keys of more than one part are put into it one by one."""
+    parts: list[str] = []
+    nested: list[tuple[tuple[str, ...], str]] = []
+    number = 0
+    for column in columns:
+        if isinstance(column, syntax.Everything):
+            parts.append("**m.fields()")
+            continue
+        emitter.visible = number
+        path, source = output_path(column, number), emitter.alias(number)
+        number += 1
+        if len(path) == 1:
+            parts.append(f"{path[0]!r}: {source}")
+        else:
+            nested.append((path, source))
+    output = "{" + ", ".join(parts) + "}"
+    for path, source in nested:
+        output = f"put({output}, {path!r}, {source})"
+    return output
+
+
+def put(output: Output, path: tuple[str, ...], value: Any) -> Output:
+    """The output with a value under a path of keys: maps are made on the way, a text of JSON is decoded."""
+    place = output
+    for key in path[:-1]:
+        inner = place.get(key)
+        if isinstance(inner, str):
+            try:
+                inner = orjson.loads(inner)
+            except orjson.JSONDecodeError:
+                inner = None
+        place[key] = dict(inner) if isinstance(inner, dict) else {}
+        place = place[key]
+    place[path[-1]] = value
+    return output
+
+
+def as_list(value: Any) -> list[Any]:
+    """What FOREACH goes through: an array, or the array in a text of JSON; nothing else has elements."""
+    if isinstance(value, (str, bytes)):
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return []
+    return value if isinstance(value, list) else []
+
+
+def rule_test(sql: str, context: Mapping[str, Any]) -> Output | list[Output]:
+    """What a rule gives for a sample message: one output, or for FOREACH a list of them.
+
+    Raises RuleError for a rule that does not parse, RuleFailure for one that cannot be applied, and NotMatched. The
+    sample's topic is compared with the rule's only where the sample has one.
+    """
+    rule = compile_rule(sql)
+    message = Message.sample(context)
+    if message.topic and not any(matches(topic, message.topic) for topic in rule.topics):
+        raise NotMatched(f"{message.topic} matches none of the rule's topics")
+    outputs = rule.evaluate(message)
+    if not outputs:
+        raise NotMatched("the condition is not true for this message")
+    return outputs if rule.foreach else outputs[0]

@@ -1,0 +1,138 @@
+"""Functions on numbers."""
+
+from __future__ import annotations
+
+import math
+import random as randomness
+from typing import Any
+
+from tieline.integration.rules import values
+from tieline.integration.rules.errors import RuleFailure
+from tieline.integration.rules.functions.registry import LIBRARY, Example, Function, function, number, whole
+
+GROUP = "Mathematics"
+
+#: Functions of one number that mathematics names: the standard library's function, an argument and the result.
+_PLAIN = {
+    "cos": ("The cosine of an angle in radians.", math.cos, "cos(0)", "1.0"),
+    "cosh": ("The hyperbolic cosine.", math.cosh, "cosh(0)", "1.0"),
+    "acos": ("The angle in radians whose cosine it is.", math.acos, "acos(1)", "0.0"),
+    "acosh": ("The inverse of the hyperbolic cosine.", math.acosh, "acosh(1)", "0.0"),
+    "sin": ("The sine of an angle in radians.", math.sin, "sin(0)", "0.0"),
+    "sinh": ("The hyperbolic sine.", math.sinh, "sinh(0)", "0.0"),
+    "asin": ("The angle in radians whose sine it is.", math.asin, "asin(0)", "0.0"),
+    "asinh": ("The inverse of the hyperbolic sine.", math.asinh, "asinh(0)", "0.0"),
+    "tan": ("The tangent of an angle in radians.", math.tan, "tan(0)", "0.0"),
+    "tanh": ("The hyperbolic tangent.", math.tanh, "tanh(0)", "0.0"),
+    "atan": ("The angle in radians whose tangent it is.", math.atan, "atan(0)", "0.0"),
+    "atanh": ("The inverse of the hyperbolic tangent.", math.atanh, "atanh(0)", "0.0"),
+    "ceil": ("The least whole number that is not below it.", math.ceil, "ceil(1.34)", "2"),
+    "floor": ("The greatest whole number that is not above it.", math.floor, "floor(1.34)", "1"),
+    "exp": ("e to the power of it.", math.exp, "exp(0)", "1.0"),
+    "sqrt": ("The square root.", math.sqrt, "sqrt(16)", "4.0"),
+    "log": ("The natural logarithm.", math.log, "log(1)", "0.0"),
+    "log10": ("The logarithm to base 10.", math.log10, "log10(1000)", "3.0"),
+    "log2": ("The logarithm to base 2.", math.log2, "log2(1024)", "10.0"),
+}
+
+
+def _declare_plain() -> None:
+    for name, (doc, calculate, call, result) in _PLAIN.items():
+
+        def run(x: Any, calculate: Any = calculate) -> Any:
+            return calculate(number(x))
+
+        LIBRARY[name] = Function(name, GROUP, doc, run, 1, 1, (Example(call, result),))
+
+
+_declare_plain()
+
+
+@function(GROUP, ("abs(-12)", "12"), name="abs")
+def absolute(x: Any) -> Any:
+    """The number without its sign."""
+    return abs(number(x))
+
+
+@function(GROUP, ("round(1.5)", "2"), ("round(-1.5)", "-2"), ("round(1.34)", "1"), name="round")
+def rounded(x: Any) -> int:
+    """The nearest whole number, halves away from zero."""
+    return int(math.copysign(math.floor(abs(number(x)) + 0.5), x))
+
+
+@function(GROUP, ("power(2, 10)", "1024.0"))
+def power(x: Any, y: Any) -> float:
+    """`x` to the power of `y`."""
+    return math.pow(number(x), number(y))
+
+
+@function(GROUP, ("fmod(-32, 5)", "-2.0"))
+def fmod(x: Any, y: Any) -> float:
+    """The remainder of a division, with the sign of the dividend."""
+    return math.fmod(number(x), number(y))
+
+
+@function(GROUP, ("mod(7, 3)", "1"), ("mod(-7, 3)", "-1"))
+def mod(x: Any, y: Any) -> Any:
+    """The remainder of a division of whole numbers, with the sign of the dividend."""
+    return values.remainder(whole(x), whole(y))
+
+
+@function(GROUP, ("div(7, 2)", "3"), ("div(-7, 2)", "-3"))
+def div(x: Any, y: Any) -> Any:
+    """The quotient of whole numbers, rounded towards zero."""
+    return values.quotient(whole(x), whole(y))
+
+
+@function(GROUP, ("eq(1, 1.0)", "true"), ("eq('a', 1)", "false"))
+def eq(x: Any, y: Any) -> bool:
+    """Whether two values are equal, as `=` says."""
+    return values.equal(x, y)
+
+
+@function(GROUP, ("random() >= 0", "true"))
+def random() -> float:
+    """A number from 0 up to, but not including, 1. Not for secrets."""
+    return randomness.random()
+
+
+def _bits(x: Any, places: Any) -> int:
+    if not 0 <= whole(places) < values.MAX_BITS:
+        raise RuleFailure(f"a shift is from 0 to {values.MAX_BITS - 1} places, not {places}")
+    return whole(x)
+
+
+@function(GROUP, ("bitnot(0)", "-1"))
+def bitnot(x: Any) -> int:
+    """Each bit turned over."""
+    return ~whole(x)
+
+
+@function(GROUP, ("bitand(12, 10)", "8"))
+def bitand(x: Any, y: Any) -> int:
+    """The bits that both have."""
+    return whole(x) & whole(y)
+
+
+@function(GROUP, ("bitor(12, 10)", "14"))
+def bitor(x: Any, y: Any) -> int:
+    """The bits that either has."""
+    return whole(x) | whole(y)
+
+
+@function(GROUP, ("bitxor(12, 10)", "6"))
+def bitxor(x: Any, y: Any) -> int:
+    """The bits that exactly one has."""
+    return whole(x) ^ whole(y)
+
+
+@function(GROUP, ("bitsl(1, 4)", "16"))
+def bitsl(x: Any, places: Any) -> int:
+    """Shifted to the left."""
+    return _bits(x, places) << int(places)
+
+
+@function(GROUP, ("bitsr(16, 4)", "1"))
+def bitsr(x: Any, places: Any) -> int:
+    """Shifted to the right."""
+    return _bits(x, places) >> int(places)

@@ -1,0 +1,112 @@
+"""How a function of the library is declared: its name, what it does, and an example that is run as a test."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tieline.integration.rules.errors import RuleFailure
+from tieline.integration.rules.values import kind
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Example:
+    """A call and what it gives; `result` is an expression too, None where the result differs each time."""
+
+    call: str
+    result: str | None
+
+
+@dataclass(frozen=True)
+class Function:
+    """One function: `least` to `most` arguments (most None: any number)."""
+
+    name: str
+    group: str
+    doc: str
+    run: Callable[..., Any]
+    least: int
+    most: int | None
+    examples: tuple[Example, ...]
+
+    def takes(self, count: int) -> bool:
+        """Whether it can be called with so many arguments."""
+        return count >= self.least and (self.most is None or count <= self.most)
+
+    @property
+    def arguments(self) -> str:
+        """How many arguments it takes, in words."""
+        if self.most is None:
+            return f"{self.least} or more arguments"
+        counts = [str(n) for n in range(self.least, self.most + 1)]
+        return f"{' or '.join(counts)} argument{'' if counts == ['1'] else 's'}"
+
+
+LIBRARY: dict[str, Function] = {}
+
+
+def function(group: str, *examples: tuple[str, str | None], name: str = "") -> Callable[[F], F]:
+    """Put the decorated Python function into the library; its docstring is its documentation."""
+
+    def declare(run: F) -> F:
+        key = name or run.__name__.rstrip("_")
+        parameters = list(inspect.signature(run).parameters.values())
+        fixed = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        least = sum(p.default is p.empty for p in fixed)
+        most = None if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(fixed)
+        doc = inspect.cleandoc(run.__doc__ or "")
+        LIBRARY[key] = Function(key, group, doc, run, least, most, tuple(Example(*example) for example in examples))
+        return run
+
+    return declare
+
+
+def text(value: Any) -> str:
+    """The argument as a text; raises RuleFailure for anything else."""
+    if not isinstance(value, str):
+        raise RuleFailure(f"a text is needed, not {kind(value)}")
+    return value
+
+
+def number(value: Any) -> Any:
+    """The argument as a number; raises RuleFailure for anything else."""
+    if value.__class__ is not int and value.__class__ is not float:
+        raise RuleFailure(f"a number is needed, not {kind(value)}")
+    return value
+
+
+def whole(value: Any) -> int:
+    """The argument as a whole number; raises RuleFailure for anything else."""
+    if type(value) is not int:
+        raise RuleFailure(
+            f"a whole number is needed, not {value!r}" if value is not None else "a whole number is needed"
+        )
+    return value
+
+
+def array(value: Any) -> list[Any]:
+    """The argument as an array; raises RuleFailure for anything else."""
+    if not isinstance(value, list):
+        raise RuleFailure(f"an array is needed, not {kind(value)}")
+    return value
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """The argument as a map; raises RuleFailure for anything else."""
+    if not isinstance(value, dict):
+        raise RuleFailure(f"a map is needed, not {kind(value)}")
+    return value
+
+
+def octets(value: Any) -> bytes:
+    """The argument as bytes, a text being its UTF-8 bytes; raises RuleFailure for anything else."""
+    if isinstance(value, str):
+        return value.encode()
+    if not isinstance(value, bytes):
+        raise RuleFailure(f"a text or bytes are needed, not {kind(value)}")
+    return value

@@ -1,0 +1,155 @@
+"""Templates with `${field}`: texts, and SQL statements whose fields become typed parameters of a prepared statement."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from tieline.integration.rules.compile import CompiledRule, Output
+from tieline.integration.rules.errors import TemplateError
+from tieline.integration.rules.values import as_text, element, get
+
+Path = tuple[str, ...]
+WHOLE: Final[Path] = ()  # ${.}: the whole output as JSON
+
+_FIELD: Final = re.compile(r"\$\{([^}]*)\}")
+_PATH: Final = re.compile(r"^\.?[^.\s${}]+(\.[^.\s${}]+)*$")
+#: The parts of SQL that a field cannot stand in, and fields; in order of what wins at one place (PostgreSQL 15, 4.1).
+_SQL: Final = re.compile(
+    r"""(?P<quoted>'\$\{[^}']*\}')|(?P<field>\$\{[^}]*\})"""
+    r"""|(?P<text>[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*')|(?P<name>"(?:[^"]|"")*")"""
+    r"""|(?P<dollar>\$(?P<tag>[A-Za-z_]*)\$.*?\$(?P=tag)\$)|(?P<comment>--[^\n]*|/\*.*?\*/)|(?P<parameter>\$\d+)""",
+    re.DOTALL,
+)
+#: `INSERT INTO table (columns) VALUES ($1, …)` and nothing else: rows that a bulk load can take as they are.
+_PLAIN: Final = re.compile(
+    r"""^\s*insert\s+into\s+(?P<table>[\w."]+)\s*\((?P<columns>[\w\s,"]+)\)\s*values\s*\((?P<values>[\s,$\d]+)\)\s*;?\s*$""",
+    re.IGNORECASE,
+)
+
+
+def path(field: str) -> Path:
+    """The keys of `a.b` or `.a.b`; `.` alone is the whole output. Raises TemplateError."""
+    if field == ".":
+        return WHOLE
+    if not _PATH.match(field):
+        raise TemplateError(
+            f"${{{field}}} is no field: write ${{name}}, ${{name.part}}, or ${{.}} for everything", field
+        )
+    return tuple(field.lstrip(".").split("."))
+
+
+def lookup(output: Output, keys: Path) -> Any:
+    """The value under a path, looking into texts that hold JSON; a number is an array's element from 1."""
+    if keys == WHOLE:
+        return orjson.dumps(output, default=_bytes_as_text).decode()
+    value: Any = output
+    for key in keys:
+        value = element(value, int(key)) if isinstance(value, list) and key.isdigit() else get(value, key)
+    return value
+
+
+def _bytes_as_text(value: Any) -> str:
+    """Bytes in JSON, byte for byte as Latin-1, so that they can be had back."""
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    raise TypeError(f"{type(value).__name__} has no JSON")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text with fields in it: literal parts and paths in turn, beginning and ending with a literal."""
+
+    parts: tuple[str | Path, ...]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(part for part in self.parts if isinstance(part, tuple))
+
+    def render(self, output: Output) -> str:
+        """The text for one output; what is missing reads `undefined`."""
+        return "".join(part if isinstance(part, str) else as_text(lookup(output, part)) for part in self.parts)
+
+
+def text_template(template: str) -> Text:
+    """A text with `${field}`s; raises TemplateError."""
+    parts: list[str | Path] = []
+    for position, part in enumerate(_FIELD.split(template)):
+        parts.append(path(part) if position % 2 else part)
+    return Text(tuple(parts))
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A SQL statement with the parameters `$1` … and the path that each takes from an output.
+
+    Where it is a plain `INSERT INTO table (columns) VALUES (fields)`, `table` and `columns` name what a bulk load
+    needs; both are empty otherwise.
+    """
+
+    sql: str
+    paths: tuple[Path, ...]
+    table: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+
+def sql_template(template: str) -> Statement:
+    """A SQL statement whose fields are parameters, so that no value can change it; raises TemplateError.
+
+    `${field}` and `'${field}'` are the same. A field inside a longer text, a name or a comment is refused, as is `$1`.
+    """
+    paths: list[Path] = []
+
+    def replace(match: re.Match[str]) -> str:
+        if field := match["quoted"] or match["field"]:
+            paths.append(path(field.strip("'")[2:-1]))
+            return f"${len(paths)}"
+        if match["parameter"]:
+            raise TemplateError(f"{match['parameter']} has no value: name a field as ${{field}}")
+        if inner := _FIELD.search(match[0]):
+            raise TemplateError(
+                f"{inner[0]} stands inside {match[0]}: a field is a value of its own, as in 'text' || {inner[0]}",
+                inner[1],
+            )
+        return match[0]
+
+    if not template.strip():
+        raise TemplateError("the SQL template is empty")
+    sql = _SQL.sub(replace, template)
+    if "${" in sql:
+        raise TemplateError("a ${ is not closed")
+    plain = _PLAIN.match(sql)
+    ordered = ", ".join(f"${n}" for n in range(1, len(paths) + 1))
+    if plain and re.sub(r"\s", "", plain["values"]) == ordered.replace(" ", "") and paths:
+        return Statement(sql, tuple(paths), _names(plain["table"], "."), _names(plain["columns"], ","))
+    return Statement(sql, tuple(paths))
+
+
+def _names(text: str, separator: str) -> tuple[str, ...]:
+    """SQL identifiers as the database stores them: in lower case, unless quoted (PostgreSQL 15, 4.1.1)."""
+    found = []
+    for name in text.split(separator):
+        bare = name.strip()
+        found.append(bare[1:-1] if bare.startswith('"') else bare.lower())
+    return tuple(found)
+
+
+def check_fields(paths: tuple[Path, ...], rule: CompiledRule) -> None:
+    """Raises TemplateError for the first field that the rule's outputs never have."""
+    for keys in paths:
+        if keys != WHOLE and not rule.gives(keys):
+            known = sorted(".".join(known) for known in rule.paths)
+            field = ".".join(keys)
+            raise TemplateError(f"the rule does not select {field!r}; it gives {', '.join(known) or 'nothing'}", field)
+
+
+def row_maker(paths: tuple[Path, ...]) -> Callable[[Output], tuple[Any, ...]]:
+    """The function that takes the values under these paths out of an output, in this order."""
+    values = (f"o[{p[0]!r}]" if len(p) == 1 else f"lookup(o, {p!r})" for p in paths)
+    source = f"lambda o: ({''.join(f'{value}, ' for value in values)})"
+    make: Callable[[Output], tuple[Any, ...]] = eval(source, {"lookup": lookup})
+    return make

@@ -1,0 +1,285 @@
+"""An MQTT 5 session that outlives its connections: received messages are acknowledged when the caller says so.
+
+Packets are parsed and made by `mqtt5`, a sans-I/O library (BSD licence). The connection is kept for ever: lost, it is
+made again with growing pauses. Back-pressure is twofold: the broker sends at most `receive maximum` unacknowledged
+messages, and `pause` stops reading altogether.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import mqtt5
+from mqtt5 import ConnAckReasonCode, PublishPacket, QoS
+
+from tieline.integration.config import Broker
+
+CHUNK: Final = 1 << 18  # bytes read at once
+CONNECT_SECONDS: Final = 10.0  # until the broker accepted or refused
+FIRST_PAUSE: Final = 0.1  # seconds before the second attempt; doubled up to the longest
+LONGEST_PAUSE: Final = 5.0
+NEVER: Final = 0xFFFFFFFF  # a session that does not expire (MQTT 5, 3.1.2.11.2)
+FILTERS_AT_ONCE: Final = 100  # in one SUBSCRIBE
+
+Receive = Callable[[list[PublishPacket]], None]
+
+
+class Refused(Exception):
+    """The broker answered, and not as it should: the message says what."""
+
+
+class Session:
+    """One client id at the broker. `run` keeps it; `filters` may be changed at any time, `reconcile` then tells it.
+
+    `receive` gets each buffer's messages. `outstanding` says which packet ids are received and not acknowledged:
+    those the broker sends again after a lost connection, and they are not handed over twice.
+    """
+
+    def __init__(
+        self, broker: Broker, client_id: str, receive: Receive, outstanding: Callable[[], Iterable[int]] = tuple
+    ) -> None:
+        self.broker = broker
+        self.client_id = client_id
+        self.filters: frozenset[str] = frozenset()
+        self.epoch = 0  # counts the sessions: acknowledgements of an older one mean nothing to the broker
+        self.connected = False
+        self.reason = "not connected yet"
+        self.subscribed = asyncio.Event()
+        self._receive = receive
+        self._outstanding = outstanding
+        self._writer: asyncio.StreamWriter | None = None
+        self._open = asyncio.Event()
+        self._open.set()
+        self._known: set[str] = set()  # filters that the broker has from us on this connection
+        self._asked: dict[int, tuple[str, ...]] = {}  # SUBSCRIBEs without an answer
+        self._packet_id = 0
+        self._again: set[int] = set()  # ids that the broker will send once more
+        self._released: set[int] = set()  # QoS 2 ids between PUBREC and PUBREL
+        self._heard = 0.0
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            mqtt5.PubRelPacket: self._pubrel,
+            mqtt5.SubAckPacket: self._suback,
+            mqtt5.UnsubAckPacket: self._unsuback,
+            mqtt5.PingRespPacket: lambda _: None,
+            mqtt5.DisconnectPacket: self._disconnect,
+        }
+
+    async def run(self) -> None:
+        """Connect, serve and connect again until cancelled."""
+        pause = FIRST_PAUSE
+        while True:
+            began = time.monotonic()
+            try:
+                await self._serve()
+            except (OSError, TimeoutError, Refused, ValueError) as error:
+                self.reason = str(error) or type(error).__name__
+            finally:
+                self._hang_up()
+            if time.monotonic() - began > LONGEST_PAUSE:
+                pause = FIRST_PAUSE
+            await asyncio.sleep(pause * random.uniform(0.5, 1))
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _serve(self) -> None:
+        reader, pending = await asyncio.wait_for(self._connect(), CONNECT_SECONDS)
+        self.connected, self.reason, self._heard = True, "", time.monotonic()
+        self.reconcile()
+        pinging = asyncio.create_task(self._ping())
+        try:
+            while True:
+                pending = self._take(pending)
+                await self._open.wait()
+                chunk = await reader.read(CHUNK)
+                if not chunk:
+                    raise ConnectionError("the broker closed the connection")
+                self._heard = time.monotonic()
+                pending += chunk
+        finally:
+            pinging.cancel()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, bytes]:
+        """A connection that the broker accepted, and what it sent after saying so."""
+        broker = self.broker
+        reader, self._writer = await asyncio.open_connection(broker.host, broker.port, limit=CHUNK * 2)
+        self._writer.write(self._connect_packet(NEVER, clean=False))
+        pending = b""
+        while True:
+            chunk = await reader.read(CHUNK)
+            if not chunk:
+                raise ConnectionError("the broker closed the connection before accepting it")
+            pending += chunk
+            with contextlib.suppress(IndexError):  # not all of it is here yet
+                packet, size = mqtt5.read(memoryview(pending))
+                self._accepted(packet)
+                return reader, pending[size:]
+
+    def _connect_packet(self, expiry: int, clean: bool) -> bytes:
+        broker = self.broker
+        return mqtt5.ConnectPacket(
+            client_id=self.client_id,
+            username=broker.username,
+            password=broker.password.encode() if broker.password is not None else None,
+            clean_start=clean,
+            session_expiry_interval=expiry,
+            keep_alive=broker.keep_alive,
+            receive_max=broker.receive_maximum,
+        ).write()
+
+    def _accepted(self, packet: mqtt5.Packet) -> None:
+        if not isinstance(packet, mqtt5.ConnAckPacket):
+            raise Refused(f"the broker answered CONNECT with {type(packet).__name__}")
+        if packet.reason_code != ConnAckReasonCode.SUCCESS:
+            raise Refused(f"the broker refused the connection: {packet.reason_str or _words(packet.reason_code)}")
+        if packet.session_present:
+            self._again = set(self._outstanding())
+        else:
+            self.epoch += 1
+            self._again.clear()
+            self._released.clear()
+        self._known.clear()
+        self._asked.clear()
+
+    def _take(self, data: bytes) -> bytes:
+        """Handle every whole packet and return the rest."""
+        view, at, publishes = memoryview(data), 0, []
+        read, handlers = mqtt5.read, self._handlers
+        while at < len(data):
+            try:
+                packet, size = read(view[at:])
+            except IndexError:  # the rest of this packet has not arrived yet
+                break
+            at += size
+            if packet.__class__ is PublishPacket:
+                publishes.append(packet)
+            elif (handle := handlers.get(type(packet))) is not None:
+                handle(packet)
+            else:
+                raise Refused(f"the broker sent {type(packet).__name__}, which a client does not expect")
+        if publishes:
+            self._receive(self._new(publishes))
+        return data[at:]
+
+    def _new(self, packets: list[Any]) -> list[Any]:
+        """The messages without those that are in hand already."""
+        if not self._again and not self._released:
+            return packets
+        fresh = []
+        for packet in packets:
+            known = packet.packet_id in self._again
+            self._again.discard(packet.packet_id)
+            if packet.qos == QoS.EXACTLY_ONCE and packet.packet_id in self._released:
+                self._write(mqtt5.PubRecPacket(packet.packet_id).write())
+            elif not (known and packet.duplicate):
+                fresh.append(packet)
+        return fresh
+
+    # What the caller asks for
+
+    def acknowledge(self, received: Iterable[tuple[int, int]], epoch: int) -> None:
+        """Tell the broker that these messages, as packet id and QoS, are safe; QoS 0 needs nothing.
+
+        MQTT 5, 4.3: PUBACK ends a QoS 1 delivery; PUBREC moves the responsibility of a QoS 2 delivery to us.
+        """
+        if epoch != self.epoch or not self.connected:
+            return  # the broker will deliver them again
+        out = bytearray()
+        for packet_id, qos in received:
+            if qos == 1:
+                out += b"\x40\x02" + packet_id.to_bytes(2, "big")
+            elif qos == 2:
+                out += b"\x50\x02" + packet_id.to_bytes(2, "big")
+                self._released.add(packet_id)
+        self._write(bytes(out))
+
+    def pause(self) -> None:
+        """Read nothing more until `resume`."""
+        self._open.clear()
+
+    def resume(self) -> None:
+        """Read again."""
+        self._open.set()
+
+    def reconcile(self) -> None:
+        """Make the broker's subscriptions those in `filters`, as soon as there is a connection."""
+        if not self.connected:
+            return
+        missing, surplus = sorted(self.filters - self._known), sorted(self._known - self.filters)
+        if missing:
+            self.subscribed.clear()
+        for start in range(0, len(missing), FILTERS_AT_ONCE):
+            chosen = missing[start : start + FILTERS_AT_ONCE]
+            # Rules apply to what is published, so retained messages are not asked for.
+            options = [mqtt5.TopicFilter(f, retain_handling=mqtt5.RetainHandling.SEND_NEVER) for f in chosen]
+            self._asked[self._next_id()] = tuple(chosen)
+            self._write(mqtt5.SubscribePacket(self._packet_id, options).write())
+        if surplus:
+            self._write(mqtt5.UnsubscribePacket(self._next_id(), surplus).write())
+        self._known = set(self.filters)
+        self._answered()
+
+    async def close(self, forget: bool = False) -> None:
+        """Say goodbye. The broker keeps the session, unless it is to be forgotten."""
+        if self._writer is not None and self.connected:
+            self._write(mqtt5.DisconnectPacket(session_expiry_interval=0 if forget else None).write())
+            with contextlib.suppress(OSError, TimeoutError):
+                await asyncio.wait_for(self._writer.drain(), 1)
+        self._hang_up()
+
+    # Inside
+
+    def _next_id(self) -> int:
+        self._packet_id = self._packet_id % 65535 + 1
+        return self._packet_id
+
+    def _write(self, data: bytes) -> None:
+        if self._writer is not None and data:
+            self._writer.write(data)
+
+    def _hang_up(self) -> None:
+        self.connected = False
+        self.subscribed.clear()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    async def _ping(self) -> None:
+        """Keep the connection alive, and end it when the broker does not answer (MQTT 5, 3.1.2.10)."""
+        interval = self.broker.keep_alive / 2
+        while True:
+            await asyncio.sleep(interval)
+            silent = time.monotonic() - self._heard > self.broker.keep_alive * 1.5
+            if silent and self._open.is_set() and self._writer is not None:
+                self.reason = "the broker does not answer"
+                self._writer.transport.abort()
+            self._write(mqtt5.PingReqPacket().write())
+
+    def _pubrel(self, packet: mqtt5.PubRelPacket) -> None:
+        self._released.discard(packet.packet_id)
+        self._write(mqtt5.PubCompPacket(packet.packet_id).write())
+
+    def _suback(self, packet: mqtt5.SubAckPacket) -> None:
+        filters = self._asked.pop(packet.packet_id, ())
+        refused = [f for f, code in zip(filters, packet.reason_codes, strict=False) if int(code) >= 128]
+        if refused:
+            self.reason = f"the broker refused the subscription to {', '.join(refused)}"
+        self._answered()
+
+    def _unsuback(self, packet: mqtt5.UnsubAckPacket) -> None:
+        """Nothing to do: a topic that stays subscribed only brings messages that no rule matches."""
+
+    def _answered(self) -> None:
+        if not self._asked and self.connected:
+            self.subscribed.set()
+
+    def _disconnect(self, packet: mqtt5.DisconnectPacket) -> None:
+        raise Refused(f"the broker ended the connection: {packet.reason_str or _words(packet.reason_code)}")
+
+
+def _words(code: object) -> str:
+    """A reason code as words: `<ConnAckReasonCode.NOT_AUTHORIZED: 135>` is "not authorized"."""
+    return repr(code).partition(".")[2].partition(":")[0].lower().replace("_", " ")

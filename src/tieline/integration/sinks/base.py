@@ -1,0 +1,66 @@
+"""What every kind of database offers to the pipeline, and the two ways in which a write fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from tieline.integration.config import Action
+
+Row = tuple[Any, ...]
+
+#: The places at which a way to a database can be interrupted, in the order of the way.
+Hop = Literal["name", "address", "tcp", "tls", "login", "database", "statement"]
+
+
+class Unavailable(Exception):
+    """The database cannot take anything now, whatever the rows: the same rows are tried again later.
+
+    `hop` is where it failed, the message says what, `hint` what to do, and `cause` is the last low-level error.
+    """
+
+    def __init__(self, hop: Hop, message: str, hint: str = "", cause: str = "") -> None:
+        super().__init__(message)
+        self.hop = hop
+        self.message = message
+        self.hint = hint
+        self.cause = cause
+
+
+class Rejected(Exception):
+    """The database takes other rows, but not these, and would not tomorrow. Nothing of the write was kept.
+
+    `rows` says which of them, by their place, and why; where it is empty nobody knows, and the write is to be split.
+    """
+
+    def __init__(self, message: str, rows: Mapping[int, str] | None = None) -> None:
+        super().__init__(message)
+        self.rows = dict(rows or {})
+
+
+class Writer(Protocol):
+    """One action's way into a database."""
+
+    def row(self, output: dict[str, Any]) -> Row:
+        """The values that this action takes from an output of its rule."""
+        ...
+
+    async def write(self, rows: Sequence[Row]) -> None:
+        """Commit all rows or none; raises Unavailable or Rejected."""
+        ...
+
+
+class Sink(Protocol):
+    """A database and its connections, made when they are needed."""
+
+    def writer(self, action: Action) -> Writer:
+        """The way of one action; raises TemplateError."""
+        ...
+
+    async def check(self, actions: Sequence[Action]) -> None:
+        """Connect, log in and prepare each action's statement, changing nothing; raises Unavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
