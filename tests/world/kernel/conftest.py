@@ -65,6 +65,7 @@ class Server:
     name: str
     listening: socket.socket
     peers: list[str] = field(default_factory=list)
+    open: set[object] = field(default_factory=set)
     server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -72,6 +73,7 @@ class Server:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.peers.append(writer.get_extra_info("peername")[0])
+        self.open.add(writer)
         writer.write(self.name.encode() + b"\n")
         try:
             while data := await reader.read(65536):
@@ -80,6 +82,7 @@ class Server:
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
+            self.open.discard(writer)
             writer.transport.abort()
 
 

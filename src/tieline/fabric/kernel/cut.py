@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tieline.fabric.kernel import flows, names, vpcs, wires
+from tieline.fabric.kernel import commands, flows, names, namespaces, vpcs, wires
 from tieline.fabric.kernel.flows import Flow
 from tieline.fabric.kernel.names import Footprint
 from tieline.fabric.topology import Target, Vpc, Wire
@@ -27,13 +27,13 @@ async def wire(footprint: Footprint, gone: Wire, sides: Sequence[Side]) -> None:
     First the rules, so that nothing new begins; then what lives is forgotten and reset, while the addresses that it was
     aimed at still answer; then the link, and last whatever began in between.
     """
+    await asyncio.gather(*(vpcs.load(footprint, side.vpc, side.outgoing, side.incoming) for side in sides))
     for side in sides:
-        await vpcs.load(footprint, side.vpc, side.outgoing, side.incoming)
+        await _answer(footprint, side.vpc, gone)
     await _sever(footprint, gone)
     await wires.remove(footprint, gone)
     await _sever(footprint, gone)
-    for side in sides:
-        await vpcs.converge(footprint, side.vpc, side.outgoing, side.incoming)
+    await asyncio.gather(*(vpcs.converge(footprint, side.vpc, side.outgoing, side.incoming) for side in sides))
 
 
 async def target(footprint: Footprint, vpc: str, node: str, gone: Target, protocol: str = "tcp") -> int:
@@ -41,6 +41,16 @@ async def target(footprint: Footprint, vpc: str, node: str, gone: Target, protoc
     selection = ("-p", protocol, "--reply-src", gone.address, "--reply-dst", node)
     ports = ("--reply-port-src", str(gone.port))
     return await _reset(footprint.namespace(vpc), [(*selection, *ports)])
+
+
+async def _answer(footprint: Footprint, vpc: Vpc, gone: Wire) -> None:
+    """Have the endpoints' addresses, which may be gone already, until their flows are."""
+    if vpc.id != gone.consumer:
+        return
+    namespace, taken = footprint.namespace(vpc.id), {host.address for host in vpc.hosts}
+    present = (await namespaces.space(namespace)).links["lo"].addresses
+    wanted = {f"{crossing.endpoint}/32" for crossing in gone.crossings if crossing.endpoint not in taken}
+    await commands.batch(namespace, [f"address add {address} dev lo" for address in sorted(wanted - present)])
 
 
 async def _sever(footprint: Footprint, gone: Wire) -> None:

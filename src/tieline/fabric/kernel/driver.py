@@ -85,7 +85,7 @@ class Kernel:
         """The last 64 KiB of what the instance has written."""
         return instances.console(self._footprint, id)
 
-    async def instance_running(self, id: str) -> bool:
+    def instance_running(self, id: str) -> bool:
         """Whether the instance's process 1 is there."""
         return instances.is_running(self._footprint, id)
 

@@ -33,6 +33,7 @@ VPC_SETTINGS = {
     "net.ipv4.conf.all.send_redirects": "0",
     "net.ipv4.conf.default.send_redirects": "0",
     "net.netfilter.nf_conntrack_tcp_loose": "0",  # a forgotten flow is not adopted in mid-stream but reset
+    "net.netfilter.nf_conntrack_tcp_be_liberal": "1",  # windows are the ends' business; a nudge (flows.py) fits none
     "net.netfilter.nf_conntrack_tcp_timeout_established": "6060",
     "net.netfilter.nf_conntrack_udp_timeout": "180",
     "net.netfilter.nf_conntrack_udp_timeout_stream": "180",
