@@ -110,7 +110,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _world_skips:
         terminalreporter.section("THE WORLD WAS NOT TESTED", sep="!", red=True, bold=True)
         terminalreporter.line(f"{_world_skips} world tests were skipped: {world_obstacle()}", red=True)
-        terminalreporter.line("Run ./dev test as root on a machine (or --privileged container) with ./dev setup done.")
+        terminalreporter.line("To test it: sudo ./dev test, on a machine or in a --privileged container.")
     if left := _left_behind():
         terminalreporter.section("LEFT BEHIND", sep="!", red=True, bold=True)
         terminalreporter.line(f"namespaces made by this session still exist: {', '.join(left)}", red=True)
