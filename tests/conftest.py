@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 MARK = "tlt-"  # begins the name of everything that a test makes in the kernel
+INSTALLED = "tl-"  # begins the name of everything that `tieline up` makes (tieline/cli/home.py)
 NAMESPACES = Path("/run/netns")  # where iproute2 keeps the named ones
 TOOLS = ("ip", "nft", "conntrack", "dnsmasq", "mosquitto", "unshare", "setpriv", "ps")
 INITDB = "lib/postgresql/*/bin/initdb"  # Debian keeps the server's programs out of PATH
@@ -81,7 +82,7 @@ def _complaint(command: list[str]) -> str:
 
 
 def _namespaces() -> set[str]:
-    return {entry.name for entry in NAMESPACES.glob(f"{MARK}*")}
+    return {entry.name for kind in (MARK, INSTALLED) for entry in NAMESPACES.glob(f"{kind}*")}
 
 
 def _left_behind() -> list[str]:
