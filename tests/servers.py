@@ -74,6 +74,8 @@ def accepts(port: int) -> bool:
 class Server:
     """A process group with a directory and a port that survive its restarts."""
 
+    stop_signal = signal.SIGTERM
+
     def __init__(self) -> None:
         self.directory = private_directory()
         self.port = free_port()
@@ -122,7 +124,7 @@ class Server:
         """Ask the server to end, and insist after a few seconds."""
         if self.process is None:
             return
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(self.stop_signal)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
         self.kill()
@@ -149,6 +151,7 @@ class PostgreSQL(Server):
     user = "app"
     password = "app-secret"
     database = "app"
+    stop_signal = signal.SIGQUIT  # at once, without a checkpoint, but giving its shared memory back
 
     def command(self) -> list[str]:
         return [

@@ -1,0 +1,126 @@
+"""Whatever dies, every row arrives: the database, the integration itself, and the way between them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from integration.world import flow
+from servers import Mosquitto, PostgreSQL, wait_until
+from tieline.integration import config
+
+pytestmark = pytest.mark.world
+
+COUNT = 6000
+RUNNER = Path(__file__).with_name("run_pipeline.py")
+
+
+def missing_and_doubles(database: PostgreSQL, target: str, count: int) -> tuple[set[str], int]:
+    found = Counter(flow.devices(database, target))
+    return set(flow.wanted(count)) - set(found), sum(found.values()) - len(found)
+
+
+async def publish_while(mosquitto: Mosquitto, database: PostgreSQL, target: str, fault: Callable[[], None]) -> None:
+    """Publish COUNT messages, and let the fault happen after the first thousand rows."""
+    publishing = asyncio.create_task(asyncio.to_thread(flow.publish, mosquitto, flow.numbered(COUNT)))
+    await flow.eventually(lambda: len(flow.devices(database, target)) > 300, "first rows")
+    await asyncio.to_thread(fault)
+    await publishing
+
+
+async def test_a_killed_database_loses_no_row(mosquitto: Mosquitto) -> None:
+    with PostgreSQL() as database:
+        target = flow.table(database)
+        what = config.Config(resources=(flow.resource(database),), rules=(flow.rule(target),))
+        async with flow.running(flow.broker(mosquitto), what) as pipeline:
+            seen: list[str] = []
+
+            def fault() -> None:
+                database.kill()
+                wait_until(lambda: pipeline.status()["resources"]["pg"]["status"] == "disconnected", "status")
+                seen.append(pipeline.status()["resources"]["pg"]["hop"])
+                database.start()
+
+            await publish_while(mosquitto, database, target, fault)
+            await flow.eventually(lambda: not missing_and_doubles(database, target, COUNT)[0], "every row")
+            # A batch whose commit succeeded and whose answer was lost is written again: at most one batch.
+            assert missing_and_doubles(database, target, COUNT)[1] <= 1000
+            assert seen == ["tcp"]
+            await flow.eventually(lambda: pipeline.status()["resources"]["pg"]["pending"] == 0, "acknowledged")
+            assert pipeline.status()["resources"]["pg"]["status"] == "connected"
+
+
+async def test_a_killed_integration_loses_no_row(mosquitto: Mosquitto, postgresql: PostgreSQL, tmp_path: Path) -> None:
+    target = flow.table(postgresql)
+    what = config.Config(resources=(flow.resource(postgresql),), rules=(flow.rule(target),))
+    where = flow.broker(mosquitto)
+    (tmp_path / "config.json").write_bytes(msgspec.json.encode({"broker": where, "config": what}))
+
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, str(RUNNER), str(tmp_path)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    processes = [await asyncio.to_thread(start)]
+
+    def fault() -> None:
+        os.kill(processes[0].pid, signal.SIGKILL)
+        processes[0].wait()
+        processes.append(start())
+
+    try:
+        await publish_while(mosquitto, postgresql, target, fault)
+        await flow.eventually(lambda: not missing_and_doubles(postgresql, target, COUNT)[0], "every row")
+        # What was committed and not acknowledged at the moment of death comes again: at most what one commit held.
+        assert missing_and_doubles(postgresql, target, COUNT)[1] <= 1000
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+async def test_a_lost_connection_to_the_broker_doubles_nothing(mosquitto: Mosquitto, postgresql: PostgreSQL) -> None:
+    """Messages in hand are not taken again when the broker delivers them a second time."""
+    target = flow.table(postgresql)
+    what = config.Config(resources=(flow.resource(postgresql),), rules=(flow.rule(target),))
+    async with flow.running(flow.broker(mosquitto), what) as pipeline:
+        lock = f"lock table {target} in access exclusive mode; select pg_sleep(1.5)"
+        holding = asyncio.create_task(asyncio.to_thread(postgresql.execute, lock))
+        await asyncio.sleep(0.2)
+        await asyncio.to_thread(flow.publish, mosquitto, flow.numbered(2000))
+        lane = pipeline._stations["pg"].lane
+        await flow.eventually(lambda: lane.pending == len(flow.wanted(2000)), "all messages in hand")
+        writer = lane.session._writer
+        assert writer is not None
+        writer.transport.abort()
+        await holding
+        await flow.eventually(lambda: not missing_and_doubles(postgresql, target, 2000)[0], "every row")
+        await flow.eventually(lambda: lane.session.connected and lane.pending == 0, "acknowledged")
+        await asyncio.sleep(0.3)
+        assert missing_and_doubles(postgresql, target, 2000) == (set(), 0)
+
+
+async def test_a_missing_table_is_waited_for(mosquitto: Mosquitto, postgresql: PostgreSQL) -> None:
+    target = flow.unique("t")
+    what = config.Config(resources=(flow.resource(postgresql),), rules=(flow.rule(target),))
+    async with flow.running(flow.broker(mosquitto), what) as pipeline:
+        await asyncio.to_thread(flow.publish, mosquitto, flow.numbered(100))
+        await flow.eventually(lambda: pipeline.status()["resources"]["pg"].get("hop") == "statement", "the reason")
+        assert target in pipeline.status()["rules"]["r"]["reason"]
+        postgresql.execute(f"create table {target}(device text, temp float8, ts bigint)")
+        await flow.eventually(lambda: flow.devices(postgresql, target) == flow.wanted(100), "every row")
+        assert json.dumps(pipeline.status()["resources"]["pg"]["status"]) == '"connected"'
