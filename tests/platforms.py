@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -114,10 +115,16 @@ class PlatformProcess(Process):
         """Its first API key."""
         return (self.state / "api-key").read_text()
 
-    @property
+    @cached_property
     def client(self) -> Client:
-        """A new client with that key."""
+        """A client with that key, closed with the platform."""
         return Client(self.url, self.key)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.client.close()
+        super().__exit__(kind, error, trace)
 
 
 class AgentProcess(Process):
@@ -125,8 +132,8 @@ class AgentProcess(Process):
 
     def __init__(self, platform: str, token: str, state: Path) -> None:
         super().__init__(state.with_suffix(".log"))
-        self._platform, self._token, self._state = platform, token, state
+        self._platform, self._token, self.state = platform, token, state
 
     def command(self) -> list[str]:
-        options = ["--platform", self._platform, "--join", self._token, "--state", str(self._state)]
+        options = ["--platform", self._platform, "--join", self._token, "--state", str(self.state)]
         return [sys.executable, "-m", "tieline", "agent", *options]

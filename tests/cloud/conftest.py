@@ -21,9 +21,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformProce
 
 
 @pytest.fixture(scope="session")
-def client(platform: PlatformProcess) -> Iterator[Client]:
-    with platform.client as connected:
-        yield connected
+def client(platform: PlatformProcess) -> Client:
+    return platform.client
 
 
 @pytest.fixture(scope="session")

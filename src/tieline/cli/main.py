@@ -8,10 +8,7 @@ import sys
 
 import typer
 
-from tieline.cli import agent, deployment, link, resource, rule
-from tieline.cli.output import complain
-from tieline.cloud.client import ClientError
-
+NOUNS = ("deployment", "link", "resource", "rule", "agent")  # each a module of this package with an `app`
 VERBS = ("up", "down", "demo")  # each a module of this package with a function of the same name
 FAILED, INTERRUPTED = 1, 130  # 2 is the parser's, for a command line that it does not understand
 
@@ -21,26 +18,40 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Private, one-way, consent-based links for MQTT deployments.",
 )
-for noun in (deployment, link, resource, rule, agent):
-    app.add_typer(noun.app, name=noun.__name__.rpartition(".")[2])
 
 
 def main() -> None:
     """Run the command line of this process."""
-    for verb in VERBS:
-        _add(verb)
+    _assemble(sys.argv[1] if len(sys.argv) > 1 else "")
     try:
         app()
-    except ClientError as error:
-        complain(error)
-        sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except Exception as error:
+        if not _explained(error):
+            raise
+        sys.exit(FAILED)
 
 
-def _add(verb: str) -> None:
-    """Add a verb if this installation has it, and import it only where it is asked for or listed."""
-    module = f"tieline.cli.{verb}"
-    wanted = len(sys.argv) < 2 or sys.argv[1] == verb or sys.argv[1].startswith("-")
-    if wanted and importlib.util.find_spec(module) is not None:
-        app.command(verb)(getattr(importlib.import_module(module), verb))
+def _explained(error: Exception) -> bool:
+    """Whether the error is one for people, and has been printed; imported late, for the agent never needs it."""
+    from tieline.cli.output import complain
+    from tieline.cloud.client import ClientError
+
+    if isinstance(error, ClientError):
+        complain(error)
+        return True
+    return False
+
+
+def _assemble(asked: str) -> None:
+    """Add the noun or verb that is asked for, all of them where none is: each import costs every start."""
+    known = (*NOUNS, *VERBS)
+    for name in [asked] if asked in known else known:
+        if importlib.util.find_spec(f"tieline.cli.{name}") is None:
+            continue
+        module = importlib.import_module(f"tieline.cli.{name}")
+        if name in NOUNS:
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))

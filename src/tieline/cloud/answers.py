@@ -53,16 +53,33 @@ class PrivateLinks(BaseModel):
     private_links: list[PrivateLinkView]
 
 
+class ResourceAnswer(ResourceView):
+    """A resource, and how the agent finds it: connected, connecting, disconnected, or unknown while it is away."""
+
+    status: str = "unknown"
+    reason: str = ""
+    hint: str = ""
+
+
 class Resources(BaseModel):
     """The resources of a deployment."""
 
-    resources: list[ResourceView]
+    resources: list[ResourceAnswer]
+
+
+class RuleAnswer(RuleView):
+    """A rule, and how it does on the agent: running, waiting, failed, stopped, or unknown while it is away."""
+
+    status: str = "unknown"
+    reason: str = ""
+    metrics: dict[str, Any] = Field(default={}, description="matched, passed, failed …")
+    action_metrics: list[dict[str, Any]] = Field(default=[], description="for each action: received, success, failed …")
 
 
 class Rules(BaseModel):
     """The rules of a deployment."""
 
-    rules: list[RuleView]
+    rules: list[RuleAnswer]
 
 
 class RuleResult(BaseModel):

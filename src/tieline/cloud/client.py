@@ -16,11 +16,13 @@ from tieline.cloud.answers import (
     Deployments,
     Offer,
     PrivateLinks,
+    ResourceAnswer,
     Resources,
+    RuleAnswer,
     RuleResult,
     Rules,
 )
-from tieline.cloud.records import PrivateLinkView, ResourceView, RuleView
+from tieline.cloud.records import PrivateLinkView
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -97,17 +99,17 @@ class Client:
         path = at("deployments", deployment, "private-links", key, cascade=cascade)
         return self._read(PrivateLinkView, "DELETE", path)
 
-    def resources(self, deployment: str) -> list[ResourceView]:
+    def resources(self, deployment: str) -> list[ResourceAnswer]:
         """The resources of a deployment."""
         return self._read(Resources, "GET", at("deployments", deployment, "resources")).resources
 
-    def resource(self, deployment: str, key: str) -> ResourceView:
+    def resource(self, deployment: str, key: str) -> ResourceAnswer:
         """One resource."""
-        return self._read(ResourceView, "GET", at("deployments", deployment, "resources", key))
+        return self._read(ResourceAnswer, "GET", at("deployments", deployment, "resources", key))
 
-    def create_resource(self, deployment: str, **wanted: Any) -> ResourceView:
+    def create_resource(self, deployment: str, **wanted: Any) -> ResourceAnswer:
         """Create a resource: name, type, server, password, options."""
-        return self._read(ResourceView, "POST", at("deployments", deployment, "resources"), wanted)
+        return self._read(ResourceAnswer, "POST", at("deployments", deployment, "resources"), wanted)
 
     def probe_resource(self, deployment: str, **wanted: Any) -> None:
         """`Test` a resource that need not exist; raises ClientError with `extra["hop"]` where it fails."""
@@ -121,17 +123,17 @@ class Client:
         """Delete a resource that no rule uses, or with `cascade` these rules too."""
         self._send("DELETE", at("deployments", deployment, "resources", key, cascade=cascade))
 
-    def rules(self, deployment: str) -> list[RuleView]:
+    def rules(self, deployment: str) -> list[RuleAnswer]:
         """The rules of a deployment."""
         return self._read(Rules, "GET", at("deployments", deployment, "rules")).rules
 
-    def rule(self, deployment: str, key: str) -> RuleView:
+    def rule(self, deployment: str, key: str) -> RuleAnswer:
         """One rule."""
-        return self._read(RuleView, "GET", at("deployments", deployment, "rules", key))
+        return self._read(RuleAnswer, "GET", at("deployments", deployment, "rules", key))
 
-    def create_rule(self, deployment: str, **wanted: Any) -> RuleView:
+    def create_rule(self, deployment: str, **wanted: Any) -> RuleAnswer:
         """Create a rule: name, sql, actions."""
-        return self._read(RuleView, "POST", at("deployments", deployment, "rules"), wanted)
+        return self._read(RuleAnswer, "POST", at("deployments", deployment, "rules"), wanted)
 
     def test_rule(self, deployment: str, **wanted: Any) -> Any:
         """What a rule makes of a sample message: sql, context."""

@@ -176,8 +176,9 @@ class Action(Value):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    kind: Literal["sql", "republish"] = "sql"
-    resource: str = Field(default="", max_length=254, description="a resource's name; none for republish")
+    kind: Literal["sql"] = "sql"
+    resource: Name
+    sql: str = Field(min_length=1, max_length=100_000, description="the statement, with ${field}s")
 
 
 class RuleView(Value):

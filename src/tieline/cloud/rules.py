@@ -15,9 +15,10 @@ from tieline.cloud.records import Action, Deployment, Name, Resource, Rule
 from tieline.cloud.repository import Repository
 from tieline.cloud.secrets import new_id
 from tieline.integration import config
+from tieline.integration.definition import action_paths
 from tieline.integration.rules.compile import CompiledRule, compile_rule, rule_test
 from tieline.integration.rules.errors import NotMatched, RuleError, RuleFailure, TemplateError
-from tieline.integration.rules.template import check_fields, sql_template, text_template
+from tieline.integration.rules.template import check_fields
 
 MAX_SQL = 100_000  # characters; a rule is written by a person
 TEST_SECONDS = 5.0
@@ -114,28 +115,27 @@ def to_action(action: Action, number: int, resources: dict[str, str], rule: str 
     `resources` are ids by name; the action's id is made of the rule's and its number in it.
     """
     place = f"actions[{number}]"
-    if action.resource and action.resource not in resources:
+    if action.resource not in resources:
         message = f"{place}: there is no resource {action.resource!r}"
         raise PlatformError(422, "UNKNOWN_RESOURCE", message, f"resources: {', '.join(resources) or 'none yet'}")
     members = action.model_dump()
-    members |= {"id": f"{rule}:{number}", "resource": resources.get(action.resource, "")}
+    members |= {"id": action_id(rule, number), "resource": resources[action.resource]}
     try:
-        found: config.Action = msgspec.convert(members, config.Action)
+        return msgspec.convert(members, config.Sql)
     except msgspec.ValidationError as error:
-        raise PlatformError(422, "INVALID_ACTION", f"{place}: {error}", "an action of kind sql has a sql") from error
-    if isinstance(found, config.Sql) and not found.resource:
-        raise PlatformError(422, "INVALID_ACTION", f"{place}: an action of kind sql needs a resource", "name one")
-    return found
+        hint = f"its fields: {', '.join(config.Sql.__struct_fields__[1:])}"
+        raise PlatformError(422, "INVALID_ACTION", f"{place}: {error}", hint) from error
+
+
+def action_id(rule: str, number: int) -> str:
+    """The id of a rule's action, by its place."""
+    return f"{rule}:{number}"
 
 
 def _check(action: config.Action, compiled: CompiledRule, place: str) -> None:
     """Raises PlatformError where a template is wrong, or names a field that the rule does not give."""
     try:
-        match action:
-            case config.Sql():
-                check_fields(sql_template(action.sql).paths, compiled)
-            case config.Republish():
-                check_fields(text_template(action.topic).paths + text_template(action.payload).paths, compiled)
+        check_fields(action_paths(action), compiled)
     except TemplateError as error:
         raise PlatformError(
             400, "TEMPLATE_ERROR", f"{place}: {error}", "correct the template", field=error.field

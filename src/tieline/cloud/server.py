@@ -53,9 +53,21 @@ def build(chosen: argparse.Namespace, port: int) -> Platform:
     return platform
 
 
+def listener(port: int) -> socket.socket:
+    """The listening socket. Its protocol is named, for only then asyncio sends small answers without delay."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
 async def serve(chosen: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
-    with socket.create_server((HOST, chosen.port), backlog=1024) as listening:
+    with listener(chosen.port) as listening:
         platform = build(chosen, listening.getsockname()[1])
         config = uvicorn.Config(
             create_app(platform),

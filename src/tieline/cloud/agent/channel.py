@@ -69,10 +69,11 @@ class Channel:
                         await worker.configure(message)
                     case Probe() as question:
                         self._later(self._answer(line, worker, question))
+        except ConnectionClosed:
+            if line.close_code == GONE:
+                raise Dismissed from None
         finally:
             reporting.cancel()
-        if line.close_code == GONE:
-            raise Dismissed
         log.warning("the platform closed the line: %s %s", line.close_code, line.close_reason)
 
     async def _report(self, line: ClientConnection, worker: Worker) -> None:

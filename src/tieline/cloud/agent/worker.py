@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from tieline.cloud.agent.memory import forget, recall, remember
 from tieline.cloud.brokers.mosquitto import Mosquitto
@@ -21,6 +17,7 @@ from tieline.integration.probe import ProbeFailed, probe
 log = logging.getLogger(__name__)
 
 ANY = "0.0.0.0"
+CLIENT_ID = "tieline-integration"  # the same after every restart: the broker keeps its session
 LOOPBACK = "127.0.0.1"
 
 
@@ -59,13 +56,9 @@ class Worker:
     async def probe(self, question: Probe) -> Probed:
         """Try a resource; the answer names the hop that failed."""
         try:
-            async with asyncio.timeout(question.timeout):
-                await probe(question.resource, question.actions)
+            await probe(question.resource, question.actions, question.timeout)
         except ProbeFailed as error:
             return Probed(id=question.id, hop=error.hop, message=error.message, hint=error.hint, cause=error.cause)
-        except TimeoutError:
-            message = f"the Test was not done within {question.timeout:.0f} s"
-            return Probed(id=question.id, hop="agent", message=message, hint="try again")
         except Exception as error:
             log.exception("a Test failed in a way that nobody thought of")
             cause = f"{type(error).__name__}: {error}"
@@ -79,8 +72,8 @@ class Worker:
             applied=self._current.config.version if self._current else -1,
             broker=self._broker.running,
             error=self._error or self._broker.error,
-            metrics=_plain(self._pipeline.metrics()) if self._pipeline else {},
-            status=_plain(self._pipeline.status()) if self._pipeline else {},
+            metrics=self._pipeline.metrics() if self._pipeline else {},
+            status=self._pipeline.status() if self._pipeline else {},
         )
 
     async def close(self, dismissed: bool = False) -> None:
@@ -92,14 +85,24 @@ class Worker:
 
     async def _integrate(self, message: Configure) -> None:
         """Bring the pipeline to the configuration; a broker elsewhere needs a new one."""
-        moved = self._current is not None and self._current.port != message.port
-        if self._pipeline is not None and not moved:
+        moved = self._current is None or (self._current.host, self._current.port) != (message.host, message.port)
+        works = self._running is not None and not self._running.done()
+        if self._pipeline is not None and works and not moved:
             await self._pipeline.apply(message.config)
             return
         await self._stop()
         host = LOOPBACK if message.host == ANY else message.host
-        self._pipeline = Pipeline(Broker(host=host, port=message.port), message.config)
+        broker = Broker(host=host, port=message.port, client_id=CLIENT_ID, origin=False)
+        self._pipeline = Pipeline(broker, message.config, self._state / "integration")
         self._running = asyncio.create_task(self._pipeline.run(), name="pipeline")
+        self._running.add_done_callback(self._ended)
+
+    def _ended(self, running: asyncio.Task[None]) -> None:
+        """A pipeline that was not told to end is a fault, and said so."""
+        if not running.cancelled() and (error := running.exception()):
+            log.error("the pipeline ended", exc_info=error)
+            self._error = f"the pipeline ended: {type(error).__name__}: {error}"
+            self._changed()
 
     async def _stop(self) -> None:
         pipeline, self._pipeline = self._pipeline, None
@@ -108,13 +111,4 @@ class Worker:
             await pipeline.close()
         if running is not None:
             running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
-
-
-def _plain(value: object) -> dict[str, Any]:
-    """Values as JSON has them."""
-    found: dict[str, Any] = msgspec.to_builtins(value)
-    return found
-
-
+            await asyncio.wait({running})

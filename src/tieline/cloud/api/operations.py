@@ -44,7 +44,11 @@ async def metrics(there: There) -> str:
         *_gauge("tieline_broker_up", "1 where the broker accepts connections", _each(views, "broker")),
     ]
     for name, view in views.items():
-        lines += [f"{sample} {value}" for sample, value in _samples("tieline", f'deployment="{name}"', view.metrics)]
+        for rule, counts in view.metrics.get("rules", {}).items():
+            lines += _counters("tieline_rule", f'deployment="{name}",rule="{rule}"', counts)
+        for actions in view.metrics.get("actions", {}).values():
+            for action, counts in actions.items():
+                lines += _counters("tieline_action", f'deployment="{name}",action="{action}"', counts)
     return "\n".join(lines) + "\n"
 
 
@@ -60,5 +64,7 @@ def _each(views: Mapping[str, object], attribute: str) -> Iterator[tuple[str, fl
         yield f'deployment="{name}"', int(getattr(view, attribute))
 
 
-def _samples(prefix: str, labels: str, metrics: object) -> Iterator[tuple[str, float]]:
-    return iter(())
+def _counters(prefix: str, labels: str, counts: Mapping[str, object]) -> Iterator[str]:
+    for name, value in counts.items():
+        if isinstance(value, int | float):
+            yield f"{prefix}_{name.replace('.', '_')}{{{labels}}} {value}"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import Field
 
-from tieline.cloud.answers import Resources
+from tieline.cloud.answers import ResourceAnswer, Resources
 from tieline.cloud.api.context import Key, There, Within, item
 from tieline.cloud.api.errors import documented
 from tieline.cloud.configuration import to_rule
 from tieline.cloud.dependants import link_of, rules_using
 from tieline.cloud.hub import probe_failed
 from tieline.cloud.platform import Platform
-from tieline.cloud.records import Action, LinkStatus, PrivateLink, Resource, ResourceView, Rule
+from tieline.cloud.records import Action, LinkStatus, PrivateLink, Resource, Rule
 from tieline.cloud.resources import NewResource, create_resource, delete_resource, draft, to_config, view
 from tieline.cloud.rules import to_action
 from tieline.integration import config
@@ -30,15 +30,15 @@ class Candidate(NewResource):
 async def list_resources(there: There, within: Within) -> Resources:
     """The resources of a deployment, in order of id."""
     found = there.records.all(Resource, lambda resource: resource.deployment == within.id)
-    return Resources(resources=[view(resource, there.vault) for resource in found])
+    return Resources(resources=[_view(there, resource) for resource in found])
 
 
 @router.post("", status_code=201, responses=documented(409))
-async def create(there: There, within: Within, wanted: NewResource) -> ResourceView:
+async def create(there: There, within: Within, wanted: NewResource) -> ResourceAnswer:
     """Create a resource; it is not contacted before a rule uses it: test it first."""
     resource = create_resource(there.records, there.vault, within, wanted)
     there.changed(within.id)
-    return view(resource, there.vault)
+    return _view(there, resource)
 
 
 @router.post("/probe", status_code=204, responses=documented(400))
@@ -52,9 +52,9 @@ async def probe(there: There, within: Within, wanted: Candidate) -> None:
 
 
 @router.get("/{resource}")
-async def get(there: There, within: Within, resource: Key) -> ResourceView:
+async def get(there: There, within: Within, resource: Key) -> ResourceAnswer:
     """One resource by id or name; secrets are shown as ******."""
-    return view(item(there, Resource, within, resource, "resource"), there.vault)
+    return _view(there, item(there, Resource, within, resource, "resource"))
 
 
 @router.post("/{resource}/probe", status_code=204, responses=documented(400))
@@ -83,3 +83,9 @@ async def _probe(there: Platform, resource: Resource, actions: tuple[config.Acti
         message = f"private link {link.name!r} is {link.status}{reason}"
         raise probe_failed("link", message, link.hint or "wait until it is running", cause=link.cause)
     await there.hub.probe(resource.deployment, to_config(resource, there.vault, links), actions)
+
+
+def _view(there: Platform, resource: Resource) -> ResourceAnswer:
+    found = there.hub.view(resource.deployment).status.get("resources", {}).get(resource.id, {})
+    told = {name: found[name] for name in ("status", "reason", "hint") if name in found}
+    return ResourceAnswer(**view(resource, there.vault).model_dump(), **told)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends
 
-from tieline.cloud.answers import RuleResult, Rules
+from tieline.cloud.answers import RuleAnswer, RuleResult, Rules
 from tieline.cloud.api.context import Key, There, Within, deployment, item
 from tieline.cloud.api.errors import documented
-from tieline.cloud.records import Rule, RuleView
-from tieline.cloud.rules import NewRule, RuleSample, create_rule, try_rule
+from tieline.cloud.platform import Platform
+from tieline.cloud.records import Rule
+from tieline.cloud.rules import NewRule, RuleSample, action_id, create_rule, try_rule
 
 router = APIRouter(prefix="/deployments/{id}/rules", tags=["rules"], responses=documented(401, 404, 422))
 
@@ -17,15 +18,15 @@ router = APIRouter(prefix="/deployments/{id}/rules", tags=["rules"], responses=d
 async def list_rules(there: There, within: Within) -> Rules:
     """The rules of a deployment, in order of id."""
     rules = there.records.all(Rule, lambda rule: rule.deployment == within.id)
-    return Rules(rules=[_view(rule) for rule in rules])
+    return Rules(rules=[_view(there, rule) for rule in rules])
 
 
 @router.post("", status_code=201, responses=documented(400, 409))
-async def create(there: There, within: Within, wanted: NewRule) -> RuleView:
+async def create(there: There, within: Within, wanted: NewRule) -> RuleAnswer:
     """Create a rule; 400 names the place where its SQL or a template is wrong."""
     rule = create_rule(there.records, within, wanted)
     there.changed(within.id)
-    return _view(rule)
+    return _view(there, rule)
 
 
 @router.post("/test", responses=documented(400, 412), dependencies=[Depends(deployment)])
@@ -35,9 +36,9 @@ async def test(sample: RuleSample) -> RuleResult:
 
 
 @router.get("/{rule}")
-async def get(there: There, within: Within, rule: Key) -> RuleView:
+async def get(there: There, within: Within, rule: Key) -> RuleAnswer:
     """One rule by id or name."""
-    return _view(item(there, Rule, within, rule, "rule"))
+    return _view(there, item(there, Rule, within, rule, "rule"))
 
 
 @router.delete("/{rule}", status_code=204)
@@ -47,5 +48,14 @@ async def delete(there: There, within: Within, rule: Key) -> None:
     there.changed(within.id)
 
 
-def _view(rule: Rule) -> RuleView:
-    return RuleView.model_validate(rule.model_dump())
+def _view(there: Platform, rule: Rule) -> RuleAnswer:
+    agent = there.hub.view(rule.deployment)
+    found = agent.status.get("rules", {}).get(rule.id, {})
+    actions = agent.metrics.get("actions", {}).get(rule.id, {})
+    return RuleAnswer(
+        **rule.model_dump(),
+        status=found.get("status", "unknown"),
+        reason=found.get("reason", ""),
+        metrics=agent.metrics.get("rules", {}).get(rule.id, {}),
+        action_metrics=[actions.get(action_id(rule.id, number), {}) for number in range(len(rule.actions))],
+    )
