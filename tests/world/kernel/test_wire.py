@@ -156,6 +156,14 @@ async def test_a_flow_is_forgotten_after_the_listeners_idle_timeout(world: World
             await receive(connection)
 
 
+async def test_an_idle_timeout_can_change(world: World) -> None:
+    joined = await world.link(b=provider(listener("10.0.0.10", seconds=77)))
+    assert await world.kernel.converge_vpc(provider(listener("10.0.0.10", seconds=99)), [], [joined])
+    assert "idle-tcp-77" not in await world.run("vpc-b", "nft", "list", "ruleset")
+    await world.serve(FIRST)
+    assert await world.greeting(CLIENT) == "i-first"
+
+
 async def conntrack(world: World, vpc: str) -> list[str]:
     """The fields of the VPC's only established TCP flow."""
     lines = (await world.run(vpc, "conntrack", "-L", "-p", "tcp", "--state", "ESTABLISHED")).splitlines()

@@ -27,7 +27,6 @@ PIPE_BYTES = 256 * 1024  # four times the kernel's own size, so that bulk takes 
 ROUNDS = 16  # pipes' worth that one stream may move before the others have their turn
 BACKLOG = 1024
 NOBODY = 65534
-OPEN_FILES = 1 << 16  # two for each connection, and two for each pipe in use
 PAUSE = 0.05  # seconds before accepting again after the table of open files was full
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -216,7 +215,8 @@ def splice(source: int, sink: int) -> int:
 def main(_owner: str, listen_in: str, connect_in: str, listen: str, connect: str) -> None:
     """Arguments: whose passage it is (for finding it again), two namespaces' files, two `address:port`."""
     handles = [os.open(namespace, os.O_RDONLY | os.O_CLOEXEC) for namespace in (listen_in, connect_in)]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # two for each connection, and two for each pipe in use
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
     check(libc.setns(handles[0], NEW_NET), "enter the namespace to listen in")
     listener = socket.create_server(parse(listen), backlog=BACKLOG)
     listener.setblocking(False)

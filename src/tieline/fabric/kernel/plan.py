@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -88,6 +88,11 @@ def steps(desired: Space, observed: Space) -> list[str]:
     raised = {name for name in desired.links if not observed.links.get(name, Link()).up}
     missing = {route for route in desired.routes if route not in kept or _device(route) in raised}
     return lines + [f"route replace {route}" for route in sorted(missing)]
+
+
+def without(space: Space, links: Collection[str]) -> Space:
+    """The space as if these links had just been made."""
+    return Space({name: link for name, link in space.links.items() if name not in links}, space.routes)
 
 
 def stale_links(desired: Iterable[str], observed: Iterable[str], kind: str) -> list[str]:

@@ -79,7 +79,7 @@ def replacement(listing: str, wanted: str) -> str:
     """One transaction that puts `wanted` in the place of the table that `nft list table` shows ("" for none)."""
     found = [(match[1], match[2]) for match in _HEAD.finditer(listing)]
     stale = [(kind, name) for kind, name in found if kind != "ct timeout" or f"ct timeout {name} {{" not in wanted]
-    order = {"map": 0, "set": 0, "chain": 1, "ct timeout": 1}  # a map's verdicts hold its chains
+    order = {"map": 0, "set": 0, "chain": 1, "ct timeout": 2}  # verdicts hold chains, and rules held timeouts
     lines = [f"delete {kind} {TABLE} {name}\n" for kind, name in sorted(stale, key=lambda one: order[one[0]])]
     return (f"flush table {TABLE}\n" if listing else "") + "".join(lines) + wanted
 

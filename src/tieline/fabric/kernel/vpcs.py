@@ -45,22 +45,30 @@ async def _link_hosts(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire]) 
     observed = await namespaces.space(namespace)
     lines = [f"link del {name}" for name in plan.stale_links(desired.links, observed.links, HOST_LINK)]
     changed = await commands.batch(namespace, lines)
-    for host in vpc.hosts:
-        changed |= await namespaces.ensure(footprint.namespace(host.id), namespaces.HOST_SETTINGS)
-        if host_link(host.id) not in observed.links:
-            await _join(footprint, vpc, host)
-            changed = True
-    changed |= await commands.batch(namespace, plan.steps(desired, observed))
-    return any(await asyncio.gather(*(_settle(footprint, host) for host in vpc.hosts))) or changed
+    laid = await asyncio.gather(*(_join(footprint, vpc, host, observed) for host in vpc.hosts))
+    fresh = {host_link(host.id) for host, is_new in zip(vpc.hosts, laid, strict=True) if is_new}
+    changed |= await commands.batch(namespace, plan.steps(desired, plan.without(observed, fresh)))
+    settled = await asyncio.gather(*(_settle(footprint, host) for host in vpc.hosts))
+    return changed or bool(fresh) or any(settled)
 
 
-async def _join(footprint: Footprint, vpc: Vpc, host: Host) -> None:
-    """Lay the veth pair. Its answers to ARP for other hosts come at once: the kernel's own delay is up to 0.8 s."""
+async def _join(footprint: Footprint, vpc: Vpc, host: Host, observed: plan.Space) -> bool:
+    """Lay the host's veth pair unless both ends are there; True if it was laid.
+
+    One whose other end is elsewhere goes first: a namespace that somebody still holds open outlives its name.
+    """
     near, far, name = footprint.namespace(vpc.id), footprint.namespace(host.id), host_link(host.id)
-    pair = ("eth0", "netns", far, "type", "veth", "peer", "name", name, "netns", near)
-    await commands.write("ip", "link", "add", *pair)
+    await namespaces.ensure(far, namespaces.HOST_SETTINGS)
+    has_near, has_far = name in observed.links, "eth0" in (await namespaces.space(far)).links
+    if has_near and has_far:
+        return False
+    for namespace, link, is_there in ((near, name, has_near), (far, "eth0", has_far)):
+        await commands.batch(namespace, [f"link del {link}"] if is_there else [])
+    await commands.write("ip", "link", "add", "eth0", "netns", far, "type", "veth", "peer", "name", name, "netns", near)
+    # answers to ARP for other hosts come at once: the kernel's own delay is up to 0.8 s
     setting = f"net.ipv4.neigh.{name}.proxy_delay=0"
     await commands.write(*commands.entering(near, "sysctl", "-qw", setting))
+    return True
 
 
 async def _settle(footprint: Footprint, host: Host) -> bool:
