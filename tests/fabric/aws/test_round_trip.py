@@ -115,7 +115,7 @@ class Generator:
             return self.structure(shape, depth)
         if isinstance(shape, ListShape):
             least = max(shape.metadata.get("min", 0), self.least)
-            size = self.draw(st.integers(least, max(least, 2)))
+            size = self.draw(st.integers(least, max(least, min(2, shape.metadata.get("max", 2)))))
             return [self.value(shape.member, depth - 1) for _ in range(size)]
         if isinstance(shape, MapShape):
             keys = self.draw(st.lists(text(shape.key), min_size=self.least, max_size=2, unique=True))

@@ -113,6 +113,8 @@ def test_hides_its_own_mistakes_and_logs_them(
     assert "secret" not in message
     assert "Traceback" not in message
     assert ("the secret reason" if service == "ec2" else "has no member LoadBalancer") in caplog.text
+    operation = "ec2 DescribeRegions" if service == "ec2" else "elbv2 DescribeLoadBalancers"
+    assert f"while serving {operation} to arn:aws:iam::111122223333:root" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,11 @@ class Endpoint:
         caller = verify(request, found.claim, self._lookup, self.clock())
         parameters = found.operation.parse(found.tree)
         call = Request(found.service.name, found.operation.name, parameters, caller, found.claim.region, request_id)
-        return found.operation.serialize(self._dispatch(call), request_id)
+        try:
+            return found.operation.serialize(self._dispatch(call), request_id)
+        except Exception as error:
+            error.add_note(f"while serving {call.service} {call.operation} to {caller.arn}")
+            raise
 
 
 def refusal(request: HttpRequest, error: AwsError, request_id: str) -> Answer:
