@@ -74,7 +74,7 @@ class Customer:
         values = {"password": self.password, "database": DATABASE, "user": USER, "port": PORT, "health": HEALTH_PORT}
         for name, value in values.items():
             script = script.replace("{" + name + "}", str(value))
-        place = {"SubnetId": self.subnets[0], "PrivateIpAddress": self.address}
+        place: Any = {"SubnetId": self.subnets[0], "PrivateIpAddress": self.address}
         made = self.ec2.run_instances(ImageId="local", MinCount=1, MaxCount=1, UserData=script, **place)
         self.instance = made["Instances"][0]["InstanceId"]
         return f"{self.instance} at {self.address}, PostgreSQL by its user data"

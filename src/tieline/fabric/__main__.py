@@ -7,8 +7,6 @@ import asyncio
 import logging
 from pathlib import Path
 
-import uvloop
-
 from tieline.fabric.daemon.service import serve
 
 
@@ -20,8 +18,8 @@ def main() -> None:
     parser.add_argument("--region", default="us-east-1")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(options.state, options.prefix, options.port, options.region))
+    # Not uvloop: it leaks a command's pipes into what the command leaves running, and then waits for their end.
+    asyncio.run(serve(options.state, options.prefix, options.port, options.region))
 
 
 if __name__ == "__main__":
