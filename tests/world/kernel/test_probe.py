@@ -80,7 +80,20 @@ async def test_a_target_that_accepts_and_says_nothing(world: World) -> None:
 async def test_https_does_not_mind_the_certificate(world: World, tmp_path: Path) -> None:
     await world.kernel.converge_vpc(provider())
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    request = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=self")
+    request = (
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "1",
+        "-subj",
+        "/CN=self",
+    )
     subprocess.run([*request, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

@@ -158,6 +158,15 @@ async def test_a_hundred_listeners_are_one_table(world: World, caplog: pytest.Lo
     assert rules.count("dnat") == 1
 
 
+async def test_a_name_that_outlived_its_namespace_is_used_again(world: World) -> None:
+    """As after a reboot of a machine whose /run is on a disk."""
+    stale = names.path(world.namespace("vpc-a"))
+    stale.parent.mkdir(exist_ok=True)
+    stale.touch()
+    assert await world.kernel.converge_vpc(consumer())
+    assert ENDPOINT in await world.run("vpc-a", "ip", "address")
+
+
 async def test_a_removed_vpc_leaves_nothing(world: World) -> None:
     await world.link()
     await world.kernel.remove_vpc("vpc-a")

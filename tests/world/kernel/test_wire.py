@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
+from functools import partial
 
 import pytest
+from msgspec.structs import replace
 
 from world.kernel.conftest import (
     CLIENT,
@@ -51,10 +54,8 @@ async def test_only_listener_ports_answer(world: World) -> None:
     await world.link(b=provider(listener("10.0.0.10"), listener("10.0.0.10", port=6379)), joined=wire(PORT))
     await world.serve(FIRST)
     assert await world.greeting(CLIENT) == "i-first"
-    for address, port in ((ENDPOINT, 6379), (ENDPOINT, 22), (NODE, PORT), ("169.254.8.1", PORT), ("169.254.8.0", PORT)):
-        with pytest.raises((TimeoutError, OSError)) as caught:
-            await world.connect(CLIENT, address, port, SILENT)
-        assert not isinstance(caught.value, ConnectionRefusedError), f"{address}:{port} is not silent"
+    others = ((ENDPOINT, 6379), (ENDPOINT, 22), (NODE, PORT), ("169.254.8.1", PORT), ("169.254.8.0", PORT))
+    await silence(world, CLIENT, *others)
 
 
 async def test_the_provider_cannot_open_back(world: World) -> None:
@@ -62,15 +63,11 @@ async def test_the_provider_cannot_open_back(world: World) -> None:
     await world.serve(FIRST)
     client, near = await world.serve(CLIENT, 8080), await world.serve("vpc-a", 8080)
     assert await world.greeting(CLIENT) == "i-first"
-    for address, port in (("169.254.8.0", 8080), (ENDPOINT, PORT), (ENDPOINT, 8080), ("169.254.8.0", PORT)):
-        with pytest.raises((TimeoutError, OSError)):
-            await world.connect(FIRST, address, port, SILENT)
+    await silence(world, FIRST, ("169.254.8.0", 8080), (ENDPOINT, PORT), (ENDPOINT, 8080), ("169.254.8.0", PORT))
     # not even from the provider's own namespace, which is on the wire and can be given any route
     for address in ("10.0.0.10", ENDPOINT):
         await world.run("vpc-b", "ip", "route", "replace", f"{address}/32", "via", "169.254.8.0")
-    for address in ("169.254.8.0", "10.0.0.10", ENDPOINT):
-        with pytest.raises((TimeoutError, OSError)):
-            await world.connect("vpc-b", address, 8080, SILENT)
+    await silence(world, "vpc-b", ("169.254.8.0", 8080), ("10.0.0.10", 8080), (ENDPOINT, 8080), (ENDPOINT, PORT))
     assert client.peers == near.peers == []
 
 
@@ -80,10 +77,7 @@ async def test_a_wire_cannot_be_used_for_another_address(world: World) -> None:
     await world.serve(FIRST)
     await world.run("vpc-a", "ip", "route", "add", "10.0.0.11/32", "via", "169.254.8.1")
     await world.serve(SECOND)
-    for address, port in (("10.0.0.11", PORT), ("169.254.8.1", 22), ("169.254.8.1", 53)):
-        with pytest.raises((TimeoutError, OSError)) as caught:
-            await world.connect("vpc-a", address, port, SILENT)
-        assert not isinstance(caught.value, ConnectionRefusedError)
+    await silence(world, "vpc-a", ("10.0.0.11", PORT), ("169.254.8.1", 22), ("169.254.8.1", 53))
 
 
 async def test_flows_are_spread_over_the_targets(world: World) -> None:
@@ -162,6 +156,54 @@ async def test_an_idle_timeout_can_change(world: World) -> None:
     assert "idle-tcp-77" not in await world.run("vpc-b", "nft", "list", "ruleset")
     await world.serve(FIRST)
     assert await world.greeting(CLIENT) == "i-first"
+
+
+async def test_datagrams_cross_too(world: World) -> None:
+    one = replace(listener("10.0.0.10", "10.0.0.11"), protocol="udp", idle_timeout=120)
+    joined = wire()
+    joined = replace(joined, crossings=(replace(joined.crossings[0], ports=(("udp", PORT),)),))
+    await world.link(b=provider(one), joined=joined)
+    loop = asyncio.get_running_loop()
+    transports = []
+    for id in (FIRST, SECOND):
+        made = await world.inside(id, partial(socket.socket, socket.AF_INET, socket.SOCK_DGRAM))
+        made.bind(("0.0.0.0", PORT))
+        transports.append((await loop.create_datagram_endpoint(partial(Echo, id), sock=made))[0])
+    answers = [await world.inside(CLIENT, _ask) for _ in range(20)]
+    for transport in transports:
+        transport.close()
+    assert set(answers) == {b"i-first 10.0.0.60", b"i-second 10.0.0.60"}
+
+
+class Echo(asyncio.DatagramProtocol):
+    """Answers each datagram with the server's name and the client's address."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.transport.sendto(f"{self.name} {addr[0]}".encode(), addr)
+
+
+def _ask() -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(2)
+        asking.sendto(b"hello", (ENDPOINT, PORT))
+        return asking.recv(100)
+
+
+async def silence(world: World, id: str, *places: tuple[str, int]) -> None:
+    """Nothing at these places answers, not even with a refusal."""
+
+    async def attempt(address: str, port: int) -> None:
+        with pytest.raises((TimeoutError, OSError)) as caught:
+            await world.connect(id, address, port, SILENT)
+        assert not isinstance(caught.value, ConnectionRefusedError), f"{address}:{port} answers"
+
+    await asyncio.gather(*(attempt(*place) for place in places))
 
 
 async def conntrack(world: World, vpc: str) -> list[str]:

@@ -10,7 +10,14 @@ import shutil
 from pathlib import Path
 from typing import BinaryIO
 
-PROGRAMS = {"ip": "iproute2", "nft": "nftables", "conntrack": "conntrack", "dnsmasq": "dnsmasq-base"}
+PROGRAMS = {  # and their Debian packages
+    "ip": "iproute2",
+    "nft": "nftables",
+    "conntrack": "conntrack",
+    "dnsmasq": "dnsmasq-base",
+    "nsenter": "util-linux",
+    "sysctl": "procps",
+}
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}  # linux/capability.h
 SECONDS = 30.0  # far above any command's time on a loaded machine: past it the command is stuck
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"  # a daemon's PATH may lack the sbin directories

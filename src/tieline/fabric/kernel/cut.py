@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tieline.fabric.kernel import commands, flows, names, namespaces, vpcs, wires
+from tieline.fabric.kernel import commands, flows, namespaces, vpcs, wires
 from tieline.fabric.kernel.flows import Flow
 from tieline.fabric.kernel.names import Footprint
 from tieline.fabric.topology import Target, Vpc, Wire
@@ -59,7 +59,7 @@ async def _sever(footprint: Footprint, gone: Wire) -> None:
     met = [("--orig-dst", crossing.endpoint) for crossing in gone.crossings]
     carried = [("--orig-dst", crossing.far) for crossing in gone.crossings]
     ends = [(consumer, met), (provider, carried)] if consumer != provider else [(consumer, met)]
-    await asyncio.gather(*(_reset(namespace, chosen) for namespace, chosen in ends if names.path(namespace).exists()))
+    await asyncio.gather(*(_reset(namespace, chosen) for namespace, chosen in ends if namespaces.exists(namespace)))
 
 
 async def _reset(namespace: str, selections: Sequence[tuple[str, ...]]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -105,8 +106,8 @@ class Kernel:
         """Remove everything that carries the prefix, whatever is known about it, and nothing else."""
         commands.require()
         await passages.close_all(self._footprint)
-        for id in await namespaces.listed(self._footprint):
-            await namespaces.remove(self._footprint.namespace(id))
+        ids = await namespaces.listed(self._footprint)
+        await asyncio.gather(*(namespaces.remove(self._footprint.namespace(id)) for id in ids))
         for directory in (self._footprint.runtime, self._footprint.instances):
             shutil.rmtree(directory, ignore_errors=True)
         with suppress(OSError):  # whoever else keeps something there keeps the directory

@@ -16,6 +16,7 @@ from tieline.fabric.kernel.plan import Space, parse
 
 T = TypeVar("T")
 CLONE_NEWNET = 0x40000000  # linux/sched.h
+OWN = Path("/proc/self/ns/net")  # on the filesystem that all namespaces are on
 PROC_SYS = Path("/proc/sys")
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -46,9 +47,17 @@ async def listed(footprint: names.Footprint) -> list[str]:
     return sorted(id for entry in entries if (id := footprint.id_of(entry.name)))
 
 
+def exists(namespace: str) -> bool:
+    """Whether the name stands for a namespace, rather than for nothing or for an empty file."""
+    path = names.path(namespace)
+    return path.exists() and path.stat().st_dev == OWN.stat().st_dev
+
+
 async def ensure(namespace: str, settings: Mapping[str, str]) -> bool:
     """Make the namespace where it is missing, and give it its settings; True if anything changed."""
-    made = not names.path(namespace).exists()
+    made = not exists(namespace)
+    if made and names.path(namespace).exists():  # a name that outlived its namespace, as after a reboot
+        await commands.write("ip", "netns", "delete", namespace)
     if made:
         await commands.write("ip", "netns", "add", namespace)
     wrong = await inside(namespace, partial(_wrong_settings, settings))

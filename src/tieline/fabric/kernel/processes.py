@@ -35,8 +35,8 @@ def found(matches: Callable[[int], bool]) -> list[Process]:
 
 def within(namespace: Path) -> Callable[[int], bool]:
     """Matches the processes whose network namespace is the one that this file holds open; none where it is gone."""
-    inode = _inode(namespace)
-    return lambda pid: inode != 0 and _inode(PROC / str(pid) / "ns/net") == inode
+    identity = _identity(namespace)
+    return lambda pid: identity is not None and _identity(PROC / str(pid) / "ns/net") == identity
 
 
 def command(pid: int) -> list[str]:
@@ -79,10 +79,11 @@ def _kill(process: Process) -> bool:
     return tell(process, signal.SIGKILL)
 
 
-def _inode(path: Path) -> int:
+def _identity(path: Path) -> tuple[int, int] | None:
     with suppress(OSError):
-        return path.stat().st_ino
-    return 0
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None
 
 
 def _began(pid: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tieline.fabric.kernel import commands, names, namespaces, plan
+from tieline.fabric.kernel import commands, namespaces, plan
 from tieline.fabric.kernel.names import Footprint, wire_link
 from tieline.fabric.topology import Value, Wire
 
@@ -39,7 +39,7 @@ async def remove(footprint: Footprint, wire: Wire) -> None:
     """Take the wire away from whichever end is still there."""
     for vpc in {wire.consumer, wire.provider}:
         namespace, name = footprint.namespace(vpc), wire_link(wire.id)
-        if names.path(namespace).exists() and name in (await namespaces.space(namespace)).links:
+        if namespaces.exists(namespace) and name in (await namespaces.space(namespace)).links:
             await commands.batch(namespace, [f"link del {name}"])
     (footprint.wires / wire.id).unlink(missing_ok=True)
 
