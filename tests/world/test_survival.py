@@ -1,0 +1,92 @@
+"""The daemon dies while bytes cross a link: not one is lost, and the next start finds everything as it was."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import time
+
+import pytest
+
+from world.running import Tieline, until
+
+pytestmark = pytest.mark.world
+
+PORT = 9000
+# Sends 40 MiB in slices with pauses, so that a transfer lasts about four seconds, then its checksum.
+SERVE = f"""#!/usr/bin/env python3
+import hashlib, os, socketserver, time
+class Slow(socketserver.BaseRequestHandler):
+    def handle(self):
+        if not self.request.recv(1, 0):
+            return
+        digest = hashlib.sha256()
+        for _ in range(160):
+            slice = os.urandom(1 << 18)
+            digest.update(slice)
+            self.request.sendall(slice)
+            time.sleep(0.025)
+        self.request.sendall(digest.digest())
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+Server(("", {PORT}), Slow).serve_forever()
+"""
+FETCH = """
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as link:
+    link.sendall(b"!")
+    while data := link.recv(1 << 18):
+        sys.stdout.buffer.write(data)
+"""
+
+
+def intact(data: bytes) -> bool:
+    return len(data) == 160 * (1 << 18) + 32 and hashlib.sha256(data[:-32]).digest() == data[-32:]
+
+
+def test_sigkill_of_up_during_transfers_loses_no_byte_and_the_next_start_adopts_the_link(mortal: Tieline) -> None:
+    mortal.up()
+    customer, platform = mortal.account("customer"), mortal.account("platform")
+    vpc, subnets = customer.network()
+    server = customer.instance(subnets[0], SERVE)
+    arn, group = customer.balancer("slow", vpc, subnets, server, PORT)
+    service, name = customer.service(arn, f"arn:aws:iam::{platform.id}:root")
+    own_vpc, own_subnets = platform.network()
+    client = platform.instance(own_subnets[0], "#!/bin/sh\nexec sleep 600\n")
+    endpoint = platform.endpoint(own_vpc, name, own_subnets)
+    customer.ec2.accept_vpc_endpoint_connections(ServiceId=service, VpcEndpointIds=[endpoint])
+    until(lambda: platform.endpoint_state(endpoint), lambda state: state == "available")
+    address = platform.addresses(endpoint)[0]
+    command = ["nsenter", f"--net=/run/netns/{mortal.namespace(client)}", "--", sys.executable, "-c", FETCH]
+    transfers = [
+        subprocess.Popen([*command, address, str(PORT)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    time.sleep(1.0)
+    mortal.kill()
+    assert all(transfer.poll() is None for transfer in transfers), "killed while the transfers were under way"
+    for transfer in transfers:
+        data, complaint = transfer.communicate(timeout=60)
+        assert transfer.returncode == 0, complaint
+        assert intact(data)
+
+    mortal.up()
+    platform = mortal.account("platform")
+    assert platform.endpoint_state(endpoint) == "available"
+    assert mortal.account("customer").health(group) == ["healthy"]
+    again = subprocess.run([*command, address, str(PORT)], capture_output=True, timeout=60, check=True)
+    assert intact(again.stdout)
+    time.sleep(1.0)
+    after = (mortal.state / "fabric.log").read_text().rsplit("Started server process", 1)[1]
+    assert "nft -f" not in after and "-batch" not in after, after  # an unchanged link is not touched
+
+
+def test_two_ups_on_one_directory_the_second_names_the_first(mortal: Tieline) -> None:
+    mortal.up()
+    assert mortal.process is not None
+    second = mortal.command("up", "--state", str(mortal.state), "--console-port", "0", "--aws-port", "0", check=False)
+    assert second.returncode == 1
+    assert f"process {mortal.process.pid}" in second.stderr
+    assert mortal.process.poll() is None
