@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +80,20 @@ async def test_it_cannot_reach_out_of_its_root(world: World) -> None:
     assert "REACHED" not in said, said
     assert "processes: 2" in said
     assert "ok\nnobody" in said and "Error" not in said
+
+
+async def test_the_fabrics_state_is_hidden_from_it(world: World) -> None:
+    """Also where it is not below /tmp or /run, which every instance has anew."""
+    with tempfile.TemporaryDirectory(prefix=world.prefix, dir="/var/tmp") as directory:
+        (Path(directory) / "key").write_text("secret")
+        kernel = Kernel(world.prefix, Path(directory))
+        await kernel.converge_vpc(consumer())
+        script = f"ls -A {directory} && echo listed; cat {directory}/*; touch {directory}/x"
+        await kernel.converge_instance(machine(script), consumer())
+        await until(lambda: "the boot script ended" in kernel.console_output(CLIENT))
+        said = kernel.console_output(CLIENT)
+        await kernel.stop_instance(CLIENT)
+    assert said.startswith("listed\n") and "secret" not in said and "Read-only file system" in said
 
 
 async def test_its_network_is_its_hosts(world: World) -> None:
