@@ -19,6 +19,8 @@ from types import TracebackType
 from typing import Self
 
 from servers import accepts, free_port, wait_until
+from tieline.cli.down import take_down
+from tieline.cli.home import Home
 from tieline.cloud.client import Client
 
 STOP_SECONDS = 10.0
@@ -89,17 +91,52 @@ class Process:
         self.stop()
 
 
+class FabricProcess(Process):
+    """`python -m tieline.fabric` on a free port, with a prefix of its own; all that it made goes with it."""
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(state.with_suffix(".log"))
+        self._home = Home(state)
+        self._home.make()
+        self.port = free_port()
+
+    def command(self) -> list[str]:
+        options = ["--state", str(self._home.path), "--prefix", self._home.prefix, "--port", str(self.port)]
+        return [sys.executable, "-m", "tieline.fabric", *options]
+
+    def wait_ready(self) -> None:
+        wait_until(lambda: self.alive() and accepts(self.port), "the fabric")
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def credentials(self) -> Path:
+        """Its AWS credentials file, with the profiles platform and customer."""
+        return self._home.path / "credentials"
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        take_down(self._home)
+
+
 class PlatformProcess(Process):
     """`python -m tieline.cloud` on a free port."""
 
-    def __init__(self, state: Path, aws_endpoint: str = NOBODY_THERE) -> None:
+    def __init__(self, state: Path, fabric: FabricProcess | None = None) -> None:
         super().__init__(state.with_suffix(".log"))
         self.state = state
         self.port = free_port()
-        self._aws_endpoint = aws_endpoint
+        self._aws = ["--aws-endpoint", fabric.url if fabric else NOBODY_THERE]
+        if fabric:
+            self._aws += ["--credentials", str(fabric.credentials), "--profile", "platform"]
 
     def command(self) -> list[str]:
-        options = ["--state", str(self.state), "--port", str(self.port), "--aws-endpoint", self._aws_endpoint]
+        options = ["--state", str(self.state), "--port", str(self.port), *self._aws]
         return [sys.executable, "-m", "tieline.cloud", *options]
 
     def wait_ready(self) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel
@@ -22,7 +22,7 @@ from tieline.cloud.answers import (
     RuleResult,
     Rules,
 )
-from tieline.cloud.records import PrivateLinkView
+from tieline.cloud.records import NAME_PATTERN, PrivateLinkView
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -158,8 +158,11 @@ class Client:
 
 
 def at(*parts: str, cascade: bool = False) -> str:
-    """The path of these parts, whatever characters a person typed into them."""
-    return "/" + "/".join(quote(part, safe="") for part in parts) + ("?cascade=true" if cascade else "")
+    """The path of these parts; raises ClientError for what can be neither id nor name, and would change the path."""
+    for part in parts:
+        if not re.fullmatch(NAME_PATTERN, part):
+            raise ClientError("INVALID_NAME", f"{part!r} is no id or name", "letters, digits, - and _ are allowed")
+    return "/" + "/".join(parts) + ("?cascade=true" if cascade else "")
 
 
 def _error(answer: httpx.Response) -> ClientError:

@@ -15,6 +15,11 @@ def timestamp(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def moment(at: str) -> float:
+    """Seconds since the epoch of a timestamp."""
+    return datetime.fromisoformat(at).timestamp()
+
+
 def remembered(record: H, at: str, who: str, event: str) -> H:
     """The record with one more entry in its history."""
     entries = (*record.history, HistoryEntry(at=at, who=who, event=event))[-HISTORY_LIMIT:]

@@ -46,7 +46,10 @@ class Probed(Frame, frozen=True, kw_only=True):
 
 
 class Report(Frame, frozen=True, kw_only=True):
-    """Agent to platform: how it stands. `applied` is the version of the configuration that runs, -1 none."""
+    """Agent to platform: how it stands. `applied` is the version of the configuration that runs, the broker's
+
+    subscriptions confirmed; -1 none.
+    """
 
     applied: int
     broker: bool

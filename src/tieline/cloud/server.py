@@ -43,7 +43,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
 def build(chosen: argparse.Namespace, port: int) -> Platform:
     """The platform of a state directory; the first start writes its keys."""
     state: Path = chosen.state.resolve()
-    state.mkdir(parents=True, exist_ok=True)
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
     aws = Aws(AwsSettings(chosen.region, chosen.aws_endpoint, chosen.credentials, chosen.profile))
     machine = Machine(sys.executable, Address(host=HOST, port=port), AGENT_STATE)
     platform = Platform(Repository(SQLiteStore(state / STORE)), aws, Vault.open(state / VAULT_KEY), machine)

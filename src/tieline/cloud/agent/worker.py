@@ -10,7 +10,7 @@ from pathlib import Path
 from tieline.cloud.agent.memory import forget, recall, remember
 from tieline.cloud.brokers.mosquitto import Mosquitto
 from tieline.cloud.protocol import Configure, Probe, Probed, Report
-from tieline.integration.config import Broker
+from tieline.integration.config import Broker, Config
 from tieline.integration.pipeline import Pipeline
 from tieline.integration.probe import ProbeFailed, probe
 
@@ -31,6 +31,8 @@ class Worker:
         self._pipeline: Pipeline | None = None
         self._running: asyncio.Task[None] | None = None
         self._current: Configure | None = None
+        self._applied = -1
+        self._settling: asyncio.Task[None] | None = None
         self._error = ""
 
     async def resume(self) -> None:
@@ -46,6 +48,7 @@ class Worker:
         try:
             await self._broker.apply(message.host, message.port)
             await self._integrate(message)
+            self._settle(message.config.version)
             self._error = ""
         except Exception as error:
             log.exception("configuration %d cannot be applied", message.config.version)
@@ -69,7 +72,7 @@ class Worker:
     def report(self) -> Report:
         """How broker and pipeline stand."""
         return Report(
-            applied=self._current.config.version if self._current else -1,
+            applied=self._applied,
             broker=self._broker.running,
             error=self._error or self._broker.error,
             metrics=self._pipeline.metrics() if self._pipeline else {},
@@ -93,9 +96,25 @@ class Worker:
         await self._stop()
         host = LOOPBACK if message.host == ANY else message.host
         broker = Broker(host=host, port=message.port, client_id=CLIENT_ID, origin=False)
-        self._pipeline = Pipeline(broker, message.config, self._state / "integration")
+        self._pipeline = Pipeline(broker, Config(), self._state / "integration")
         self._running = asyncio.create_task(self._pipeline.run(), name="pipeline")
         self._running.add_done_callback(self._ended)
+        await asyncio.sleep(0)  # it runs, and will take what is applied
+        await self._pipeline.apply(message.config)
+
+    def _settle(self, version: int) -> None:
+        """Count a configuration as applied once the broker has confirmed its subscriptions: nothing is missed then."""
+        pipeline = self._pipeline
+
+        async def settle() -> None:
+            if pipeline is not None:
+                await pipeline.ready()
+                self._applied = version
+                self._changed()
+
+        if self._settling is not None:
+            self._settling.cancel()
+        self._settling = asyncio.create_task(settle(), name="settle")
 
     def _ended(self, running: asyncio.Task[None]) -> None:
         """A pipeline that was not told to end is a fault, and said so."""
@@ -105,6 +124,8 @@ class Worker:
             self._changed()
 
     async def _stop(self) -> None:
+        if self._settling is not None:
+            self._settling.cancel()
         pipeline, self._pipeline = self._pipeline, None
         running, self._running = self._running, None
         if pipeline is not None:

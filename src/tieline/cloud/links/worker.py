@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from tieline.cloud.aws import Aws, AwsError, AwsRefused, tagged
-from tieline.cloud.history import timestamp
+from tieline.cloud.history import moment, timestamp
 from tieline.cloud.links import states
 from tieline.cloud.links.observe import LINK_TAG, endpoint_states, observe
 from tieline.cloud.links.plan import Create, Delete, Forget, Show, Step, plan, shown
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 0.5  # between two looks at all endpoints
 UNSETTLED_SECONDS = 0.5  # between two looks at a link that is on its way
-FAILED_SECONDS = 5.0  # a rejected service may be removed, or the connection accepted after all
+LAST_FAILED_SECONDS = 60.0  # a failed link is looked at ever more seldom: its service may be removed, too
 ROUNDS = 10  # plans in a row; what needs more waits for the next look
 
 
@@ -164,5 +164,11 @@ def _pause(link: PrivateLink) -> float | None:
     if link.status is LinkStatus.RUNNING:
         return None
     if link.status is LinkStatus.FAILED:
-        return FAILED_SECONDS if link.endpoint else None
+        return _failed_pause(link, time.time()) if link.endpoint else None
     return UNSETTLED_SECONDS
+
+
+def _failed_pause(link: PrivateLink, now: float) -> float:
+    """Half of the time that it has failed for."""
+    since = moment(link.history[-1].at) if link.history else now
+    return min(max((now - since) / 2, UNSETTLED_SECONDS), LAST_FAILED_SECONDS)

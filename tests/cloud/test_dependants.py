@@ -1,0 +1,56 @@
+"""What a server's text means, and who uses whom."""
+
+from __future__ import annotations
+
+import pytest
+
+from tieline.cloud.dependants import link_of, resources_using, rules_using, split_server
+from tieline.cloud.records import Action, PrivateLink, Resource, Rule
+
+NOW = "2026-01-01T00:00:00Z"
+LINK = PrivateLink(id="pl-1", deployment="dep-1", name="orders", service_name="x", address="vpce-1.aws", created=NOW)
+
+
+def resource(server: str, deployment: str = "dep-1") -> Resource:
+    return Resource(id="res-1", deployment=deployment, name="db", type="postgresql", server=server, created=NOW)
+
+
+@pytest.mark.parametrize(
+    ("server", "parts"),
+    [
+        ("db:5432", ("", "db", 5432)),
+        ("10.0.0.1:1", ("", "10.0.0.1", 1)),
+        ("[::1]:5432", ("", "::1", 5432)),
+        ("link:orders:5432", ("orders", "", 5432)),
+        ("link:5432", ("", "link", 5432)),
+    ],
+)
+def test_servers(server: str, parts: tuple[str, str, int]) -> None:
+    assert split_server(server) == parts
+
+
+@pytest.mark.parametrize(
+    "server", ["", "db", ":5432", "db:", "db:x", "db:0", "db:65536", "tcp://db:1", "a/b:1", "a:b:1"]
+)
+def test_what_is_no_server(server: str) -> None:
+    with pytest.raises(ValueError, match=r"expected|port"):
+        split_server(server)
+
+
+@pytest.mark.parametrize("server", ["link:orders:5432", "vpce-1.aws:5432"])
+def test_a_resource_goes_through_a_link_by_name_or_by_address(server: str) -> None:
+    assert link_of(resource(server), [LINK]) == LINK
+    assert resources_using(LINK, [resource(server)]) == [resource(server)]
+    assert resources_using(LINK, [resource(server, deployment="dep-2")]) == []
+
+
+@pytest.mark.parametrize("server", ["link:others:5432", "elsewhere:5432"])
+def test_other_resources_do_not(server: str) -> None:
+    assert link_of(resource(server), [LINK, LINK.model_copy(update={"id": "pl-2", "address": "", "name": "x"})]) is None
+
+
+def test_a_rule_uses_the_resource_of_its_deployment() -> None:
+    action = Action(resource="db", sql="insert into t values (1)")
+    rule = Rule(id="rule-1", deployment="dep-1", name="r", sql="x", actions=(action,), created=NOW)
+    assert rules_using(resource("db:1"), [rule]) == [rule]
+    assert rules_using(resource("db:1", deployment="dep-2"), [rule]) == []
