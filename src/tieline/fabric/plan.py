@@ -1,4 +1,7 @@
-"""The planner: from what is recorded to what should be joined to what on this machine. Pure."""
+"""The planner: from what is recorded to what should be joined to what on this machine.
+
+Pure.
+"""
 
 from __future__ import annotations
 

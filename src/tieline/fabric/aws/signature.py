@@ -1,4 +1,7 @@
-"""Signature Version 4: who signed a request, in its headers or in its query string. Pure: no clock and no store."""
+"""Signature Version 4: who signed a request, in its headers or in its query string.
+
+Pure: no clock and no store.
+"""
 
 from __future__ import annotations
 

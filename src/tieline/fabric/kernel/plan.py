@@ -1,4 +1,7 @@
-"""Links, addresses and routes that should be in a namespace, and the `ip` lines that lead there. Pure."""
+"""Links, addresses and routes that should be in a namespace, and the `ip` lines that lead there.
+
+Pure.
+"""
 
 from __future__ import annotations
 

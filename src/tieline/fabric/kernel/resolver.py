@@ -18,7 +18,8 @@ no-resolv
 no-hosts
 no-ping
 pid-file=
-log-facility=/dev/null
+# A file of its own: dnsmasq hands whatever it logs to over to its user, be it a device of the whole machine.
+log-facility={log}
 bind-interfaces
 listen-address={address}
 local-ttl={ttl}
@@ -56,7 +57,8 @@ def hosts_file(wanted: tuple[Name, ...]) -> str:
 def configuration(vpc: Vpc, hosts: Path) -> str:
     """dnsmasq's file. A record of another type makes a name exist without an address (NODATA rather than NXDOMAIN)."""
     empty = "".join(f"txt-record={name.name.rstrip('.')}\n" for name in vpc.names if not name.addresses)
-    return CONFIGURATION.format(address=vpc.resolver, ttl=TTL, hosts=hosts) + empty
+    log = hosts.with_name("dnsmasq.log")
+    return CONFIGURATION.format(address=vpc.resolver, ttl=TTL, hosts=hosts, log=log) + empty
 
 
 def _running(footprint: Footprint, vpc: str) -> list[processes.Process]:

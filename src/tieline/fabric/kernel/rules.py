@@ -1,4 +1,6 @@
-"""One VPC's nftables table as text: what is let through, and which address becomes which. Pure.
+"""One VPC's nftables table as text: what is let through, and which address becomes which.
+
+Pure.
 
 Maps are keyed by address, protocol and port, so that a link costs elements and never a rule.
 """
