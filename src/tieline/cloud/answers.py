@@ -16,8 +16,7 @@ class AgentView(BaseModel):
     broker: bool = Field(default=False, description="whether the broker accepts connections")
     applied: int = Field(default=-1, description="the version of the configuration that runs; -1 none")
     error: str = ""
-    metrics: dict[str, Any] = {}
-    status: dict[str, Any] = {}
+    dead_letters: int = Field(default=0, description="messages that could not be used, kept on the agent's disk")
 
 
 class DeploymentAnswer(DeploymentView):

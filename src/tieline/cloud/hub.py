@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 PROBE_SECONDS = 15.0  # as long as EMQX waits for a resource's dry run (emqx.md, 2.3)
 ANSWER_SECONDS = 3.0  # for the way there and back, beyond the probe itself
 PROTOCOL_ERROR = 1002  # RFC 6455
+NOTHING = Report(applied=-1, broker=False)
 
 
 class Connection:
@@ -40,7 +41,7 @@ class Connection:
 
     def __init__(self, socket: WebSocket) -> None:
         self.socket = socket
-        self.report = Report(applied=-1, broker=False)
+        self.report = NOTHING
         self.waiting: dict[str, asyncio.Future[Probed]] = {}
 
     async def send(self, message: ToAgent) -> None:
@@ -75,7 +76,18 @@ class Hub:
         if connection is None:
             return AgentView()
         report = connection.report
-        return AgentView(connected=True, **{name: getattr(report, name) for name in report.__struct_fields__})
+        return AgentView(
+            connected=True,
+            broker=report.broker,
+            applied=report.applied,
+            error=report.error,
+            dead_letters=report.metrics.dead_letters.get("count", 0),
+        )
+
+    def report(self, deployment: str) -> Report:
+        """The last report of a deployment's agent; an empty one while it is away."""
+        connection = self._connections.get(deployment)
+        return connection.report if connection else NOTHING
 
     def push(self, deployment: str) -> None:
         """Send the present configuration to the agent, if it is connected; end the agent of a deleted deployment."""
@@ -97,7 +109,7 @@ class Hub:
             await self._listen(deployment, connection)
         except WebSocketDisconnect:
             log.info("the agent of %s left", deployment)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, KeyError) as error:  # KeyError: a frame that is not text
             log.warning("the agent of %s sent what is no message: %s", deployment, error)
             await connection.close(PROTOCOL_ERROR)
         finally:

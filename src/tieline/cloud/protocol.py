@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from tieline.integration.config import Action, Config, Resource
@@ -45,6 +43,31 @@ class Probed(Frame, frozen=True, kw_only=True):
     cause: str = ""
 
 
+class Condition(msgspec.Struct, frozen=True):
+    """How a resource or a rule is, in the integration's words."""
+
+    status: str = "unknown"
+    reason: str = ""
+    hop: str = ""
+    hint: str = ""
+    cause: str = ""
+
+
+class Status(msgspec.Struct, frozen=True):
+    """How each resource and each rule is, by id."""
+
+    resources: dict[str, Condition] = {}
+    rules: dict[str, Condition] = {}
+
+
+class Metrics(msgspec.Struct, frozen=True):
+    """What was counted: by rule id, and by rule id and action id."""
+
+    rules: dict[str, dict[str, float | str]] = {}
+    actions: dict[str, dict[str, dict[str, float | str]]] = {}
+    dead_letters: dict[str, int] = {}
+
+
 class Report(Frame, frozen=True, kw_only=True):
     """Agent to platform: how it stands. `applied` is the version of the configuration that runs, the broker's
 
@@ -54,8 +77,8 @@ class Report(Frame, frozen=True, kw_only=True):
     applied: int
     broker: bool
     error: str = ""
-    metrics: dict[str, Any] = {}
-    status: dict[str, Any] = {}
+    metrics: Metrics = Metrics()
+    status: Status = Status()
 
 
 ToAgent = Configure | Probe

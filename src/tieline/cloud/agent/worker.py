@@ -7,9 +7,11 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from tieline.cloud.agent.memory import forget, recall, remember
 from tieline.cloud.brokers.mosquitto import Mosquitto
-from tieline.cloud.protocol import Configure, Probe, Probed, Report
+from tieline.cloud.protocol import Configure, Metrics, Probe, Probed, Report, Status
 from tieline.integration.config import Broker, Config
 from tieline.integration.pipeline import Pipeline
 from tieline.integration.probe import ProbeFailed, probe
@@ -75,8 +77,8 @@ class Worker:
             applied=self._applied,
             broker=self._broker.running,
             error=self._error or self._broker.error,
-            metrics=self._pipeline.metrics() if self._pipeline else {},
-            status=self._pipeline.status() if self._pipeline else {},
+            metrics=msgspec.convert(self._pipeline.metrics(), Metrics) if self._pipeline else Metrics(),
+            status=msgspec.convert(self._pipeline.status(), Status) if self._pipeline else Status(),
         )
 
     async def close(self, dismissed: bool = False) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -10,6 +12,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
 from tieline.cloud.api.context import There
+from tieline.cloud.protocol import Metrics
 from tieline.cloud.records import Deployment, DeploymentStatus, LinkStatus, PrivateLink
 
 router = APIRouter(tags=["operations"])
@@ -43,13 +46,17 @@ async def metrics(there: There) -> str:
         *_gauge("tieline_agent_connected", "1 where the agent is connected", _each(views, "connected")),
         *_gauge("tieline_broker_up", "1 where the broker accepts connections", _each(views, "broker")),
     ]
-    for name, view in views.items():
-        for rule, counts in view.metrics.get("rules", {}).items():
-            lines += _counters("tieline_rule", f'deployment="{name}",rule="{rule}"', counts)
-        for actions in view.metrics.get("actions", {}).values():
-            for action, counts in actions.items():
-                lines += _counters("tieline_action", f'deployment="{name}",action="{action}"', counts)
+    for deployment in deployments:
+        lines += _counted(deployment.name, there.hub.report(deployment.id).metrics)
     return "\n".join(lines) + "\n"
+
+
+def _counted(deployment: str, metrics: Metrics) -> Iterator[str]:
+    for rule, counts in metrics.rules.items():
+        yield from _counters("tieline_rule", {"deployment": deployment, "rule": rule}, counts)
+    for actions in metrics.actions.values():
+        for action, counts in actions.items():
+            yield from _counters("tieline_action", {"deployment": deployment, "action": action}, counts)
 
 
 def _gauge(name: str, help: str, samples: Iterable[tuple[str, float]]) -> Iterator[str]:
@@ -64,7 +71,9 @@ def _each(views: Mapping[str, object], attribute: str) -> Iterator[tuple[str, fl
         yield f'deployment="{name}"', int(getattr(view, attribute))
 
 
-def _counters(prefix: str, labels: str, counts: Mapping[str, object]) -> Iterator[str]:
+def _counters(prefix: str, labels: Mapping[str, str], counts: Mapping[str, float | str]) -> Iterator[str]:
+    """The numbers among these, as samples; names and labels come from an agent, and may hold anything."""
+    shown = ",".join(f"{name}={json.dumps(value)}" for name, value in labels.items())
     for name, value in counts.items():
         if isinstance(value, int | float):
-            yield f"{prefix}_{name.replace('.', '_')}{{{labels}}} {value}"
+            yield f"{prefix}_{re.sub('[^a-zA-Z0-9_]', '_', name)}{{{shown}}} {value}"

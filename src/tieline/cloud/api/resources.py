@@ -12,6 +12,7 @@ from tieline.cloud.configuration import to_rule
 from tieline.cloud.dependants import link_of, rules_using
 from tieline.cloud.hub import probe_failed
 from tieline.cloud.platform import Platform
+from tieline.cloud.protocol import Condition
 from tieline.cloud.records import Action, LinkStatus, PrivateLink, Resource, Rule
 from tieline.cloud.resources import NewResource, create_resource, delete_resource, draft, to_config, view
 from tieline.cloud.rules import to_action
@@ -86,6 +87,6 @@ async def _probe(there: Platform, resource: Resource, actions: tuple[config.Acti
 
 
 def _view(there: Platform, resource: Resource) -> ResourceAnswer:
-    found = there.hub.view(resource.deployment).status.get("resources", {}).get(resource.id, {})
-    told = {name: found[name] for name in ("status", "reason", "hint") if name in found}
+    found = there.hub.report(resource.deployment).status.resources.get(resource.id, Condition())
+    told = {"status": found.status, "reason": found.reason, "hint": found.hint}
     return ResourceAnswer(**view(resource, there.vault).model_dump(), **told)

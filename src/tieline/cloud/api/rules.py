@@ -8,6 +8,7 @@ from tieline.cloud.answers import RuleAnswer, RuleResult, Rules
 from tieline.cloud.api.context import Key, There, Within, deployment, item
 from tieline.cloud.api.errors import documented
 from tieline.cloud.platform import Platform
+from tieline.cloud.protocol import Condition
 from tieline.cloud.records import Rule
 from tieline.cloud.rules import NewRule, RuleSample, action_id, create_rule, try_rule
 
@@ -49,13 +50,13 @@ async def delete(there: There, within: Within, rule: Key) -> None:
 
 
 def _view(there: Platform, rule: Rule) -> RuleAnswer:
-    agent = there.hub.view(rule.deployment)
-    found = agent.status.get("rules", {}).get(rule.id, {})
-    actions = agent.metrics.get("actions", {}).get(rule.id, {})
+    report = there.hub.report(rule.deployment)
+    found = report.status.rules.get(rule.id, Condition())
+    actions = report.metrics.actions.get(rule.id, {})
     return RuleAnswer(
         **rule.model_dump(),
-        status=found.get("status", "unknown"),
-        reason=found.get("reason", ""),
-        metrics=agent.metrics.get("rules", {}).get(rule.id, {}),
+        status=found.status,
+        reason=found.reason,
+        metrics=report.metrics.rules.get(rule.id, {}),
         action_metrics=[actions.get(action_id(rule.id, number), {}) for number in range(len(rule.actions))],
     )
