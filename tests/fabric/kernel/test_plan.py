@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tieline.fabric.kernel import plan
@@ -27,6 +27,10 @@ def spaces(draw: st.DrawFn, up: bool | None = None) -> Space:
     return Space(chosen, frozenset(found.values()))
 
 
+unhurried = settings(deadline=None, max_examples=50)  # a busy machine is not a failure
+
+
+@unhurried
 @given(spaces(up=True), spaces())
 def test_the_steps_lead_there_and_then_nowhere(desired: Space, observed: Space) -> None:
     reached = followed(observed, plan.steps(desired, observed))
@@ -34,6 +38,7 @@ def test_the_steps_lead_there_and_then_nowhere(desired: Space, observed: Space) 
     assert plan.steps(desired, reached) == []
 
 
+@unhurried
 @given(spaces(up=True))
 def test_a_link_that_was_just_made_gets_everything(desired: Space) -> None:
     made = {name: Link() for name in LINKS}
@@ -41,6 +46,7 @@ def test_a_link_that_was_just_made_gets_everything(desired: Space) -> None:
     assert followed(Space(made), steps) == desired
 
 
+@unhurried
 @given(spaces(up=True), spaces())
 def test_links_that_are_not_asked_for_are_left_alone(desired: Space, observed: Space) -> None:
     only = Space({"h-1": desired.links["h-1"]}, frozenset(route for route in desired.routes if route.endswith("h-1")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -28,6 +28,7 @@ listeners = st.lists(
 ).map(tuple)
 offers = st.lists(st.tuples(st.sampled_from(PROTOCOLS), ports), max_size=5, unique=True).map(tuple)
 NODE = "10.0.0.60"
+unhurried = settings(deadline=None, max_examples=50)  # a busy machine is not a failure
 
 
 def vpc(offered: tuple[Listener, ...] = (), id: str = "vpc-b") -> Vpc:
@@ -51,6 +52,7 @@ def elements(text: str, name: str) -> set[str]:
     return {line.strip().rstrip(",") for line in (found[1] or "").splitlines()}
 
 
+@unhurried
 @given(offers)
 def test_a_consumer_sends_each_endpoint_port_over_its_wire(admitted: tuple[tuple[Protocol, int], ...]) -> None:
     text = rules.table(vpc(), [wire(admitted)], [])
@@ -59,6 +61,7 @@ def test_a_consumer_sends_each_endpoint_port_over_its_wire(admitted: tuple[tuple
     assert "10.0.0.50 : 169.254.8.0" in elements(text, "sources")
 
 
+@unhurried
 @given(listeners, offers)
 def test_a_provider_admits_what_is_offered_and_listened_to(
     offered: tuple[Listener, ...], admitted: tuple[tuple[Protocol, int], ...]
@@ -74,6 +77,7 @@ def test_a_provider_admits_what_is_offered_and_listened_to(
     assert elements(text, "refusing") == refused | own
 
 
+@unhurried
 @given(listeners)
 def test_every_verdict_has_its_chain_and_every_chain_its_targets(offered: tuple[Listener, ...]) -> None:
     text = rules.table(vpc(offered), [], [wire(tuple((one.protocol, one.port) for one in offered))])

@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 from msgspec.structs import replace
 
-from tieline.fabric.kernel import names
+from tieline.fabric.kernel import flows, names
 from tieline.fabric.kernel.cut import Side
 from tieline.fabric.topology import Target
 from world.kernel.conftest import (
@@ -93,6 +93,19 @@ async def test_other_wires_of_the_same_service_live_on(world: World) -> None:
         await send(kept, b"alive")
         assert await receive(kept) == b"alive"
     assert await world.greeting("i-other") == "i-first"
+
+
+async def test_a_peer_that_has_just_answered_another_nudge_is_reset_by_the_last(world: World) -> None:
+    """TCP gives one such answer in 500 ms, and a keepalive may have had it."""
+    joined = await world.link()
+    await world.serve(FIRST)
+    with await world.connect(CLIENT) as connection:
+        await receive(connection)
+        (flow,) = flows.parse(await world.run("vpc-a", "conntrack", "-L", "-p", "tcp"))
+        await flows.reset(world.namespace("vpc-a"), flows.to_client(flow))
+        await world.kernel.cut_wire(joined, [Side(consumer()), Side(provider())])
+        with pytest.raises(ConnectionResetError):
+            await receive(connection, 0.1)
 
 
 async def test_flows_are_reset_even_after_the_endpoint_has_gone(world: World) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tieline.fabric.kernel import commands, flows, namespaces, vpcs, wires
-from tieline.fabric.kernel.flows import Flow
+from tieline.fabric.kernel.flows import Flow, Segment, to_client, to_server
 from tieline.fabric.kernel.names import Footprint
 from tieline.fabric.topology import Target, Vpc, Wire
+
+Nudges = Callable[[Flow], list[Segment]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,10 @@ async def wire(footprint: Footprint, gone: Wire, sides: Sequence[Side]) -> None:
     First the rules, so that nothing new begins; then what lives is forgotten and reset, while the addresses that it was
     aimed at still answer; then the link, and last whatever began in between.
     """
-    await asyncio.gather(*(vpcs.load(footprint, side.vpc, side.outgoing, side.incoming) for side in sides))
-    for side in sides:
-        await _answer(footprint, side.vpc, gone)
+    await asyncio.gather(
+        *(vpcs.load(footprint, side.vpc, side.outgoing, side.incoming) for side in sides),
+        *(_answer(footprint, side.vpc, gone) for side in sides),
+    )
     await _sever(footprint, gone)
     await wires.remove(footprint, gone)
     await _sever(footprint, gone)
@@ -40,7 +43,10 @@ async def target(footprint: Footprint, vpc: str, node: str, gone: Target, protoc
     """Reset the flows that a node has carried to a target; how many there were."""
     selection = ("-p", protocol, "--reply-src", gone.address, "--reply-dst", node)
     ports = ("--reply-port-src", str(gone.port))
-    return await _reset(footprint.namespace(vpc), [(*selection, *ports)])
+    namespace = footprint.namespace(vpc)
+    found = await flows.forget(namespace, *selection, *ports)
+    await flows.reset(namespace, [segment for flow in found for segment in (*to_client(flow), *to_server(flow))])
+    return len(found)
 
 
 async def _answer(footprint: Footprint, vpc: Vpc, gone: Wire) -> None:
@@ -54,17 +60,22 @@ async def _answer(footprint: Footprint, vpc: Vpc, gone: Wire) -> None:
 
 
 async def _sever(footprint: Footprint, gone: Wire) -> None:
-    """Both VPCs together. A consumer knows a wire's flows by the endpoints, a provider by the wire's own addresses."""
+    """Both VPCs together. A consumer knows a wire's flows by the endpoints, a provider by the wire's own addresses.
+
+    Each nudges only its own hosts: a nudge across the wire may reach a flow that the other side forgets a moment later,
+    and its answer, of which there is one in 500 ms, would be lost.
+    """
     consumer, provider = footprint.namespace(gone.consumer), footprint.namespace(gone.provider)
     met = [("--orig-dst", crossing.endpoint) for crossing in gone.crossings]
     carried = [("--orig-dst", crossing.far) for crossing in gone.crossings]
-    ends = [(consumer, met), (provider, carried)] if consumer != provider else [(consumer, met)]
-    await asyncio.gather(*(_reset(namespace, chosen) for namespace, chosen in ends if namespaces.exists(namespace)))
+    ends: list[tuple[str, list[tuple[str, str]], list[Nudges]]]
+    if consumer == provider:
+        ends = [(consumer, met, [to_client, to_server])]
+    else:
+        ends = [(consumer, met, [to_client]), (provider, carried, [to_server])]
+    await asyncio.gather(*(_reset(*end) for end in ends if namespaces.exists(end[0])))
 
 
-async def _reset(namespace: str, selections: Sequence[tuple[str, ...]]) -> int:
-    found: list[Flow] = []
-    for selection in selections:
-        found += await flows.forget(namespace, *selection)
-    await flows.reset(namespace, found)
-    return len(found)
+async def _reset(namespace: str, selections: Sequence[tuple[str, ...]], peers: Sequence[Nudges]) -> None:
+    found = [flow for selection in selections for flow in await flows.forget(namespace, *selection)]
+    await flows.reset(namespace, [segment for flow in found for nudges in peers for segment in nudges(flow)])

@@ -13,9 +13,9 @@ from random import randrange
 
 from tieline.fabric.kernel import commands, namespaces
 
-# A peer answers an out-of-window segment at most once in 500 ms (net.ipv4.tcp_invalid_ratelimit): one that has just
-# answered another is reached by a later nudge.
-NUDGES = (0.0, 0.02, 0.08)  # seconds before each
+# A peer answers an out-of-window segment at most once in 500 ms (net.ipv4.tcp_invalid_ratelimit), and a keepalive is
+# one: who has just answered another is reached by the last nudge.
+NUDGES = (0.0, 0.02, 0.08, 0.45)  # seconds before each
 ENDED = {"TIME_WAIT", "CLOSE"}
 NO_FLOW = 1  # conntrack's status where it found nothing to delete
 HALF = 1 << 31  # two sequence numbers this far apart: at least one is outside of any window
@@ -23,6 +23,9 @@ ACK = 0x10
 TCP_HEADER = struct.Struct("!HHLLBBHHH")
 IP_HEADER = struct.Struct("!BBHHHBBH4s4s")
 _FIELD = re.compile(r"\b(src|dst|sport|dport)=(\S+)")
+
+
+Segment = tuple[bytes, str]  # a packet, and the address that it goes to
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +58,25 @@ def parse(listing: str) -> list[Flow]:
     return flows
 
 
-async def reset(namespace: str, flows: Sequence[Flow]) -> None:
-    """Have the peers of forgotten flows reset them now, not at their next packet.
+async def reset(namespace: str, segments: Sequence[Segment]) -> None:
+    """Have the peers of forgotten flows, to whom these nudges go, reset them now and not at their next packet.
 
     Each peer gets an acknowledgement that fits no window, which TCP answers with one of its own (RFC 5961, 5). That
     meets no flow in our namespace, whose kernel answers with a reset of exactly the number that the peer accepts.
     """
-    segments = [segment for flow in flows for segment in nudges(flow)]
     for pause in NUDGES if segments else ():
         await asyncio.sleep(pause)
         await namespaces.inside(namespace, partial(_send, segments))
 
 
-Segment = tuple[bytes, str]
+def to_client(flow: Flow) -> list[Segment]:
+    """Nudges as if from where the client thinks its server is. Pure but for the numbers."""
+    return _nudges(flow.aimed_at, flow.source)
 
 
-def nudges(flow: Flow) -> list[Segment]:
-    """Packets to the flow's client and to what answers it, each as if from the other. Pure but for the numbers."""
-    number = randrange(1 << 32)
-    numbers = (number, (number + HALF) % (1 << 32))
-    pairs = ((flow.aimed_at, flow.source), (flow.answered_to, flow.answered_by))
-    return [(packet(source, target, one), target[0]) for source, target in pairs for one in numbers]
+def to_server(flow: Flow) -> list[Segment]:
+    """Nudges as if from where the server thinks its client is. Pure but for the numbers."""
+    return _nudges(flow.answered_to, flow.answered_by)
 
 
 def packet(source: tuple[str, int], target: tuple[str, int], sequence: int) -> bytes:
@@ -86,6 +87,11 @@ def packet(source: tuple[str, int], target: tuple[str, int], sequence: int) -> b
     checksum = _checksum(pseudo + TCP_HEADER.pack(*fields, 0, 0))
     ip = IP_HEADER.pack(0x45, 0, 0, 0, 0, 64, socket.IPPROTO_TCP, 0, *addresses)
     return ip + TCP_HEADER.pack(*fields, checksum, 0)
+
+
+def _nudges(source: tuple[str, int], target: tuple[str, int]) -> list[Segment]:
+    number = randrange(1 << 32)
+    return [(packet(source, target, one), target[0]) for one in (number, (number + HALF) % (1 << 32))]
 
 
 def _checksum(data: bytes) -> int:

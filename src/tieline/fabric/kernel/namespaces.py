@@ -68,9 +68,11 @@ async def ensure(namespace: str, settings: Mapping[str, str]) -> bool:
 
 
 async def remove(namespace: str) -> bool:
-    """End every process in the namespace and delete it; False where there was neither."""
+    """End every process in the namespace and delete it with its links; False where there was neither."""
     path = names.path(namespace)
     ended = await processes.end(processes.found(processes.within(path)))
+    if exists(namespace):
+        await _unlink(namespace)
     if path.exists():
         await commands.write("ip", "netns", "delete", namespace)
         return True
@@ -96,6 +98,14 @@ def enter(namespace: str) -> None:
             raise OSError(ctypes.get_errno(), f"cannot enter the network namespace {namespace}")
     finally:
         os.close(handle)
+
+
+async def _unlink(namespace: str) -> None:
+    """The kernel would remove the links some time after the namespace, and not while anybody holds that open."""
+    lines = [f"link del {name}" for name in (await space(namespace)).links if name != "lo"]
+    if lines:  # a pair may go by its other end meanwhile: -force goes on, and ends with status 1
+        argv = ("ip", "-force", "-n", namespace, "-batch", "-")
+        await commands.write(*argv, stdin="\n".join(lines) + "\n", accept=(0, 1))
 
 
 def _enter_and(namespace: str, work: Callable[[], T]) -> T:

@@ -16,10 +16,11 @@ from tieline.fabric.topology import Host, Vpc, Wire
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An interface: `addresses` as `10.0.0.1/32`."""
+    """An interface: `addresses` as `10.0.0.1/32`; without `arp` it sends to its own hardware address."""
 
     up: bool = False
     addresses: frozenset[str] = frozenset()
+    arp: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,11 @@ def parse(answer: str) -> Space:
     """The space that `ip -j -batch` describes in answer to `address` and `route`, one line of JSON for each."""
     addresses, routes = answer.splitlines()
     interfaces = msgspec.json.decode(addresses, type=list[_Interface])
-    links = {one.ifname: Link("UP" in one.flags, _ipv4(one.addr_info)) for one in interfaces if one.ifname}
+    links = {
+        one.ifname: Link("UP" in one.flags, _ipv4(one.addr_info), "NOARP" not in one.flags)
+        for one in interfaces
+        if one.ifname
+    }
     found = msgspec.json.decode(routes, type=list[_Route])
     return Space(links, frozenset(_route(one) for one in found if one.protocol != "kernel"))
 
@@ -104,9 +109,11 @@ def stale_links(desired: Iterable[str], observed: Iterable[str], kind: str) -> l
 
 
 def _link_steps(name: str, desired: Link, observed: Link) -> list[str]:
+    lines = [f"link set {name} arp {'on' if desired.arp else 'off'}"] if desired.arp != observed.arp else []
+    raised = desired.up and not observed.up
     # up first: an address on `lo` before it is up would be without its local route
-    lines = [f"link set {name} up"] if desired.up and not observed.up else []
-    present = observed.addresses | ({"127.0.0.1/8"} if lines and name == "lo" else set())  # the kernel adds it on up
+    lines += [f"link set {name} up"] if raised else []
+    present = observed.addresses | ({"127.0.0.1/8"} if raised and name == "lo" else set())  # the kernel adds it on up
     lines += [f"address add {address} dev {name}" for address in sorted(desired.addresses - present)]
     return lines + [f"address del {address} dev {name}" for address in sorted(observed.addresses - desired.addresses)]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from hashlib import sha256
+
 import msgspec
 
 from tieline.fabric.kernel import commands, namespaces, plan
@@ -25,14 +28,14 @@ async def converge(footprint: Footprint, wire: Wire) -> bool:
         return changed
     name = wire_link(wire.id)
     near, far = footprint.namespace(wire.consumer), footprint.namespace(wire.provider)
-    near_space, far_space = await namespaces.space(near), await namespaces.space(far)
+    near_space, far_space = await asyncio.gather(namespaces.space(near), namespaces.space(far))
     if name not in near_space.links or name not in far_space.links:
         await _lay(name, near, far, near_space, far_space)
         near_space, far_space, changed = plan.Space({}), plan.Space({}), True
     near_end = plan.Space({name: _end([crossing.near for crossing in wire.crossings])})
     far_end = plan.Space({name: _end([crossing.far for crossing in wire.crossings])})
-    changed |= await commands.batch(near, plan.steps(near_end, near_space))
-    return await commands.batch(far, plan.steps(far_end, far_space)) or changed
+    ends = ((near, plan.steps(near_end, near_space)), (far, plan.steps(far_end, far_space)))
+    return any(await asyncio.gather(*(commands.batch(*end) for end in ends))) or changed
 
 
 async def remove(footprint: Footprint, wire: Wire) -> None:
@@ -87,12 +90,22 @@ async def _lay(name: str, near: str, far: str, near_space: plan.Space, far_space
     for namespace, space in ((near, near_space), (far, far_space)):
         if name in space.links:
             await commands.batch(namespace, [f"link del {name}"])
-    pair = (name, "netns", near, "type", "veth", "peer", "name", name, "netns", far)
+    same = ("address", _hardware_address(name))
+    pair = (name, *same, "netns", near, "type", "veth", "peer", "name", name, *same, "netns", far)
     await commands.write("ip", "link", "add", *pair)
 
 
+def _hardware_address(name: str) -> str:
+    """One address for both ends, which then need not ask for each other's.
+
+    A question that is sent while the other end is still down is repeated only after a second, and so was the first
+    connection through a new wire.
+    """
+    return "02:" + sha256(name.encode()).digest()[:5].hex(":")
+
+
 def _end(addresses: list[str]) -> plan.Link:
-    return plan.Link(True, frozenset(f"{address}/31" for address in addresses))
+    return plan.Link(True, frozenset(f"{address}/31" for address in addresses), arp=False)
 
 
 def _record(footprint: Footprint, wire: Wire) -> bool:
