@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from tieline.integration.config import Action
 from tieline.integration.message import Message
 from tieline.integration.metrics import ActionMetrics
-from tieline.integration.sinks.base import Rejected, Row, Unavailable, Writer
+from tieline.integration.rules.compile import Item
+from tieline.integration.sinks.base import Rejected, Unavailable, Writer
 
 FIRST_PAUSE: Final = 0.05  # seconds before a failed write is tried again; doubled up to the longest
 LONGEST_PAUSE: Final = 5.0
 
-Item = tuple[dict[str, Any], Message]  # an output of the rule, and the message that it came from
 Done = Callable[[Sequence[Message]], None]
 Bury = Callable[[Message, dict[str, Any], str], None]
+
+
+class Dropped(Exception):
+    """The rows are not wanted any more."""
 
 
 class Batcher:
@@ -38,8 +41,9 @@ class Batcher:
         self._done = done
         self._bury = bury
         self._clock = clock
-        self._waiting: deque[Item] = deque()
-        self._bytes = 0
+        self.waiting: list[Item] = []
+        self._bytes = 0  # of payload that waits
+        self._batch: list[Item] = []  # being written
         self._ripe = asyncio.Event()  # a batch is worth writing
         self._idle = asyncio.Event()  # nothing is waiting or being written
         self._idle.set()
@@ -47,18 +51,20 @@ class Batcher:
         self._timer: asyncio.TimerHandle | None = None
         self._retired = False
 
-    def add(self, outputs: Sequence[dict[str, Any]], message: Message) -> None:
-        """Take the outputs of one message."""
-        for output in outputs:
-            self._waiting.append((output, message))
-        self._bytes += len(message.payload)
-        waiting = len(self._waiting)
-        if waiting == len(outputs):
-            self._idle.clear()
-        self.metrics.received += len(outputs)
-        if waiting >= self.action.batch_size or self._bytes >= self.action.batch_bytes:
+    def add(self, items: list[Item], size: int) -> None:
+        """Take items with so many bytes of payload."""
+        if not items:
+            return
+        self.waiting += items
+        self._bytes += size
+        self._idle.clear()
+        self._judge()
+
+    def _judge(self) -> None:
+        """Is what waits worth writing now, or in a while?"""
+        if len(self.waiting) >= self.action.batch_size or self._bytes >= self.action.batch_bytes:
             self._ripe.set()
-        elif self._timer is None and not self._ripe.is_set():
+        elif self.waiting and self._timer is None and not self._ripe.is_set():
             self._timer = asyncio.get_running_loop().call_later(self.action.batch_time, self._ripen)
 
     def _ripen(self) -> None:
@@ -81,38 +87,42 @@ class Batcher:
 
     def snapshot(self) -> dict[str, Any]:
         """The metrics with the present gauges."""
-        self.metrics.queuing = len(self._waiting)
-        return self.metrics.snapshot()
+        self.metrics.queuing = len(self.waiting)
+        snapshot = self.metrics.snapshot()
+        return snapshot | {"received": self.metrics.received + len(self.waiting)}
+
+    def held(self) -> Iterator[Message]:
+        """The messages of rows that wait or are being written; some of the latter may be safe already."""
+        for _, message in itertools.chain(self._batch, self.waiting):
+            yield message
 
     async def run(self) -> None:
         """Write batch after batch until cancelled."""
         while True:
-            if not self._waiting:
-                self._idle.set()
-                self._ripe.clear()
             await self._ripe.wait()
-            batch = self._next()
-            self.metrics.inflight = len(batch)
-            await self._commit(batch)
-            self.metrics.inflight = 0
+            self._batch = self._next()
+            self.metrics.inflight = len(self._batch)
+            self.metrics.received += len(self._batch)
+            await self._commit(self._batch)
+            self.metrics.inflight, self._batch = 0, []
+            if not self.waiting:
+                self._idle.set()
 
     def _next(self) -> list[Item]:
-        self._idle.clear()
+        """The next batch; what is left, or arrives during its write, begins to ripen again."""
+        count, size = min(len(self.waiting), self.action.batch_size), 0
+        if self._bytes > self.action.batch_bytes:
+            count = 0
+            while count < min(len(self.waiting), self.action.batch_size) and size < self.action.batch_bytes:
+                size += len(self.waiting[count][1].payload)
+                count += 1
+        batch, self.waiting = self.waiting[:count], self.waiting[count:]
+        self._bytes = sum([len(message.payload) for _, message in self.waiting]) if self.waiting else 0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        waiting = self._waiting
-        if len(waiting) <= self.action.batch_size and self._bytes <= self.action.batch_bytes:
-            batch = list(waiting)
-            waiting.clear()
-            self._bytes = 0
-            return batch
-        batch, size = [], 0
-        while waiting and len(batch) < self.action.batch_size and size < self.action.batch_bytes:
-            item = waiting.popleft()
-            batch.append(item)
-            size += len(item[1].payload)
-        self._bytes = max(0, self._bytes - size) if waiting else 0
+        self._ripe.clear()
+        self._judge()
         return batch
 
     async def _commit(self, batch: list[Item]) -> None:
@@ -123,6 +133,8 @@ class Batcher:
             await self._write(batch)
         except Rejected as rejected:
             await self._divide(batch, rejected)
+        except Dropped:
+            self._done([message for _, message in batch])
         else:
             self._settle(batch)
 
@@ -144,7 +156,7 @@ class Batcher:
         while True:
             self._changed.clear()
             try:
-                await self.writer.write(self._rows(batch))
+                await self.writer.write([output for output, _ in batch])
             except Unavailable as trouble:
                 self._note(trouble)
             else:
@@ -152,9 +164,7 @@ class Batcher:
                 return
             if self._retired:
                 self.metrics.dropped["action_removed"] += len(batch)
-                self._done([message for _, message in batch])
-                batch.clear()
-                return
+                raise Dropped
             self.metrics.retried += len(batch)
             await self._pause(next(pauses))
 
@@ -163,19 +173,6 @@ class Batcher:
             await asyncio.wait_for(self._changed.wait(), seconds * random.uniform(0.5, 1))
         except TimeoutError:
             return
-
-    def _rows(self, batch: list[Item]) -> list[Row]:
-        row = self.writer.row
-        try:
-            return [row(output) for output, _ in batch]
-        except Exception:  # an output that the template cannot read: find which
-            faults = {}
-            for place, (output, _) in enumerate(batch):
-                try:
-                    row(output)
-                except Exception as error:
-                    faults[place] = f"{type(error).__name__}: {error}"
-            raise Rejected("outputs that the template cannot read", faults) from None
 
     def _settle(self, batch: list[Item]) -> None:
         self.metrics.success += len(batch)

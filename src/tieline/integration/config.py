@@ -63,7 +63,7 @@ class Sql(Value, frozen=True, kw_only=True, tag="sql", tag_field="kind"):
     undefined_vars_as_null: bool = True  # else a missing value is the text `undefined` in a text column
     batch_size: int = 1000  # rows in one write
     batch_bytes: int = 1 << 20  # of payload in one write
-    batch_time: float = 0.005  # seconds that the first row of a batch waits for others
+    batch_time: float = 0.01  # seconds that the first row of a batch waits for others
 
 
 class Republish(Value, frozen=True, kw_only=True, tag="republish", tag_field="kind"):

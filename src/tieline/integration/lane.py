@@ -11,15 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mqtt5 import PublishPacket
-
 from tieline.integration import topics
 from tieline.integration.batcher import Batcher
 from tieline.integration.config import Action, Broker, Rule
 from tieline.integration.deadletters import DeadLetters, letter
-from tieline.integration.message import Foreign, Message
+from tieline.integration.message import UNREAD, Message
 from tieline.integration.metrics import RuleMetrics
-from tieline.integration.rules.compile import CompiledRule, failure
+from tieline.integration.rules.compile import CompiledRule, Failures, Item, failure
 from tieline.integration.session import Session
 from tieline.integration.sinks.base import Writer
 
@@ -37,13 +35,14 @@ class Plan:
 class Route:
     """A rule as the receiving loop needs it."""
 
-    __slots__ = ("apply", "batchers", "counts", "metrics", "rule")
+    __slots__ = ("apply", "batchers", "counts", "foreach", "metrics", "rule")
 
     def __init__(self, plan: Plan, batchers: list[Batcher], metrics: RuleMetrics) -> None:
         self.rule = plan.rule.id
         self.apply = plan.compiled.apply
         self.batchers = batchers
         self.counts = plan.counts
+        self.foreach = plan.compiled.foreach
         self.metrics = metrics
 
 
@@ -58,15 +57,14 @@ class Lane:
         clock: Callable[[], float],
     ) -> None:
         client_id = f"{broker.client_id}-{name}" if name else broker.client_id
-        self.session = Session(broker, client_id, self._receive, self._outstanding)
+        self.session = Session(broker, client_id, self._receive, self._outstanding, clock)
         self._broker = broker
-        self._message = Message if broker.origin else Foreign
         self._letters = letters
         self._clock = clock
         self._index: topics.Index[Route] = topics.Index(())
         self._batchers: dict[tuple[str, str], Batcher] = {}
+        self._all: list[Batcher] = []  # with those that are being retired
         self._tasks: dict[object, asyncio.Task[None]] = {}
-        self._pending: dict[int, Message] = {}
         self._bytes = 0
         self._closing = False
 
@@ -103,6 +101,7 @@ class Lane:
 
             batcher = Batcher(action, writer, self._done, bury, self._clock)
             self._batchers[key] = batcher
+            self._all.append(batcher)
             self._tasks[batcher] = asyncio.create_task(batcher.run())
         elif batcher.action != action or batcher.writer is not writer:
             batcher.update(action, writer)
@@ -117,77 +116,97 @@ class Lane:
             task = self._tasks.pop(batcher)
             task.cancel()
             self._tasks.pop(key, None)
+            self._all.remove(batcher)
 
         self._tasks[key] = asyncio.create_task(finish())
 
     # Messages
 
-    def _receive(self, packets: list[PublishPacket]) -> None:
-        """The loop that every message goes through."""
-        now = int(self._clock() * 1000)
-        epoch, lookup, make, pending = self.session.epoch, self._index.lookup, self._message, self._pending
-        finished: list[tuple[int, int]] = []
-        for packet in packets:
-            qos = int(packet.qos)
-            message = make(packet.topic, packet.payload, qos, now, packet, epoch)
-            for route in lookup(message.topic):
-                self._apply(route, message)
-            if message.pending == 0:
-                if qos:
-                    finished.append((packet.packet_id, qos))  # type: ignore[arg-type]
-                continue
-            self._bytes += len(message.payload)
-            if qos:
-                pending[packet.packet_id] = message  # type: ignore[index]
-        if finished:
-            self.session.acknowledge(finished, epoch)
+    def _receive(self, messages: list[Message]) -> None:
+        """Every message goes through here. Neighbours with the same rules are handled together, in their order."""
+        known, lookup = self._index.known, self._index.lookup
+        run: list[Message] = []
+        current: tuple[Route, ...] = ()
+        for message in messages:
+            topic = message.topic
+            routes = known.get(topic) or lookup(topic)
+            if routes is not current:
+                self._apply(current, run)
+                current, run = routes, []
+            run.append(message)
+        self._apply(current, run)
         if self._bytes > self._broker.receive_bytes:
             self.session.pause()
 
-    def _apply(self, route: Route, message: Message) -> None:
-        metrics = route.metrics
-        try:
-            outputs = route.apply(message)
-        except Exception as error:
-            self._failed(route, message, error)
+    def _apply(self, routes: tuple[Route, ...], messages: list[Message]) -> None:
+        """Put what these rules make of these messages on its way, and acknowledge what they make nothing of."""
+        if len(routes) == 1 and len(routes[0].batchers) == 1 and not routes[0].foreach:
+            items = self._evaluate(routes[0], messages, keep=False)
+            size = sum([len(message.payload) for _, message in items])
+            routes[0].batchers[0].add(items, size)
+            self._bytes += size
+            if len(items) < len(messages):
+                used = {id(message) for _, message in items}
+                self.session.acknowledge([message for message in messages if id(message) not in used])
             return
-        if route.counts:
-            metrics.matched += 1
-            metrics.passed += bool(outputs)
-        if outputs:
+        self._apply_many(routes, messages)
+
+    def _apply_many(self, routes: tuple[Route, ...], messages: list[Message]) -> None:
+        """The general case: a message may become any number of rows in any number of places."""
+        for message in messages:
+            message.more = -1
+        for route in routes:
+            items = self._evaluate(route, messages, keep=True)
+            size = sum([len(message.payload) for _, message in items])
             for batcher in route.batchers:
-                message.pending += len(outputs)
-                batcher.add(outputs, message)
+                for _, message in items:
+                    message.more += 1
+                batcher.add(items, size)
+        unused = []
+        for message in messages:
+            message.decoded = UNREAD
+            if message.more < 0:
+                message.more = 0
+                unused.append(message)
+            else:
+                self._bytes += len(message.payload)
+        self.session.acknowledge(unused)
+
+    def _evaluate(self, route: Route, messages: list[Message], keep: bool) -> list[Item]:
+        failures: Failures = []
+        items = route.apply(messages, failures, keep)
+        if route.counts:
+            route.metrics.matched += len(messages)
+            route.metrics.passed += len({id(message) for _, message in items}) if route.foreach else len(items)
+            for message, error in failures:
+                self._failed(route, message, error)
+        return items
 
     def _failed(self, route: Route, message: Message, error: Exception) -> None:
-        if not route.counts:
-            return  # the lane that counts keeps the letter
         metrics, reason, now = route.metrics, str(failure(error)), int(self._clock() * 1000)
-        metrics.matched += 1
         metrics.exceptions += 1
         metrics.last_error, metrics.last_error_at = reason, now
         self._letters.add([letter(message, route.rule, "", reason, now)])
 
     def _done(self, messages: Sequence[Message]) -> None:
         """One row of each of these messages needs nothing more; a message without rows is acknowledged."""
-        epoch, pending = self.session.epoch, self._pending
-        finished: list[tuple[int, int]] = []
+        finished: list[Message] = []
         for message in messages:
-            message.pending -= 1
-            if message.pending:
-                continue
-            self._bytes -= len(message.payload)
-            if message.qos and message.epoch == epoch:
-                packet_id: int = message.packet.packet_id  # type: ignore[union-attr,assignment]
-                pending.pop(packet_id, None)
-                finished.append((packet_id, message.qos))
-        self.session.acknowledge(finished, epoch)
+            if message.more:
+                message.more -= 1
+            else:
+                finished.append(message)
+        self._bytes -= sum([len(message.payload) for message in finished])
+        self.session.acknowledge(finished)
+        for message in finished:
+            message.packet = None
         if self._bytes <= self._broker.receive_bytes // 2 and not self._closing:
             self.session.resume()
 
-    def _outstanding(self) -> list[int]:
-        epoch = self.session.epoch
-        return [packet_id for packet_id, message in self._pending.items() if message.epoch == epoch]
+    def _outstanding(self) -> list[Message]:
+        """The messages that are received and not safe yet."""
+        held = {id(message): message for batcher in self._all for message in batcher.held()}
+        return [message for message in held.values() if message.packet is not None]
 
     # Looking at it
 
@@ -203,7 +222,7 @@ class Lane:
     @property
     def pending(self) -> int:
         """Messages that are received and not safe yet."""
-        return len(self._pending)
+        return len(self._outstanding())
 
     def actions(self) -> dict[tuple[str, str], Batcher]:
         """The batches on their way, by rule and action."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import mqtt5
+import msgspec
 import orjson
 
 #: The fields that a rule can name, with their meaning. What the broker does not tell is NULL.
@@ -33,30 +34,22 @@ UNREAD: Final = object()
 NOT_JSON: Final = object()
 
 
-class Message:
-    """A message and what becomes of it: `pending` counts the rows that are not committed yet."""
+class Message(msgspec.Struct, eq=False, gc=False):
+    """A message and what becomes of it: `more` counts the rows made of it beyond the first that are not safe yet.
 
-    trusted = True  # whether the broker appends who published it
-    __slots__ = ("_details", "_document", "epoch", "packet", "payload", "pending", "qos", "timestamp", "topic")
+    A struct because it is made for every message, and its constructor is the cheapest that there is.
+    """
 
-    def __init__(
-        self,
-        topic: str,
-        payload: bytes = b"",
-        qos: int = 0,
-        timestamp: int = 0,
-        packet: mqtt5.PublishPacket | None = None,
-        epoch: int = 0,
-    ) -> None:
-        self.topic = topic
-        self.payload = payload
-        self.qos = qos
-        self.timestamp = timestamp
-        self.packet = packet
-        self.epoch = epoch
-        self.pending = 0
-        self._document: Any = UNREAD
-        self._details: dict[str, Any] | None = None
+    topic: str
+    payload: bytes = b""
+    qos: int = 0
+    timestamp: int = 0
+    packet: mqtt5.PublishPacket | None = None
+    more: int = 0
+    decoded: Any = UNREAD  # the payload as JSON, once somebody asked
+    known: dict[str, Any] | None = None  # the details, once somebody asked
+
+    trusted: ClassVar[bool] = True  # whether the broker appends who published it
 
     @classmethod
     def sample(cls, context: Mapping[str, Any]) -> Message:
@@ -69,17 +62,17 @@ class Message:
         message = cls(str(context.get("topic", "")), payload, context.get("qos", 0), context.get("timestamp", 0))
         known = {name: value for name, value in context.items() if name in FIELDS and name not in DIRECT}
         known.pop("payload", None)
-        message._details = {**message.details(), **known}
+        message.known = {**message.details(), **known}
         return message
 
     def document(self) -> Any:
         """The payload decoded as JSON, NOT_JSON where it is none."""
-        if self._document is UNREAD:
+        if self.decoded is UNREAD:
             try:
-                self._document = orjson.loads(self.payload)
+                self.decoded = orjson.loads(self.payload)
             except orjson.JSONDecodeError:
-                self._document = NOT_JSON
-        return self._document
+                self.decoded = NOT_JSON
+        return self.decoded
 
     def text(self) -> str | bytes:
         """The payload as text, or as it came where it is not UTF-8."""
@@ -90,9 +83,9 @@ class Message:
 
     def details(self) -> dict[str, Any]:
         """The fields that take reading the packet's properties, by name."""
-        if self._details is None:
-            self._details = _details(self)
-        return self._details
+        if self.known is None:
+            self.known = _details(self)
+        return self.known
 
     def fields(self) -> dict[str, Any]:
         """Every field by name, as `SELECT *` gives them."""
@@ -100,11 +93,10 @@ class Message:
         return {**self.details(), **direct}
 
 
-class Foreign(Message):
+class Foreign(Message, eq=False, gc=False):
     """A message of a broker that does not tell who published it."""
 
-    trusted = False
-    __slots__ = ()
+    trusted: ClassVar[bool] = False
 
 
 def _details(message: Message) -> dict[str, Any]:

@@ -15,18 +15,21 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import mqtt5
-from mqtt5 import ConnAckReasonCode, PublishPacket, QoS
+from mqtt5 import ConnAckReasonCode, PublishPacket
 
 from tieline.integration.config import Broker
+from tieline.integration.message import Foreign, Message
 
 CHUNK: Final = 1 << 18  # bytes read at once
 CONNECT_SECONDS: Final = 10.0  # until the broker accepted or refused
 FIRST_PAUSE: Final = 0.1  # seconds before the second attempt; doubled up to the longest
 LONGEST_PAUSE: Final = 5.0
 NEVER: Final = 0xFFFFFFFF  # a session that does not expire (MQTT 5, 3.1.2.11.2)
+PUBACK: Final = 0x40020000  # with the packet id in the lower half, the whole packet (MQTT 5, 3.4)
+PUBREC: Final = 0x50020000
 FILTERS_AT_ONCE: Final = 100  # in one SUBSCRIBE
 
-Receive = Callable[[list[PublishPacket]], None]
+Receive = Callable[[list[Message]], None]
 
 
 class Refused(Exception):
@@ -36,22 +39,29 @@ class Refused(Exception):
 class Session:
     """One client id at the broker. `run` keeps it; `filters` may be changed at any time, `reconcile` then tells it.
 
-    `receive` gets each buffer's messages. `outstanding` says which packet ids are received and not acknowledged:
-    those the broker sends again after a lost connection, and they are not handed over twice.
+    `receive` gets each buffer's messages. `outstanding` says which of them are not acknowledged: the broker sends them
+    again after a lost connection, and they are not handed over twice. Where the broker has lost the session too, their
+    acknowledgement has no meaning left, and their `qos` becomes 0.
     """
 
     def __init__(
-        self, broker: Broker, client_id: str, receive: Receive, outstanding: Callable[[], Iterable[int]] = tuple
+        self,
+        broker: Broker,
+        client_id: str,
+        receive: Receive,
+        outstanding: Callable[[], Iterable[Message]] = tuple,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.broker = broker
         self.client_id = client_id
         self.filters: frozenset[str] = frozenset()
-        self.epoch = 0  # counts the sessions: acknowledgements of an older one mean nothing to the broker
         self.connected = False
         self.reason = "not connected yet"
         self.subscribed = asyncio.Event()
         self._receive = receive
         self._outstanding = outstanding
+        self._clock = clock
+        self._message = Message if broker.origin else Foreign
         self._writer: asyncio.StreamWriter | None = None
         self._open = asyncio.Event()
         self._open.set()
@@ -136,9 +146,12 @@ class Session:
         if packet.reason_code != ConnAckReasonCode.SUCCESS:
             raise Refused(f"the broker refused the connection: {packet.reason_str or _words(packet.reason_code)}")
         if packet.session_present:
-            self._again = set(self._outstanding())
+            self._again = {
+                one.packet.packet_id for one in self._outstanding() if one.qos and one.packet and one.packet.packet_id
+            }
         else:
-            self.epoch += 1
+            for one in self._outstanding():
+                one.qos = 0
             self._again.clear()
             self._released.clear()
         self._known.clear()
@@ -146,55 +159,60 @@ class Session:
 
     def _take(self, data: bytes) -> bytes:
         """Handle every whole packet and return the rest."""
-        view, at, publishes = memoryview(data), 0, []
-        read, handlers = mqtt5.read, self._handlers
-        while at < len(data):
+        view, at, end, messages = memoryview(data), 0, len(data), []
+        read, make, now = mqtt5.read, self._message, int(self._clock() * 1000)
+        while at < end:
             try:
                 packet, size = read(view[at:])
             except IndexError:  # the rest of this packet has not arrived yet
                 break
-            at += size
             if packet.__class__ is PublishPacket:
-                publishes.append(packet)
-            elif (handle := handlers.get(type(packet))) is not None:
-                handle(packet)
+                qos = data[at] >> 1 & 3  # MQTT 5, 3.3.1; a third of the time that the packet's own attribute takes
+                messages.append(make(packet.topic, packet.payload, qos, now, packet))
             else:
-                raise Refused(f"the broker sent {type(packet).__name__}, which a client does not expect")
-        if publishes:
-            self._receive(self._new(publishes))
+                self._handle(packet)
+            at += size
+        if messages:
+            self._receive(self._new(messages) if self._again or self._released else messages)
         return data[at:]
 
-    def _new(self, packets: list[Any]) -> list[Any]:
+    def _handle(self, packet: mqtt5.Packet) -> None:
+        handle = self._handlers.get(type(packet))
+        if handle is None:
+            raise Refused(f"the broker sent {type(packet).__name__}, which a client does not expect")
+        handle(packet)
+
+    def _new(self, messages: list[Message]) -> list[Message]:
         """The messages without those that are in hand already."""
-        if not self._again and not self._released:
-            return packets
         fresh = []
-        for packet in packets:
-            known = packet.packet_id in self._again
-            self._again.discard(packet.packet_id)
-            if packet.qos == QoS.EXACTLY_ONCE and packet.packet_id in self._released:
-                self._write(mqtt5.PubRecPacket(packet.packet_id).write())
-            elif not (known and packet.duplicate):
-                fresh.append(packet)
+        for message in messages:
+            packet_id: int = message.packet.packet_id if message.qos else 0  # type: ignore[union-attr,assignment]
+            known = packet_id in self._again
+            self._again.discard(packet_id)
+            if message.qos == 2 and packet_id in self._released:
+                self._write(mqtt5.PubRecPacket(packet_id).write())
+            elif not (known and message.packet.duplicate):  # type: ignore[union-attr]
+                fresh.append(message)
         return fresh
 
     # What the caller asks for
 
-    def acknowledge(self, received: Iterable[tuple[int, int]], epoch: int) -> None:
-        """Tell the broker that these messages, as packet id and QoS, are safe; QoS 0 needs nothing.
+    def acknowledge(self, messages: Iterable[Message]) -> None:
+        """Tell the broker that these messages are safe; QoS 0 needs nothing.
 
         MQTT 5, 4.3: PUBACK ends a QoS 1 delivery; PUBREC moves the responsibility of a QoS 2 delivery to us.
         """
-        if epoch != self.epoch or not self.connected:
+        if not self.connected:
             return  # the broker will deliver them again
-        out = bytearray()
-        for packet_id, qos in received:
+        out = []
+        for message in messages:
+            qos = message.qos
             if qos == 1:
-                out += b"\x40\x02" + packet_id.to_bytes(2, "big")
+                out.append((PUBACK | message.packet.packet_id).to_bytes(4, "big"))  # type: ignore[union-attr,operator]
             elif qos == 2:
-                out += b"\x50\x02" + packet_id.to_bytes(2, "big")
-                self._released.add(packet_id)
-        self._write(bytes(out))
+                out.append((PUBREC | message.packet.packet_id).to_bytes(4, "big"))  # type: ignore[union-attr,operator]
+                self._released.add(message.packet.packet_id)  # type: ignore[union-attr,arg-type]
+        self._write(b"".join(out))
 
     def pause(self) -> None:
         """Read nothing more until `resume`."""

@@ -96,7 +96,8 @@ class Index(Generic[V]):
     def __init__(self, entries: Iterable[tuple[str, V]]) -> None:
         self._root: _Node[V] = _Node()
         self._order: dict[V, int] = {}
-        self._known: dict[str, tuple[V, ...]] = {}
+        self._same: dict[tuple[V, ...], tuple[V, ...]] = {}
+        self.known: dict[str, tuple[V, ...]] = {}  # answers by topic, for a caller in a hurry
         for filter, value in entries:
             self._order.setdefault(value, len(self._order))
             self._insert(filter, value)
@@ -112,12 +113,13 @@ class Index(Generic[V]):
 
     def lookup(self, topic: str) -> tuple[V, ...]:
         """Each value with a matching filter once, in the order in which the values were given."""
-        found = self._known.get(topic)
+        found = self.known.get(topic)
         if found is None:
-            found = tuple(sorted(self._search(topic), key=self._order.__getitem__))
-            if len(self._known) >= KNOWN_TOPICS:
-                self._known.clear()
-            self._known[topic] = found
+            values = tuple(sorted(self._search(topic), key=self._order.__getitem__))
+            found = self._same.setdefault(values, values)  # one tuple for all topics with the same answer
+            if len(self.known) >= KNOWN_TOPICS:
+                self.known.clear()
+            self.known[topic] = found
         return found
 
     def _search(self, topic: str) -> set[V]:

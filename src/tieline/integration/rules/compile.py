@@ -18,26 +18,37 @@ from tieline.integration.rules.parse import parse
 from tieline.integration.topics import matches
 
 Output = dict[str, Any]
+Item = tuple[Output, Message]  # what a rule made of a message
+Failures = list[tuple[Message, Exception]]
 SOURCE: Final = "<rule>"
+_HEAD: Final = ("def apply(messages, failures, keep):", "    items = []", "    for m in messages:", "        try:")
+_TAIL: Final = ("        except Exception as error:", "            failures.append((m, error))", "    return items")
 
 
 @dataclass(frozen=True)
 class CompiledRule:
-    """A rule ready to run. `apply` is the function itself, which may raise anything; `evaluate` raises RuleFailure."""
+    """A rule ready to run.
+
+    `apply(messages, failures, keep)` is the function itself: it returns an item for each output, in order, and appends
+    each message that raised something to `failures`. With `keep` a decoded payload stays with its message, for the next
+    rule. `evaluate` does one message and raises RuleFailure.
+    """
 
     sql: str
     topics: tuple[str, ...]
     paths: frozenset[tuple[str, ...]]  # what an output has, apart from the message's fields
     everything: bool  # whether an output has every field of the message
     foreach: bool
-    apply: Callable[[Message], list[Output]]
+    apply: Callable[[Sequence[Message], Failures, bool], list[Item]]
 
     def evaluate(self, message: Message) -> list[Output]:
         """The outputs for one message, none where it does not match; raises RuleFailure."""
-        try:
-            return self.apply(message)
-        except Exception as error:
+        failures: Failures = []
+        items = self.apply([message], failures, False)
+        if failures:
+            error = failures[0][1]
             raise failure(error) from error
+        return [output for output, _ in items]
 
     def gives(self, path: Sequence[str]) -> bool:
         """Whether an output can have a value under this path."""
@@ -65,7 +76,7 @@ def compile_rule(sql: str) -> CompiledRule:
         _select(emitter, statement)
     else:
         _foreach(emitter, statement)
-    source = "\n".join(["def apply(m):", *emitter.lines])
+    source = "\n".join([*_HEAD, *emitter.lines, *_TAIL])
     namespace: dict[str, Any] = {**emitter.names, "put": put, "as_list": as_list}
     exec(compile(source, SOURCE, "exec"), namespace)
     columns = statement.columns
@@ -90,17 +101,17 @@ def item_name(statement: syntax.Foreach) -> str:
 
 def _select(emitter: Emitter, statement: syntax.Select) -> None:
     emitter.aliases = _columns(statement.columns)
-    _condition(emitter, statement.where, "return []")
+    _condition(emitter, statement.where, "continue")
     emitter.strict = True
-    emitter.line(f"return [{_output(emitter, statement.columns)}]")
+    emitter.line(f"items.append(({_output(emitter, statement.columns)}, m))")
 
 
 def _foreach(emitter: Emitter, statement: syntax.Foreach) -> None:
     emitter.aliases = list(statement.bindings)
-    _condition(emitter, statement.where, "return []")
+    _condition(emitter, statement.where, "continue")
     emitter.strict = True
     array = emitter.alias(len(statement.bindings) - 1)
-    emitter.line("outputs = []")
+    emitter.line("rows = []")
     emitter.line(f"for item in as_list({array}):")
     emitter.indent += 1
     emitter.items = {item_name(statement): "item"}
@@ -111,11 +122,11 @@ def _foreach(emitter: Emitter, statement: syntax.Foreach) -> None:
     _forget_columns(emitter)
     _condition(emitter, statement.incase, "continue")
     if statement.columns:
-        emitter.line(f"outputs.append({_output(emitter, statement.columns)})")
+        emitter.line(f"rows.append(({_output(emitter, statement.columns)}, m))")
     else:
-        emitter.line(f"outputs.append({{**m.fields(), {item_name(statement)!r}: item}})")
+        emitter.line(f"rows.append(({{**m.fields(), {item_name(statement)!r}: item}}, m))")
     emitter.indent -= 1
-    emitter.line("return outputs")
+    emitter.line("items += rows")
 
 
 def _forget_columns(emitter: Emitter) -> None:

@@ -9,6 +9,8 @@ import difflib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import orjson
+
 from tieline.integration import message as messages
 from tieline.integration.rules import syntax, values
 from tieline.integration.rules.errors import RuleError, RuleFailure
@@ -44,8 +46,9 @@ class Emitter:
         self.text = text
         self.names: dict[str, Any] = {name: getattr(values, name) for name in _HELPERS}
         self.names |= {"UNREAD": messages.UNREAD, "NOT_JSON": messages.NOT_JSON, "not_json": not_json}
+        self.names |= {"loads": orjson.loads, "JSONDecodeError": orjson.JSONDecodeError}
         self.lines: list[str] = []
-        self.indent = 1
+        self.indent = 3
         self.loaded: dict[tuple[str, ...], str] = {}  # the variable that holds a path in the present block
         self.aliases: list[syntax.Column] = []
         self.visible = 0  # so many aliases can be named
@@ -143,9 +146,12 @@ class Emitter:
     def document(self) -> str:
         """The variable with the decoded payload, which fails the rule where the block is strict."""
         known = ("payload",) in self.loaded
-        variable = self.load(("payload",), "m._document")
+        variable = self.load(("payload",), "m.decoded")
         if not known:
-            self.line(f"if {variable} is UNREAD: {variable} = m.document()")
+            self.line(f"if {variable} is UNREAD:")
+            self.line(f"    try: {variable} = loads(m.payload)")
+            self.line(f"    except JSONDecodeError: {variable} = NOT_JSON")
+            self.line(f"    if keep: m.decoded = {variable}")
         if self.strict and not self._strict_done:
             self._strict_done = True
             self.line(f"if {variable} is NOT_JSON: raise not_json(m)")

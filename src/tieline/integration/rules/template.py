@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -145,11 +144,3 @@ def check_fields(paths: tuple[Path, ...], rule: CompiledRule) -> None:
             known = sorted(".".join(known) for known in rule.paths)
             field = ".".join(keys)
             raise TemplateError(f"the rule does not select {field!r}; it gives {', '.join(known) or 'nothing'}", field)
-
-
-def row_maker(paths: tuple[Path, ...]) -> Callable[[Output], tuple[Any, ...]]:
-    """The function that takes the values under these paths out of an output, in this order."""
-    values = (f"o[{p[0]!r}]" if len(p) == 1 else f"lookup(o, {p!r})" for p in paths)
-    source = f"lambda o: ({''.join(f'{value}, ' for value in values)})"
-    make: Callable[[Output], tuple[Any, ...]] = eval(source, {"lookup": lookup})
-    return make

@@ -7,8 +7,6 @@ from typing import Any, Literal, Protocol
 
 from tieline.integration.config import Action
 
-Row = tuple[Any, ...]
-
 #: The places at which a way to a database can be interrupted, in the order of the way.
 Hop = Literal["name", "address", "tcp", "tls", "login", "database", "statement"]
 
@@ -41,12 +39,8 @@ class Rejected(Exception):
 class Writer(Protocol):
     """One action's way into a database."""
 
-    def row(self, output: dict[str, Any]) -> Row:
-        """The values that this action takes from an output of its rule."""
-        ...
-
-    async def write(self, rows: Sequence[Row]) -> None:
-        """Commit all rows or none; raises Unavailable or Rejected."""
+    async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
+        """Commit a row for each output of the rule or none at all; raises Unavailable or Rejected."""
         ...
 
 

@@ -20,12 +20,14 @@ from __future__ import annotations
 import datetime
 import decimal
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import orjson
 
-from tieline.integration.rules.values import as_text, kind
+from tieline.integration.rules.compile import Output
+from tieline.integration.rules.template import Path, lookup
+from tieline.integration.rules.values import UNDEFINED, as_text, kind
 
 Convert = Callable[[Any], Any]
 UTC: Final = datetime.UTC
@@ -178,31 +180,40 @@ def known(type_name: str) -> bool:
     return type_name.removesuffix("[]") in TYPES
 
 
-def row_converter(type_names: tuple[str, ...], undefined: bool = False) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """The function that turns a row of values into a row of parameters; raises Misfit.
+def row_converter(
+    type_names: Sequence[str], paths: Sequence[Path], undefined: bool = False
+) -> Callable[[Sequence[Output]], list[tuple[Any, ...]]]:
+    """The function that makes rows of parameters from outputs; raises Misfit.
 
     Generated, so that a value that fits as it is costs one comparison. With `undefined` a NULL for a text parameter is
     the text `undefined`.
     """
-    names: dict[str, Any] = {"undefined": "undefined"}
-    parts = []
-    for place, type_name in enumerate(type_names):
-        convert, ready = TYPES.get(type_name.removesuffix("[]"), (text, None))
-        names[f"c{place}"] = array_of(convert) if type_name.endswith("[]") else convert
-        missing = "undefined" if undefined and convert is text and not type_name.endswith("[]") else "None"
-        as_is = f"v{place}.__class__ is {ready.__name__}" if ready and not type_name.endswith("[]") else "False"
-        if convert is text and not type_name.endswith("[]"):
-            as_is = f"v{place}.__class__ is str and '\\0' not in v{place}"
-        elif type_name in ("int2", "int4", "int8"):
-            limit = 1 << (int(type_name[3]) * 8 - 1)
-            as_is = f"v{place}.__class__ is int and {-limit} <= v{place} < {limit}"
-        parts.append(f"v{place} if {as_is} else {missing} if v{place} is None else c{place}(v{place}), ")
-    variables = "".join(f"v{place}, " for place in range(len(type_names)))
-    lines = [
-        "def convert(row):",
-        f"    {variables or '()'} = row".replace(",  =", ", ="),
-        f"    return ({''.join(parts)})",
-    ]
+    names: dict[str, Any] = {"lookup": lookup}
+    reads, parts = [], []
+    for place, (type_name, path) in enumerate(zip(type_names, paths, strict=True)):
+        convert, ready = _conversion(type_name)
+        names[f"c{place}"] = convert
+        reads.append(
+            f"        v{place} = o[{path[0]!r}]" if len(path) == 1 else f"        v{place} = lookup(o, {path!r})"
+        )
+        missing = repr(UNDEFINED if undefined and convert is text else None)
+        fits = ready.format(v=f"v{place}")
+        parts.append(f"v{place} if {fits} else {missing} if v{place} is None else c{place}(v{place}), ")
+    row = f"        rows.append(({''.join(parts)}))"
+    lines = ["def convert(outputs):", "    rows = []", "    for o in outputs:", *reads, row, "    return rows"]
     exec("\n".join(lines), names)
-    converter: Callable[[tuple[Any, ...]], tuple[Any, ...]] = names["convert"]
+    converter: Callable[[Sequence[Output]], list[tuple[Any, ...]]] = names["convert"]
     return converter
+
+
+def _conversion(type_name: str) -> tuple[Convert, str]:
+    """The conversion for a type, and the test, as source, that a value `{v}` needs none."""
+    convert, ready = TYPES.get(type_name.removesuffix("[]"), (text, None))
+    if type_name.endswith("[]"):
+        return array_of(convert), "False"
+    if convert is text:
+        return text, "{v}.__class__ is str and '\\0' not in {v}"
+    if type_name in ("int2", "int4", "int8"):
+        limit = 1 << (int(type_name[3]) * 8 - 1)
+        return convert, f"{{v}}.__class__ is int and {-limit} <= {{v}} < {limit}"
+    return convert, f"{{v}}.__class__ is {ready.__name__}" if ready else "False"

@@ -17,9 +17,10 @@ from typing import Any, Final
 import asyncpg
 
 from tieline.integration import config
+from tieline.integration.rules.compile import Output
 from tieline.integration.rules.errors import TemplateError
-from tieline.integration.rules.template import Statement, row_maker, sql_template
-from tieline.integration.sinks.base import Rejected, Row
+from tieline.integration.rules.template import Statement, sql_template
+from tieline.integration.sinks.base import Rejected
 from tieline.integration.sinks.conversion import Misfit, known, row_converter
 from tieline.integration.sinks.postgresql_errors import translated
 
@@ -37,7 +38,7 @@ class Prepared:
     """A statement as one connection knows it, and how a row becomes its parameters."""
 
     statement: Any  # asyncpg.prepared_stmt.PreparedStatement, which has no types
-    convert: Callable[[Row], Row]
+    convert: Callable[[Sequence[Output]], list[tuple[Any, ...]]]
     bulk: bool
 
 
@@ -121,7 +122,7 @@ class PostgreSQLSink:
             prepared = await connection.prepare(statement.sql)
             types = tuple(parameter.name for parameter in prepared.get_parameters())
             bulk = bool(statement.table) and all(map(known, types)) and await self._copyable(connection, statement)
-            cache[key] = Prepared(prepared, row_converter(types, undefined), bulk)
+            cache[key] = Prepared(prepared, row_converter(types, statement.paths, undefined), bulk)
         return cache[key]
 
     async def _copyable(self, connection: Any, statement: Statement) -> bool:
@@ -134,19 +135,18 @@ class PostgreSQLWriter:
     def __init__(self, sink: PostgreSQLSink, action: config.Sql) -> None:
         self.sink = sink
         self.statement = sql_template(action.sql)
-        self.row = row_maker(self.statement.paths)
         self._undefined = not action.undefined_vars_as_null
 
-    async def write(self, rows: Sequence[Row]) -> None:
-        """Commit all rows or none."""
+    async def write(self, outputs: Sequence[Output]) -> None:
+        """Commit a row for each output or none."""
         async with self.sink.connection() as connection:
             try:
                 prepared = await self.sink.prepare(connection, self.statement, self._undefined)
-                await self._execute(connection, prepared, _converted(rows, prepared.convert))
+                await self._execute(connection, prepared, _converted(outputs, prepared.convert))
             except Exception as error:
                 raise translated(error, self.sink.resource.server, connecting=False) from error
 
-    async def _execute(self, connection: Any, prepared: Prepared, rows: list[Row]) -> None:
+    async def _execute(self, connection: Any, prepared: Prepared, rows: list[tuple[Any, ...]]) -> None:
         if not prepared.bulk:
             await prepared.statement.executemany(rows)  # one implicit transaction, one round trip
             return
@@ -168,17 +168,19 @@ class PostgreSQLWriter:
             raise translated(error, self.sink.resource.server, connecting=False) from error
 
 
-def _converted(rows: Sequence[Row], convert: Callable[[Row], Row]) -> list[Row]:
-    """The rows as parameters; raises Rejected naming every row that does not fit."""
+def _converted(
+    outputs: Sequence[Output], convert: Callable[[Sequence[Output]], list[tuple[Any, ...]]]
+) -> list[tuple[Any, ...]]:
+    """The outputs as rows of parameters; raises Rejected naming every output that does not fit."""
     try:
-        return [convert(row) for row in rows]
-    except Misfit:
+        return convert(outputs)
+    except Exception:
         misfits = {}
-        for place, row in enumerate(rows):
+        for place, output in enumerate(outputs):
             try:
-                convert(row)
-            except Misfit as misfit:
-                misfits[place] = str(misfit)
+                convert([output])
+            except Exception as error:
+                misfits[place] = str(error) if isinstance(error, Misfit) else f"{type(error).__name__}: {error}"
         raise Rejected("values that the statement's parameters cannot take", misfits) from None
 
 

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from tieline.integration.rules.errors import RuleFailure
 from tieline.integration.rules.values import kind
 
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 
