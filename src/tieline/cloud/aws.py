@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+from botocore.parsers import ResponseParserError
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -22,6 +31,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TIMEOUTS = Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "max_attempts": 2})
+WITHOUT_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, ProfileNotFound)
+WITHOUT_ANSWER = (ConnectionError, HTTPClientError, ResponseParserError)
 THROTTLED = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "RequestThrottled"}
 
 
@@ -94,8 +105,12 @@ class Aws:
             if status >= 500 or detail["Code"] in THROTTLED:
                 raise AwsUnreachable(str(error)) from error
             raise AwsRefused(error.operation_name, detail["Code"], detail["Message"]) from error
-        except BotoCoreError as error:
+        except WITHOUT_CREDENTIALS as error:
+            raise AwsRefused(service, "AuthFailure", str(error)) from error
+        except WITHOUT_ANSWER as error:
             raise AwsUnreachable(str(error)) from error
+        except BotoCoreError as error:
+            raise AwsRefused(service, type(error).__name__, str(error)) from error
 
     def _client(self, service: str) -> Any:
         with self._lock:

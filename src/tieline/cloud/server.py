@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -85,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     chosen = options(sys.argv[1:] if arguments is None else arguments)
+    os.umask(0o077)  # every file of the platform is for its owner only
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         asyncio.run(serve(chosen))

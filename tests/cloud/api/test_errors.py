@@ -29,6 +29,15 @@ def test_without_a_key_nothing_is_told(platform: PlatformProcess, headers: dict[
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [(b"{", 422, "INVALID_REQUEST"), (b"", 422, "INVALID_REQUEST"), (b"\xff\x16W", 400, "BAD_REQUEST")],
+)
+def test_a_body_that_is_no_json(http: httpx.Client, body: bytes, status: int, code: str) -> None:
+    answer = http.post("/deployments", content=body, headers={"Content-Type": "application/json"})
+    assert refused(answer, status, code)["hint"]
+
+
 def test_unknown_paths_and_methods(http: httpx.Client) -> None:
     refused(http.get("/nothing"), 404, "NOT_FOUND")
     refused(http.patch("/deployments"), 405, "METHOD_NOT_ALLOWED")
@@ -51,9 +60,11 @@ def test_a_name_is_taken_once(http: httpx.Client, deployment: CreatedDeployment)
     refused(http.post("/deployments", json=body), 409, "ALREADY_EXISTS")
 
 
-def test_aws_away_is_said_and_nothing_is_recorded(http: httpx.Client) -> None:
+def test_a_platform_without_credentials_says_so_and_nothing_is_recorded(http: httpx.Client) -> None:
     before = http.get("/deployments").json()
-    refused(http.post("/deployments", json={"name": "cloudy"}), 503, "AWS_UNREACHABLE")
+    assert "--credentials" in str(
+        refused(http.post("/deployments", json={"name": "cloudy"}), 502, "CREDENTIALS")["hint"]
+    )
     assert http.get("/deployments").json() == before
 
 

@@ -20,7 +20,7 @@ async def list_deployments(there: There) -> Deployments:
     return Deployments(deployments=[answer(there, deployment) for deployment in there.records.all(Deployment)])
 
 
-@router.post("", status_code=201, responses=documented(409, 502, 503))
+@router.post("", status_code=201, responses=documented(400, 409, 502, 503))
 async def create(there: There, who: Who, wanted: NewDeployment) -> CreatedDeployment:
     """Create a deployment; it is `creating` until its agent reports a working broker."""
     deployment, token = await create_deployment(there.records, there.aws, there.vault, wanted, who)

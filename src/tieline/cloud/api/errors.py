@@ -17,6 +17,7 @@ from tieline.store import Conflict
 log = logging.getLogger(__name__)
 
 HINTS = {
+    400: "send a body of JSON; the interface is described at /api/v1/openapi.json",
     401: "send an API key as Authorization: Bearer …; the first one is in the file api-key of the state directory",
     404: "the interface is described at /api/v1/openapi.json",
     405: "the interface is described at /api/v1/openapi.json",

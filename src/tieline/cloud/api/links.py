@@ -22,7 +22,7 @@ async def list_links(there: There, within: Within) -> PrivateLinks:
     return PrivateLinks(private_links=[_view(link) for link in links])
 
 
-@router.post("", status_code=201, responses=documented(409, 502, 503))
+@router.post("", status_code=201, responses=documented(400, 409, 502, 503))
 async def create(there: There, who: Who, within: Within, wanted: NewLink) -> PrivateLinkView:
     """Create a private link to a service that allows this deployment and shares a zone with it."""
     link = await create_link(there.records, there.aws, within, wanted, who)

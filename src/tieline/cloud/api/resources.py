@@ -34,7 +34,7 @@ async def list_resources(there: There, within: Within) -> Resources:
     return Resources(resources=[_view(there, resource) for resource in found])
 
 
-@router.post("", status_code=201, responses=documented(409))
+@router.post("", status_code=201, responses=documented(400, 409))
 async def create(there: There, within: Within, wanted: NewResource) -> ResourceAnswer:
     """Create a resource; it is not contacted before a rule uses it: test it first."""
     resource = create_resource(there.records, there.vault, within, wanted)
