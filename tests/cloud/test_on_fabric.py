@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from platforms import FabricProcess, PlatformProcess
-from servers import wait_until
+from servers import free_port, wait_until
 from tieline.cloud.client import Client, ClientError
 from tieline.cloud.records import LinkStatus, PrivateLinkView
 
@@ -221,3 +221,18 @@ def test_a_deployment_goes_with_all_that_is_in_it(
     assert len(own.describe_vpcs()["Vpcs"]) == 1
     assert len(own.describe_subnets()["Subnets"]) == 2
     own.close()
+
+
+def test_a_platform_on_another_port_is_found_again(
+    fabric: FabricProcess, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with PlatformProcess(tmp_path_factory.mktemp("moving") / "cloud", fabric) as platform:
+        platform.client.create_deployment(name="moving")
+        wait_until(lambda: platform.client.deployment("moving").status == "running", "the deployment", 40)
+        platform.stop()
+        platform.port = free_port()
+        platform.start()
+        with Client(platform.url, platform.key) as client:
+            wait_until(lambda: client.deployment("moving").agent.connected, "the agent on its new line", 40)
+            client.delete_deployment("moving")
+            wait_until(lambda: client.deployments() == [], "the end of the deployment")

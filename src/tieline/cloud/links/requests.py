@@ -48,8 +48,9 @@ async def create_link(records: Repository, aws: Aws, deployment: Deployment, wan
         await _check_service(aws, deployment, wanted.service_name)
     except (AwsUnreachable, AwsRefused) as error:
         raise states.aws_problem(error) from error
-    if records.get(Deployment, deployment.id) != deployment:
-        raise PlatformError(409, "CONFLICT", f"deployment {deployment.name!r} changed meanwhile", "try again")
+    present = records.get(Deployment, deployment.id)  # the checks took time
+    if present is None or present.status is DeploymentStatus.DELETING:
+        raise _leaving(deployment)
     if records.all(PrivateLink, lambda link: (link.deployment, link.name) == (deployment.id, wanted.name)):
         raise name_taken("private link", wanted.name)
     created = timestamp(time.time())
@@ -88,7 +89,7 @@ def _check_form(deployment: Deployment, wanted: NewLink, region: str) -> None:
             "name the address in the resource directly, or use a deployment with provider fabric",
         )
     if deployment.status is DeploymentStatus.DELETING:
-        raise PlatformError(409, "DELETING", f"deployment {deployment.name!r} is being deleted", "use another one")
+        raise _leaving(deployment)
     if not all(subnet.id for subnet in deployment.subnets) or not deployment.vpc:
         raise PlatformError(
             409, "NOT_READY", f"deployment {deployment.name!r} has no network yet", "wait until it is running"
@@ -110,6 +111,10 @@ def _check_form(deployment: Deployment, wanted: NewLink, region: str) -> None:
     bad = [port for port in wanted.ports if not 1 <= port <= 65535]
     if bad:
         raise PlatformError(422, "INVALID_PORT", f"port {bad[0]} is not a number from 1 to 65535", "check the ports")
+
+
+def _leaving(deployment: Deployment) -> PlatformError:
+    return PlatformError(409, "DELETING", f"deployment {deployment.name!r} is being deleted", "use another one")
 
 
 async def _check_service(aws: Aws, deployment: Deployment, name: str) -> None:
