@@ -33,7 +33,10 @@ async def wire(footprint: Footprint, gone: Wire, sides: Sequence[Side]) -> None:
         *(vpcs.load(footprint, side.vpc, side.outgoing, side.incoming) for side in sides),
         *(_answer(footprint, side.vpc, gone) for side in sides),
     )
-    await _sever(footprint, gone)
+    await asyncio.gather(
+        _sever(footprint, gone),
+        *(vpcs.remember(footprint, side.vpc, side.outgoing, side.incoming) for side in sides),
+    )
     await wires.remove(footprint, gone)
     await _sever(footprint, gone)
     await asyncio.gather(*(vpcs.converge(footprint, side.vpc, side.outgoing, side.incoming) for side in sides))

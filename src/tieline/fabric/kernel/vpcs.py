@@ -12,9 +12,10 @@ from tieline.fabric.topology import Host, Vpc, Wire
 
 async def converge(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> bool:
     """Make the VPC what it should be; True if anything changed. The rules stand before the first packet can pass."""
-    namespace = footprint.namespace(vpc.id)
-    changed = await namespaces.ensure(namespace, namespaces.VPC_SETTINGS)
-    changed |= await load(footprint, vpc, outgoing, incoming)
+    changed = await namespaces.ensure(footprint.namespace(vpc.id), namespaces.VPC_SETTINGS)
+    if await load(footprint, vpc, outgoing, incoming):
+        await remember(footprint, vpc, outgoing, incoming)
+        changed = True
     changed |= await _link_hosts(footprint, vpc, outgoing)
     return await resolver.converge(footprint, vpc) or changed
 
@@ -28,9 +29,14 @@ async def load(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire], incomin
         return False
     program = commands.entering(namespace, "nft", "-f", "-")
     await commands.write(*program, stdin=rules.replacement(listing, wanted))
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(_digests(wanted, await _listing(namespace)))
     return True
+
+
+async def remember(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> None:
+    """Keep what the kernel shows of a table that was just loaded, so that a difference from it is seen as damage."""
+    record, wanted = footprint.table(vpc.id), rules.table(vpc, outgoing, incoming)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(_digests(wanted, await _listing(footprint.namespace(vpc.id))))
 
 
 async def remove(footprint: Footprint, vpc: str) -> None:
