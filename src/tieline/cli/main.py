@@ -20,6 +20,11 @@ app = typer.Typer(
 )
 
 
+@app.callback()
+def tieline() -> None:
+    """Keeps a lone verb a verb: without it, typer makes the only command the whole command line."""
+
+
 def main() -> None:
     """Run the command line of this process."""
     _assemble(sys.argv[1] if len(sys.argv) > 1 else "")
