@@ -117,7 +117,10 @@ class Instance(Record, frozen=True, kw_only=True):
     launched: datetime
     ended: datetime | None = None
     reason: str = ""
+    protected: bool = False  # against TerminateInstances
+    credits: str = "standard"
     token: str = ""
+    request: dict[str, Any] = {}
 
 
 class HealthCheck(msgspec.Struct, frozen=True, kw_only=True):

@@ -89,21 +89,31 @@ def operation(service: str, name: str, accepts: str = "") -> Callable[[Operation
 def refuse_unsupported(service: str, name: str, served: Served, parameters: Mapping[str, Any]) -> None:
     """Raise for a parameter that the model knows and tieline does not support, unless it is empty or false."""
     for key, value in parameters.items():
-        if key not in served.accepts and value not in (None, False, "", [], {}):
+        if key not in served.accepts and not idle(value):
             code = "UnsupportedOperation" if service == "ec2" else "ValidationError"
             raise AwsError(code, f"tieline does not support the parameter {key} of {name}. Leave it out.")
 
 
-def tags_of(call: Call, resource_type: str) -> dict[str, str]:
-    """The tags that a create call asks for in its TagSpecifications; raises for another resource type."""
+def idle(value: Any) -> bool:
+    """Whether a parameter asks for nothing: clients send such ones for every option that is off."""
+    if isinstance(value, dict):
+        return all(map(idle, value.values()))
+    return value in (None, False, "", [])
+
+
+def tags_of(call: Call, resource_type: str, *others: str) -> dict[str, str]:
+    """The tags that a create call asks for in its TagSpecifications for one resource type.
+
+    Raises InvalidParameterValue for a type that is neither that one nor one of `others`.
+    """
     tags: dict[str, str] = {}
     for specification in call.p.get("TagSpecifications", []):
-        if specification.get("ResourceType") != resource_type:
-            wrong = specification.get("ResourceType")
-            raise AwsError(
-                "InvalidParameterValue", f"'{wrong}' is not a valid taggable resource type for this operation."
-            )
-        tags |= pairs(specification.get("Tags", []))
+        given = specification.get("ResourceType")
+        if given not in (resource_type, *others):
+            message = f"'{given}' is not a valid taggable resource type for this operation."
+            raise AwsError("InvalidParameterValue", message)
+        if given == resource_type:
+            tags |= pairs(specification.get("Tags", []))
     return tags
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from tieline.fabric.aws.operations.calls import (
     Call,
     asked,
     chosen_by_id,
+    idle,
     listing,
     operation,
     repeated,
@@ -31,36 +31,42 @@ NOT_FOUND = "InvalidInstanceID.NotFound", "The instance ID '{id}' does not exist
 IMAGE = "local"  # the machine's own file system, seen through a private overlay
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 USER_DATA_LIMIT = 16384  # bytes (AWS)
-REMEMBERED = timedelta(hours=1)  # a terminated instance is described for about an hour (AWS)
+CANNOT_STOP = "An instance's root is an instance store, so that it cannot be stopped: it can only be terminated."
 
 ACCEPTS = """ImageId MinCount MaxCount InstanceType SubnetId PrivateIpAddress SecurityGroupIds UserData
-ClientToken TagSpecifications"""
+ClientToken TagSpecifications DisableApiTermination CreditSpecification InstanceInitiatedShutdownBehavior
+NetworkInterfaces"""
+PLACE = frozenset({"DeviceIndex", "SubnetId", "PrivateIpAddress", "Groups", "DeleteOnTermination"})
 
 
 @operation("ec2", "RunInstances", ACCEPTS)
 def run_instances(call: Call) -> Answer:
     earlier = repeated(call, Instance, asked(call))
     if earlier:
-        return _reservation(call, [earlier])
+        same = [i for i in call.mine(Instance) if i.reservation == earlier.reservation]
+        return _reservation(call, same)
     if call.p.get("ImageId") != IMAGE:
         message = f"The image id '[{call.p.get('ImageId')}]' does not exist. The only image here is '{IMAGE}'."
         raise AwsError("InvalidAMIID.NotFound", message)
-    if not call.p.get("SubnetId"):
+    place = _place(call)
+    if not place.get("SubnetId"):
         raise AwsError("MissingInput", "No subnets found for the default VPC. Give a SubnetId.")
-    subnet = call.find(Subnet, call.p["SubnetId"], *SUBNET_NOT_FOUND)
+    subnet = call.find(Subnet, place["SubnetId"], *SUBNET_NOT_FOUND)
     count = call.p["MaxCount"]
     if not 1 <= call.p["MinCount"] <= count <= 100:
         raise AwsError(
             "InvalidParameterValue", "MinCount must be at least 1 and at most MaxCount, which is at most 100."
         )
-    if call.p.get("PrivateIpAddress") and count > 1:
+    if place.get("PrivateIpAddress") and count > 1:
         raise AwsError("InvalidParameterCombination", "A private address can be given to one instance only.")
-    tags = tags_of(call, "instance")
+    if call.p.get("InstanceInitiatedShutdownBehavior", "terminate") != "terminate":
+        raise AwsError("UnsupportedOperation", CANNOT_STOP)
+    tags = tags_of(call, "instance", "network-interface")
     for tag in (passages.INGRESS, passages.EGRESS):
         if tag in tags and (complaint := passages.complaint(tag, tags[tag])):
             raise AwsError("InvalidParameterValue", complaint)
     reservation, script = call.ids.new("r"), user_data(call.p.get("UserData", ""))
-    return _reservation(call, [_start(call, subnet, reservation, script, tags) for _ in range(count)])
+    return _reservation(call, [_start(call, subnet, place, reservation, script, tags) for _ in range(count)])
 
 
 def user_data(encoded: str) -> str:
@@ -78,11 +84,37 @@ def user_data(encoded: str) -> str:
     return text
 
 
-def _start(call: Call, subnet: Subnet, reservation: str, script: str, tags: dict[str, str]) -> Instance:
+def _place(call: Call) -> dict[str, Any]:
+    """Subnet, address and groups, which a request gives either by themselves or as its one network interface."""
+    interfaces = call.p.get("NetworkInterfaces", [])
+    alone = {key: call.p[key] for key in ("SubnetId", "PrivateIpAddress") if call.p.get(key)}
+    groups = call.p.get("SecurityGroupIds", [])
+    if not interfaces:
+        return alone | {"Groups": groups}
+    if alone or groups:
+        message = "Network interfaces and an instance-level subnet, address or groups may not be given together."
+        raise AwsError("InvalidParameterCombination", message)
+    unknown = [key for key, value in interfaces[0].items() if key not in PLACE and not idle(value)]
+    if interfaces[0].get("DeleteOnTermination") is False:
+        unknown.append("DeleteOnTermination=false")
+    if len(interfaces) > 1 or interfaces[0].get("DeviceIndex", 0) != 0 or unknown:
+        message = f"tieline gives an instance one interface, described by {', '.join(sorted(PLACE))}."
+        raise AwsError("UnsupportedOperation", message)
+    return dict(interfaces[0])
+
+
+def _start(
+    call: Call, subnet: Subnet, asked_for: dict[str, Any], reservation: str, script: str, tags: dict[str, str]
+) -> Instance:
     id = call.ids.new("i")
-    groups = groups_for(call, call.p.get("SecurityGroupIds", []), subnet.vpc)
-    address = call.p.get("PrivateIpAddress")
-    interface = interfaces.attach(call, subnet, purpose="interface", holder=id, address=address, groups=groups)
+    groups = groups_for(call, asked_for.get("Groups", []), subnet.vpc)
+    address = asked_for.get("PrivateIpAddress")
+    place: dict[str, Any] = {
+        "address": address,
+        "groups": groups,
+        "tags": tags_of(call, "network-interface", "instance"),
+    }
+    interface = interfaces.attach(call, subnet, purpose="interface", holder=id, **place)
     return call.world.put(
         Instance(
             id=id,
@@ -97,7 +129,10 @@ def _start(call: Call, subnet: Subnet, reservation: str, script: str, tags: dict
             user_data=script,
             reservation=reservation,
             launched=call.now,
+            protected=call.p.get("DisableApiTermination", False),
+            credits=call.p.get("CreditSpecification", {}).get("CpuCredits", "standard"),
             token=call.p.get("ClientToken", ""),
+            request=asked(call),
         )
     )
 
@@ -144,7 +179,7 @@ def render(call: Call, instance: Instance) -> dict[str, Any]:
             "PrivateDnsName": dns,
             "SourceDestCheck": True,
             "SecurityGroups": [{"GroupId": g.id, "GroupName": g.name} for g in groups],
-            "NetworkInterfaces": [{k: v for k, v in shown.items() if k in INTERFACE_MEMBERS}],
+            "NetworkInterfaces": [_interface(shown)],
         }
     return answer
 
@@ -152,9 +187,16 @@ def render(call: Call, instance: Instance) -> dict[str, Any]:
 INTERFACE_MEMBERS = frozenset(
     {
         *("NetworkInterfaceId", "OwnerId", "VpcId", "SubnetId", "PrivateIpAddress", "PrivateDnsName", "MacAddress"),
-        *("InterfaceType", "Description", "Status", "SourceDestCheck", "Groups"),
+        *("InterfaceType", "Description", "Status", "SourceDestCheck", "Groups", "PrivateIpAddresses"),
     }
 )
+ATTACHMENT_MEMBERS = frozenset({"AttachmentId", "AttachTime", "DeviceIndex", "Status", "DeleteOnTermination"})
+
+
+def _interface(shown: dict[str, Any]) -> dict[str, Any]:
+    """An interface as DescribeInstances shows it, which is less than DescribeNetworkInterfaces does."""
+    attachment = {key: value for key, value in shown["Attachment"].items() if key in ATTACHMENT_MEMBERS}
+    return {key: value for key, value in shown.items() if key in INTERFACE_MEMBERS} | {"Attachment": attachment}
 
 
 def _state(name: str) -> dict[str, Any]:
@@ -185,7 +227,13 @@ def describe_instances(call: Call) -> Answer:
 
 @operation("ec2", "TerminateInstances", "InstanceIds")
 def terminate_instances(call: Call) -> Answer:
-    found = [call.find(Instance, id, *NOT_FOUND) for id in call.p["InstanceIds"]]
+    found = [call.find(Instance, id, *NOT_FOUND) for id in dict.fromkeys(call.p["InstanceIds"])]
+    for instance in found:
+        if instance.protected:
+            message = (
+                f"The instance '{instance.id}' may not be terminated. Modify its 'disableApiTermination' attribute."
+            )
+            raise AwsError("OperationNotPermitted", message)
     return {"TerminatingInstances": [_terminate(call, instance) for instance in found]}
 
 
@@ -204,35 +252,3 @@ def get_console_output(call: Call) -> Answer:
     text = call.console(instance.id)
     encoded = base64.b64encode(text.encode()).decode()
     return {"InstanceId": instance.id, "Timestamp": call.now, "Output": encoded}
-
-
-@operation("ec2", "DescribeImages", "ImageIds Owners ExecutableUsers Filters IncludeDeprecated MaxResults NextToken")
-def describe_images(call: Call) -> Answer:
-    for id in call.p.get("ImageIds", []):
-        if id != IMAGE:
-            raise AwsError(
-                "InvalidAMIID.NotFound", f"The image id '[{id}]' does not exist. The only image is '{IMAGE}'."
-            )
-    image = {
-        "ImageId": IMAGE,
-        "Name": IMAGE,
-        "Description": "This machine's own file system; each instance writes to a private layer above it",
-        "State": "available",
-        "Architecture": "x86_64",
-        "ImageType": "machine",
-        "OwnerId": call.caller.account,
-        "Public": True,
-        "RootDeviceType": "instance-store",
-        "VirtualizationType": "hvm",
-    }
-    return {"Images": [image]}
-
-
-@operation("ec2", "DescribeInstanceAttribute", "InstanceId Attribute")
-def describe_instance_attribute(call: Call) -> Answer:
-    instance = call.find(Instance, call.p["InstanceId"], *NOT_FOUND)
-    if call.p["Attribute"] != "userData":
-        message = f"tieline serves the attribute userData only, not {call.p['Attribute']}."
-        raise AwsError("UnsupportedOperation", message)
-    encoded = base64.b64encode(instance.user_data.encode()).decode()
-    return {"InstanceId": instance.id, "UserData": {"Value": encoded}}
