@@ -48,6 +48,21 @@ async def test_the_boot_script_runs_in_its_own_root(world: World, monkeypatch: p
     assert "again" not in world.kernel.console_output(CLIENT)
 
 
+async def test_an_installation_below_a_private_directory_is_seen_and_cannot_be_changed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        Path(directory, "program").write_text("installed")
+        monkeypatch.setattr(sys, "prefix", directory)
+        await world.kernel.converge_vpc(consumer())
+        script = f"cat {directory}/program; touch {directory}/other || echo kept; ls /tmp"
+        await world.kernel.converge_instance(machine(script), consumer())
+        said = await finished(world)
+        assert "installed" in said and "kept" in said
+        assert said.splitlines().count(Path(directory).name) == 1  # and nothing else of the machine's /tmp
+        assert not Path(directory, "other").exists()
+
+
 async def test_it_cannot_reach_out_of_its_root(world: World) -> None:
     """Root inside, and yet no disk, no kernel setting, no secret, no mount, no other process and no network setting."""
     world.state.mkdir(parents=True)

@@ -93,6 +93,7 @@ def furnish(specification: dict[str, Any]) -> None:
         directory = root / name
         directory.mkdir(parents=True, exist_ok=True)
         mount("tmpfs", directory, "tmpfs", NO_SUID | NO_DEV, "mode=0755" if name == "run" else "mode=1777")
+    keep(root, specification["kept"])
     hide(root, specification["hidden"])
     write_files(root, specification)
     become(root)
@@ -155,6 +156,15 @@ def kernel_views(root: Path) -> None:
         (devices / name).symlink_to(target)
     for name, number in (("stdout", 1), ("stderr", 2)):
         (devices / name).symlink_to(f"/proc/self/fd/{number}")
+
+
+def keep(root: Path, kept: list[str]) -> None:
+    """Show directories that lie below what every instance has anew, such as an installation in /tmp."""
+    for path in kept:
+        if path.startswith(tuple(f"{place}/" for place in ANEW)):
+            point = root / path.lstrip("/")
+            point.mkdir(parents=True, exist_ok=True)
+            mount(path, point, "", BIND | READ_ONLY)
 
 
 def hide(root: Path, hidden: list[str]) -> None:

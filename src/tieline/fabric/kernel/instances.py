@@ -39,6 +39,7 @@ def specification(footprint: Footprint, instance: Instance, resolver: str) -> di
         "place": str(place),
         "console": str(place / "console.log"),
         "hidden": [str(footprint.state.resolve())],
+        "kept": [sys.prefix, str(Path(__file__).parents[3])],  # tieline itself, for boot scripts that start its agent
         "hostname": instance.hostname,
         "address": instance.host.address,
         "resolver": resolver,
