@@ -10,6 +10,7 @@ await pipeline.close()
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,8 @@ from tieline.integration.rules.errors import RuleError, TemplateError
 from tieline.integration.sinks import open_sink
 from tieline.integration.sinks.base import Sink
 
+PYTHON_THRESHOLD: Final = 700  # allocations between collections of young objects, by default
+YOUNG_OBJECTS: Final = 50_000
 GRACE: Final = 2.0  # seconds in which rows that wait are still written on closing
 
 
@@ -70,7 +73,11 @@ class Pipeline:
         self._running = False
 
     async def run(self) -> None:
-        """Receive and write until `close`."""
+        """Receive and write until `close`. Collects garbage less often than Python's default, for the whole process:
+        a burst keeps many objects and makes no cycles, and looking for them took a sixth of the time.
+        """
+        if gc.get_threshold()[0] == PYTHON_THRESHOLD:
+            gc.set_threshold(YOUNG_OBJECTS)
         self._running = True
         await self.apply(self.config)
         await self._closed.wait()

@@ -14,6 +14,7 @@ from tieline.integration.message import Message
 from tieline.integration.rules import syntax
 from tieline.integration.rules.emit import Emitter, output_path
 from tieline.integration.rules.errors import NotMatched, RuleFailure
+from tieline.integration.rules.functions import LIBRARY
 from tieline.integration.rules.parse import parse
 from tieline.integration.topics import matches
 
@@ -59,12 +60,11 @@ class CompiledRule:
 
 def failure(error: Exception) -> RuleFailure:
     """Any error of a rule's function as RuleFailure, naming the library function in which it arose."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    inside = next((i for i, frame in enumerate(frames) if frame.f_code.co_filename == SOURCE), None)
-    called = frames[inside + 1] if inside is not None and inside + 1 < len(frames) else None
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    called = next((f.name for code in codes for f in LIBRARY.values() if f.run.__code__ is code), None)
     message = str(error) or type(error).__name__
-    if called is not None and ".rules.functions." in str(called.f_globals.get("__name__")):
-        return RuleFailure(f"{called.f_code.co_name.removeprefix('to_').rstrip('_')}(): {message}")
+    if called is not None:
+        return RuleFailure(f"{called}(): {message}")
     return error if isinstance(error, RuleFailure) else RuleFailure(message)
 
 

@@ -83,6 +83,8 @@ class Emitter:
 
     def truth(self, node: syntax.Expression) -> str:
         """Python source that is true exactly where the expression is true, not merely something."""
+        if isinstance(node, syntax.Const):
+            return repr(node.value is True)
         source = self.value(node)
         return source if isinstance(node, _BOOLEAN) else f"({source} is True)"
 
@@ -132,7 +134,7 @@ class Emitter:
 
     def unknown(self, node: syntax.Node, name: str) -> RuleError:
         known = [*messages.FIELDS, *self.items, *(c.alias[0] for c in self.aliases[: self.visible] if c.alias)]
-        near = difflib.get_close_matches(name, known, 1)
+        near = difflib.get_close_matches(name, known, 1, 0.7)
         hint = f"did you mean {near[0]}?" if near else f"JSON is payload.{name}, a text stands in 'single quotes'"
         return self.fault(f"no field {name!r} in a message: {hint}", node, name)
 
@@ -218,6 +220,8 @@ class Emitter:
         return "(" + f" {node.operator} ".join(self.truth(term) for term in node.terms) + ")"
 
     def negation(self, node: syntax.Not) -> str:
+        if isinstance(node.of, syntax.Const):
+            return repr(node.of.value is False)
         source = self.value(node.of)
         return f"(not {source})" if isinstance(node.of, _BOOLEAN) else f"({source} is False)"
 
@@ -243,7 +247,7 @@ class Emitter:
     def call(self, node: syntax.Call) -> str:
         known = LIBRARY.get(node.name)
         if known is None:
-            near = difflib.get_close_matches(node.name, LIBRARY, 1)
+            near = difflib.get_close_matches(node.name, LIBRARY, 1, 0.7)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise self.fault(f"no function {node.name}(){hint}", node, node.name)
         if not known.takes(len(node.arguments)):

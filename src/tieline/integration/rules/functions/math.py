@@ -42,6 +42,7 @@ def _declare_plain() -> None:
         def run(x: Any, calculate: Any = calculate) -> Any:
             return calculate(number(x))
 
+        run.__code__ = run.__code__.replace(co_name=name)  # its own, by which an error names the function
         LIBRARY[name] = Function(name, GROUP, doc, run, 1, 1, (Example(call, result),))
 
 

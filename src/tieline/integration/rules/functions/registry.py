@@ -28,7 +28,7 @@ class Function:
     name: str
     group: str
     doc: str
-    run: Callable[..., Any]
+    run: Any  # a Python function
     least: int
     most: int | None
     examples: tuple[Example, ...]

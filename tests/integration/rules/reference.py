@@ -1,0 +1,153 @@
+"""A slow and obvious evaluator of expressions, which the compiler has to agree with."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from tieline.integration.message import NOT_JSON, Message
+from tieline.integration.rules import syntax
+
+
+class Failure(Exception):
+    """The expression has no value."""
+
+
+ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+}
+
+
+def sort(value: Any) -> str:
+    """The kind of a value, as far as comparisons are concerned."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    return "number" if isinstance(value, (int, float)) else type(value).__name__
+
+
+def equal(left: Any, right: Any) -> bool:
+    if sort(left) != sort(right) or left is None:
+        return False
+    if isinstance(left, list):
+        return len(left) == len(right) and all(a is b is None or equal(a, b) for a, b in zip(left, right, strict=True))
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(
+            left[k] is right[k] is None or equal(left[k], right[k]) for k in left
+        )
+    return bool(left == right)
+
+
+def compare(sign: str, left: Any, right: Any) -> bool:
+    if sign == "=":
+        return equal(left, right)
+    if sort(left) != sort(right) or left is None:
+        return False
+    if sign == "!=":
+        return not equal(left, right)
+    return sort(left) in ("number", "str", "boolean") and ORDER[sign](left, right)
+
+
+def towards_zero(left: int, right: int) -> int:
+    return math.trunc(left / right) if abs(left) < 2**50 else int(left / right)
+
+
+def arithmetic(sign: str, left: Any, right: Any) -> Any:
+    if sign == "+" and sort(left) == sort(right) == "str":
+        return left + right
+    if left is None or right is None:
+        return None
+    if sort(left) != "number" or sort(right) != "number":
+        raise Failure
+    if sign in ("div", "mod") and not (isinstance(left, int) and isinstance(right, int)):
+        raise Failure
+    if sign in ("/", "div", "mod") and right == 0:
+        raise Failure
+    calculate: dict[str, Callable[[], Any]] = {
+        "+": lambda: left + right,
+        "-": lambda: left - right,
+        "*": lambda: left * right,
+        "/": lambda: left / right,
+        "div": lambda: towards_zero(left, right),
+        "mod": lambda: left - right * towards_zero(left, right),
+    }
+    return calculate[sign]()
+
+
+def step(value: Any, what: str | syntax.Index | syntax.Slice) -> Any:
+    if isinstance(what, str):
+        return value.get(what) if isinstance(value, dict) else None
+    if not isinstance(value, list):
+        return None
+    if isinstance(what, syntax.Slice):
+        numbered = list(enumerate(value, 1))
+        first = what.first if what.first >= 0 else len(value) + 1 + what.first
+        last = what.last if what.last >= 0 else len(value) + 1 + what.last
+        return [item for number, item in numbered if max(first, 1) <= number <= max(last, 1)]
+    assert isinstance(what.of, syntax.Const)
+    index = int(what.of.value) or 1
+    place = index - 1 if index > 0 else len(value) + index
+    return value[place] if 0 <= place < len(value) else None
+
+
+def evaluate(node: syntax.Expression, message: Message) -> Any:
+    """The value of an expression for a message; raises Failure."""
+
+    def value(of: syntax.Expression) -> Any:
+        return evaluate(of, message)
+
+    match node:
+        case syntax.Const():
+            return node.value
+        case syntax.Name():
+            return message.fields()[node.name]
+        case syntax.Get():
+            return _get(node, message)
+        case syntax.Array():
+            return [value(item) for item in node.items]
+        case syntax.Negative():
+            return arithmetic("-", 0, value(node.of))
+        case syntax.Arithmetic():
+            return arithmetic(node.operator, value(node.left), value(node.right))
+        case syntax.Case():
+            return _case(node, message)
+    return _condition(node, value)
+
+
+def _condition(node: syntax.Expression, value: Callable[[syntax.Expression], Any]) -> bool:
+    match node:
+        case syntax.Compare():
+            return compare(node.operator, value(node.left), value(node.right))
+        case syntax.Logic(operator="and"):
+            return all(value(term) is True for term in node.terms)
+        case syntax.Logic():
+            return any(value(term) is True for term in node.terms)
+        case syntax.Not():
+            return value(node.of) is False
+        case syntax.In():
+            needle, candidates = value(node.needle), [value(candidate) for candidate in node.candidates]
+            return any(equal(needle, candidate) for candidate in candidates)
+    raise AssertionError(node)
+
+
+def _get(node: syntax.Get, message: Message) -> Any:
+    payload = isinstance(node.base, syntax.Name) and node.base.name == "payload"
+    found = message.document() if payload else evaluate(node.base, message)
+    for what in node.steps:
+        found = step(None if found is NOT_JSON else found, what)
+    return found
+
+
+def _case(node: syntax.Case, message: Message) -> Any:
+    subject = None if node.subject is None else evaluate(node.subject, message)
+    for condition, result in node.branches:
+        met = evaluate(condition, message)
+        if (met is True) if node.subject is None else equal(subject, met):
+            return evaluate(result, message)
+    return None if node.otherwise is None else evaluate(node.otherwise, message)
