@@ -1,0 +1,78 @@
+"""Every row of every batch is written once or buried, whatever the database refuses and however often it is away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tieline.integration import batcher as batching
+from tieline.integration.batcher import Batcher
+from tieline.integration.config import Sql
+from tieline.integration.message import Message
+from tieline.integration.sinks.base import Rejected, Unavailable
+
+
+class Table:
+    """A database in memory: refuses some rows, naming them or not, and is away now and then."""
+
+    def __init__(self, poison: set[int], named: bool, away: list[bool]) -> None:
+        self.rows: list[int] = []
+        self.poison, self.named, self.away = poison, named, away
+
+    async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
+        await asyncio.sleep(0)
+        if self.away and self.away.pop():
+            raise Unavailable("tcp", "away")
+        numbers = [output["n"] for output in outputs]
+        bad = {place: "poison" for place, number in enumerate(numbers) if number in self.poison}
+        if bad:
+            raise Rejected("poison", bad if self.named else None)
+        self.rows += numbers
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 60),
+    st.sets(st.integers(0, 59), max_size=8),
+    st.booleans(),
+    st.lists(st.booleans(), max_size=6),
+    st.integers(1, 20),
+    st.integers(1, 400),
+)
+def test_each_row_is_written_once_or_buried(
+    count: int, poison: set[int], named: bool, away: list[bool], batch_size: int, batch_bytes: int
+) -> None:
+    table = Table(poison, named, away)
+    buried: list[int] = []
+    done: list[Message] = []
+
+    async def run() -> None:
+        action = Sql(id="a", resource="r", sql="x", batch_size=batch_size, batch_bytes=batch_bytes, batch_time=0)
+        one = Batcher(
+            action, table, done.extend, lambda message, output, error: buried.append(output["n"]), lambda: 0.0
+        )
+        task = asyncio.create_task(one.run())
+        for number in range(count):
+            one.add([({"n": number}, Message("t", b"x" * number))], number)
+            if number % 7 == 0:
+                await asyncio.sleep(0)
+        await asyncio.wait_for(one.drained(), 20)
+        assert not list(one.held())
+        task.cancel()
+        figures = one.snapshot()
+        assert figures["received"] == count == figures["success"] + figures["failed"]
+        assert figures["queuing"] == figures["inflight"] == 0
+
+    pauses = batching.FIRST_PAUSE, batching.LONGEST_PAUSE
+    batching.FIRST_PAUSE, batching.LONGEST_PAUSE = 0.0, 0.0  # type: ignore[misc]
+    try:
+        asyncio.run(run())
+    finally:
+        batching.FIRST_PAUSE, batching.LONGEST_PAUSE = pauses  # type: ignore[misc]
+    assert table.rows == [n for n in range(count) if n not in poison]
+    assert sorted(buried) == [n for n in range(count) if n in poison]
+    assert sorted(len(message.payload) for message in done) == list(range(count))

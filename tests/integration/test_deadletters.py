@@ -1,0 +1,47 @@
+"""Dead letters survive the process, are bounded, and keep whatever bytes a message had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tieline.integration.deadletters import FILE, DeadLetters, letter
+from tieline.integration.message import Message
+
+
+def test_they_survive_and_can_be_removed(tmp_path: Path) -> None:
+    first = DeadLetters(tmp_path)
+    first.add(
+        [
+            letter(Message("t", b'{"a":1}'), "r", "a", "why", 7, {"a": 1}),
+            letter(Message("t", b"\xff"), "r", "", "no", 8),
+        ]
+    )
+    again = DeadLetters(tmp_path)
+    assert again.list() == first.list()
+    assert [one.message.get("payload", one.message.get("payload_base64")) for one in again.list()] == [
+        '{"a":1}',
+        "/w==",
+    ]
+    again.remove([again.list()[0].id])
+    assert [one.error for one in DeadLetters(tmp_path).list()] == ["no"]
+
+
+def test_a_line_cut_short_by_a_crash_is_left_out_and_harms_no_other(tmp_path: Path) -> None:
+    letters = DeadLetters(tmp_path)
+    letters.add([letter(Message("t", b"1"), "r", "a", "one", 7), letter(Message("t", b"2"), "r", "a", "two", 7)])
+    path = tmp_path / FILE
+    path.write_bytes(path.read_bytes()[:-20])
+    cut = DeadLetters(tmp_path)
+    assert [one.error for one in cut.list()] == ["one"]
+    cut.add([letter(Message("t", b"3"), "r", "a", "three", 7)])
+    assert [one.error for one in DeadLetters(tmp_path).list()] == ["one", "three"]
+
+
+def test_the_oldest_make_room_and_are_counted(tmp_path: Path) -> None:
+    letters = DeadLetters(tmp_path, limit=10)
+    for number in range(30):
+        letters.add([letter(Message("t"), "r", "a", str(number), 7)])
+    assert 10 <= len(letters) <= 11
+    assert letters.list()[-1].error == "29"
+    assert letters.dropped + len(letters) == 30
+    assert len(DeadLetters(tmp_path, limit=10)) == len(letters)
