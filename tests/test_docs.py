@@ -19,6 +19,7 @@ LINK = re.compile(r"\]\(\s*([^)\s]+)\s*\)")
 CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 DEV = re.compile(r"\./dev ([a-z][a-z-]*)")
 TIELINE = re.compile(r"(?:^|[\s/`])tieline ([a-z][a-z-]*)([^\n`#]*)")
+TIELINE_COMMAND = str(Path(sys.executable).with_name("tieline"))
 OPTION = re.compile(r"--[a-z][a-z-]*")
 BRANCH = re.compile(r"^(\s*)([\w/]+/)(?:\s|$)", re.MULTILINE)  # one line of the drawn tree: depth and directory
 
@@ -76,7 +77,7 @@ def test_every_dev_command_that_is_named_exists() -> None:
 
 
 def test_every_tieline_command_and_option_that_is_named_exists() -> None:
-    tieline = str(Path(sys.executable).with_name("tieline"))
+    tieline = TIELINE_COMMAND
     named = {found for code in in_code() for found in TIELINE.findall(code)}
     assert named
     unknown = [verb for verb, _ in named if not re.search(rf"^\W*{verb}\s", help_of(tieline), re.MULTILINE)]
@@ -85,9 +86,15 @@ def test_every_tieline_command_and_option_that_is_named_exists() -> None:
         f"{verb} {option}"
         for verb, rest in named
         for option in OPTION.findall(rest)
-        if option not in help_of(tieline, verb)
+        if option not in help_of(tieline, *command(verb, rest))
     ]
     assert missing == []
+
+
+def command(verb: str, rest: str) -> list[str]:
+    """A verb such as `up`, or a noun with its verb, such as `link create`."""
+    second = re.match(r" ([a-z][a-z-]*)", rest)
+    return [verb, second[1]] if second and "COMMAND [ARGS]" in help_of(TIELINE_COMMAND, verb) else [verb]
 
 
 def test_the_drawn_tree_is_the_tree() -> None:
