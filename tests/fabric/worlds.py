@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -129,9 +129,10 @@ class Fabric:
     def settle(self) -> None:
         """Let the kernel have caught up with everything that is wanted."""
         for _ in range(3):
-            desired = lifecycle.wanted(self.plan())
+            desired = lifecycle.wanted(self.plan()).keys()
             with self.world.transaction():
-                lifecycle.advance(self.world, lambda key: key in desired, lambda key: key not in desired, self.now)
+                built, gone = desired.__contains__, _outside(desired)
+                lifecycle.advance(self.world, built, gone, self.now)
 
     def pass_time(self, **delta: float) -> None:
         self.now += timedelta(**delta)
@@ -141,3 +142,7 @@ class Fabric:
     def dump(self) -> list[tuple[str, str, bytes]]:
         """Everything that is stored, to assert that nothing changed."""
         return [(d.kind, d.id, d.body) for d in self.store.load()]
+
+
+def _outside(keys: Collection[lifecycle.Key]) -> Callable[[lifecycle.Key], bool]:
+    return lambda key: key not in keys
