@@ -18,6 +18,8 @@ from tieline.cloud.protocol import (
     GONE,
     REPLACED,
     Configure,
+    Dial,
+    Dialled,
     Probe,
     Probed,
     Report,
@@ -42,7 +44,7 @@ class Connection:
     def __init__(self, socket: WebSocket) -> None:
         self.socket = socket
         self.report = NOTHING
-        self.waiting: dict[str, asyncio.Future[Probed]] = {}
+        self.waiting: dict[str, asyncio.Future[Probed | Dialled]] = {}
 
     async def send(self, message: ToAgent) -> None:
         """Send one message; a connection that just broke is noticed by its reader."""
@@ -120,7 +122,7 @@ class Hub:
     async def _listen(self, deployment: str, connection: Connection) -> None:
         while True:
             match decode_for_platform(await connection.socket.receive_text()):
-                case Probed() as answer:
+                case Probed() | Dialled() as answer:
                     waiter = connection.waiting.pop(answer.id, None)
                     if waiter is not None and not waiter.done():
                         waiter.set_result(answer)
@@ -132,26 +134,39 @@ class Hub:
         self, deployment: str, resource: Resource, actions: tuple[Action, ...] = (), seconds: float = PROBE_SECONDS
     ) -> None:
         """Try a resource from inside its deployment; raises PlatformError TEST_FAILED with the hop that failed."""
+        question = Probe(id=new_id("probe"), resource=resource, actions=actions, timeout=seconds)
+        answer = await self._ask(deployment, question, seconds + ANSWER_SECONDS)
+        if isinstance(answer, Probed) and answer.hop:
+            raise probe_failed(answer.hop, answer.message, answer.hint, cause=answer.cause)
+
+    async def dial(self, deployment: str, host: str, ports: tuple[int, ...], seconds: float) -> Dialled:
+        """Resolve a name and connect to its ports from inside the deployment; raises PlatformError, hop agent."""
+        question = Dial(id=new_id("dial"), host=host, ports=ports, timeout=seconds)
+        answer = await self._ask(deployment, question, 2 * seconds + ANSWER_SECONDS)
+        if isinstance(answer, Dialled):
+            return answer
+        raise probe_failed("agent", "the deployment's agent gave another answer", "bring the agent up to date")
+
+    async def _ask(self, deployment: str, question: Probe | Dial, seconds: float) -> Probed | Dialled:
+        """The agent's answer to a question; raises PlatformError, hop agent, where there is none."""
         connection = self._connections.get(deployment)
         if connection is None:
             raise probe_failed("agent", "the deployment's agent is not connected", "start it, or wait until it is back")
-        id = new_id("probe")
-        waiter = connection.waiting[id] = asyncio.get_running_loop().create_future()
-        await connection.send(Probe(id=id, resource=resource, actions=actions, timeout=seconds))
+        waiter: asyncio.Future[Probed | Dialled] = asyncio.get_running_loop().create_future()
+        connection.waiting[question.id] = waiter
+        await connection.send(question)
         try:
-            async with asyncio.timeout(seconds + ANSWER_SECONDS):
-                answer = await waiter
+            async with asyncio.timeout(seconds):
+                return await waiter
         except TimeoutError as error:
-            message = f"the deployment's agent did not answer within {seconds + ANSWER_SECONDS:.0f} s"
+            message = f"the deployment's agent did not answer within {seconds:.0f} s"
             raise probe_failed("agent", message, "try again; its log says what keeps it") from error
         except asyncio.CancelledError:
             if not waiter.cancelled():
                 raise
             raise probe_failed("agent", "the deployment's agent left meanwhile", "try again in a moment") from None
         finally:
-            connection.waiting.pop(id, None)
-        if answer.hop:
-            raise probe_failed(answer.hop, answer.message, answer.hint, cause=answer.cause)
+            connection.waiting.pop(question.id, None)
 
     async def close(self) -> None:
         """Wait for what is being sent."""

@@ -43,6 +43,32 @@ class Probed(Frame, frozen=True, kw_only=True):
     cause: str = ""
 
 
+class Dial(Frame, frozen=True, kw_only=True):
+    """Platform to agent: resolve this name and connect to each of these ports, within `timeout` seconds each."""
+
+    id: str
+    host: str
+    ports: tuple[int, ...] = ()
+    timeout: float
+
+
+class Door(msgspec.Struct, frozen=True):
+    """One port that was tried: `cause` is "" where it accepted a connection, after `seconds`."""
+
+    port: int
+    cause: str = ""
+    seconds: float = 0.0
+
+
+class Dialled(Frame, frozen=True, kw_only=True):
+    """Agent to platform: the addresses that the name has where the agent is, or why it has none, and each port."""
+
+    id: str
+    addresses: tuple[str, ...] = ()
+    cause: str = ""
+    doors: tuple[Door, ...] = ()
+
+
 class Condition(msgspec.Struct, frozen=True):
     """How a resource or a rule is, in the integration's words."""
 
@@ -81,8 +107,8 @@ class Report(Frame, frozen=True, kw_only=True):
     status: Status = Status()
 
 
-ToAgent = Configure | Probe
-ToPlatform = Probed | Report
+ToAgent = Configure | Probe | Dial
+ToPlatform = Probed | Dialled | Report
 
 _to_agent = msgspec.json.Decoder(ToAgent)
 _to_platform = msgspec.json.Decoder(ToPlatform)

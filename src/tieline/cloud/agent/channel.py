@@ -12,8 +12,9 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from tieline.cloud.agent.dial import dial
 from tieline.cloud.agent.worker import Worker
-from tieline.cloud.protocol import AGENT_PATH, GONE, MAX_FRAME, Configure, Probe, decode_for_agent, encode
+from tieline.cloud.protocol import AGENT_PATH, GONE, MAX_FRAME, Configure, Dial, Probe, decode_for_agent, encode
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Channel:
                 match decode_for_agent(frame):
                     case Configure() as message:
                         await worker.configure(message)
-                    case Probe() as question:
+                    case Probe() | Dial() as question:
                         self._later(self._answer(line, worker, question))
         except ConnectionClosed:
             if line.close_code == GONE:
@@ -86,8 +87,9 @@ class Channel:
             except TimeoutError:
                 continue
 
-    async def _answer(self, line: ClientConnection, worker: Worker, question: Probe) -> None:
-        await line.send(encode(await worker.probe(question)).decode())
+    async def _answer(self, line: ClientConnection, worker: Worker, question: Probe | Dial) -> None:
+        answer = await worker.probe(question) if isinstance(question, Probe) else await dial(question)
+        await line.send(encode(answer).decode())
 
     def _later(self, answering: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(answering, name="answer")
