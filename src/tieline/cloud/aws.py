@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.literals import ResourceTypeType
     from mypy_boto3_ec2.type_defs import TagSpecificationTypeDef
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
 T = TypeVar("T")
 
@@ -87,6 +88,10 @@ class Aws:
     async def ec2(self, call: Callable[[EC2Client], T]) -> T:
         """Run a call with the EC2 client in a thread; raises AwsRefused or AwsUnreachable."""
         return await asyncio.to_thread(self._call, "ec2", call)
+
+    async def elb(self, call: Callable[[ElasticLoadBalancingv2Client], T]) -> T:
+        """Run a call with the ELBv2 client in a thread; raises AwsRefused or AwsUnreachable."""
+        return await asyncio.to_thread(self._call, "elbv2", call)
 
     async def identity(self) -> Identity:
         """Who we are, asked once."""
