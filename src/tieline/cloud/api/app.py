@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
 
-from tieline.cloud.api import agents, deployments, errors, links, operations, resources, rules
+from tieline.cloud.api import agents, deployments, doctor, errors, links, operations, resources, rules
 from tieline.cloud.api.context import caller
 from tieline.cloud.platform import Platform
 
@@ -33,7 +33,7 @@ def create_app(platform: Platform) -> FastAPI:
     )
     app.state.platform = platform
     errors.install(app)
-    for router in (deployments.router, links.router, resources.router, rules.router):
+    for router in (deployments.router, links.router, doctor.router, resources.router, rules.router):
         app.include_router(router, prefix=PREFIX, dependencies=[Depends(caller)])
     app.include_router(operations.router)
     app.include_router(agents.router)

@@ -1,0 +1,60 @@
+"""How a link is, told apart: the link's state, its backends' health, and the last probe from inside."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from tieline.cloud.doctor.evidence import Door, Evidence, Inside, Provider
+from tieline.cloud.doctor.gather import look_inside
+from tieline.cloud.history import timestamp
+from tieline.cloud.platform import Platform
+from tieline.cloud.records import LinkStatus, PrivateLink
+
+Backend = Literal["healthy", "unhealthy", "unknown"]
+
+
+class Probe(BaseModel):
+    """One look from inside the deployment: `reached` is None where nobody could look."""
+
+    at: str = Field(description="when, RFC 3339 in UTC")
+    reached: bool | None = None
+    addresses: tuple[str, ...] = ()
+    ports: tuple[Door, ...] = ()
+    cause: str = ""
+
+
+class LinkHealth(BaseModel):
+    """Three things that `running` does not mean at once."""
+
+    link: LinkStatus
+    backend: Backend = Field(default="unknown", description="only the provider's account tells; see doctor")
+    probe: Probe
+
+
+async def probe_link(there: Platform, link: PrivateLink) -> LinkHealth:
+    """Look now. The backends stay unknown: the platform has no access to the provider's account."""
+    return LinkHealth(link=link.status, probe=to_probe(await look_inside(there, link, link.ports), time.time()))
+
+
+def to_probe(inside: Inside | None, now: float) -> Probe:
+    """What the agent found, as one answer."""
+    at = timestamp(now)
+    if inside is None:
+        return Probe(at=at, cause="the link is not running")
+    if inside.error:
+        return Probe(at=at, cause=inside.error)
+    closed = [f"port {door.port}: {door.cause}" for door in inside.doors if door.cause]
+    cause = inside.cause or "; ".join(closed)
+    return Probe(at=at, reached=not cause, addresses=inside.addresses, ports=inside.doors, cause=cause)
+
+
+def backend_health(provider: Provider | None, evidence: Evidence) -> Backend:
+    """Whether every port in use has a healthy target, as the provider's account shows it."""
+    if provider is None or provider.error or not provider.exists:
+        return "unknown"
+    ports = evidence.wanted_ports or provider.listeners
+    served = {target.listen for target in provider.targets if target.state == "healthy"}
+    return "healthy" if set(ports) <= served else "unhealthy"
