@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.integration.topics import Index, covers, filter_fault, matches, overlap, widest
+from tieline.integration.topics import Index, covers, disjoint, filter_fault, matches, overlap, widest
 
 LEVELS = st.sampled_from(["a", "b", "", "$SYS", "c d"])
 TOPICS = st.lists(LEVELS, min_size=1, max_size=4).map("/".join).filter(bool)
@@ -67,3 +67,11 @@ def test_invalid_filters_are_told(filter: str) -> None:
 @given(FILTERS)
 def test_valid_filters_pass(filter: str) -> None:
     assert filter_fault(filter) == ""
+
+
+@given(st.lists(FILTERS, max_size=6), TOPICS)
+def test_disjoint_filters_bring_every_message_once(filters: list[str], topic: str) -> None:
+    kept = disjoint(filters)
+    delivered = sum(reference(f, topic) for f in kept)
+    assert delivered <= 1
+    assert delivered >= any(reference(f, topic) for f in filters)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import orjson
 
 from tieline.integration.message import Message
+from tieline.integration.rules.values import to_json
 
 LIMIT: Final = 10_000  # letters that are kept; beyond it the oldest make room, and are counted
 FILE: Final = "dead-letters.jsonl"
@@ -91,7 +91,7 @@ class DeadLetters:
             return
         with (path or self._path).open(mode) as file:
             for one in letters:
-                file.write(orjson.dumps(msgspec.structs.asdict(one), default=_latin) + b"\n")
+                file.write(to_json(msgspec.structs.asdict(one)).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -108,9 +108,3 @@ class DeadLetters:
             self._letters[one.id] = one
         if not content.endswith(b"\n"):
             self._rewrite()
-
-
-def _latin(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode("latin-1")
-    raise TypeError(f"{type(value).__name__} has no JSON")

@@ -15,6 +15,7 @@ from tieline.integration import topics
 from tieline.integration.batcher import Batcher
 from tieline.integration.config import Action, Broker, Rule
 from tieline.integration.deadletters import DeadLetters, letter
+from tieline.integration.memory import Memory
 from tieline.integration.message import UNREAD, Message
 from tieline.integration.metrics import RuleMetrics
 from tieline.integration.rules.compile import CompiledRule, Failures, Item, failure
@@ -54,10 +55,11 @@ class Lane:
         broker: Broker,
         name: str,
         letters: DeadLetters,
+        memory: Memory,
         clock: Callable[[], float],
     ) -> None:
         client_id = f"{broker.client_id}-{name}" if name else broker.client_id
-        self.session = Session(broker, client_id, self._receive, self._outstanding, clock)
+        self.session = Session(broker, client_id, self._receive, self._outstanding, memory, clock)
         self._broker = broker
         self._letters = letters
         self._clock = clock
@@ -85,7 +87,7 @@ class Lane:
         self._index = topics.Index(routes)
         for key in self._batchers.keys() - wanted:
             self._retire(key)
-        self.session.filters = frozenset(topics.widest(topic for topic, _ in routes))
+        self.session.filters = frozenset(topics.disjoint(topic for topic, _ in routes))
         self.session.reconcile()
         if routes and self.session not in self._tasks:
             self._tasks[self.session] = asyncio.create_task(self.session.run())

@@ -10,6 +10,7 @@ await pipeline.close()
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import time
 from collections.abc import Callable
@@ -21,13 +22,16 @@ from tieline.integration.deadletters import DeadLetters
 from tieline.integration.definition import Definition, define
 from tieline.integration.health import Health
 from tieline.integration.lane import Lane, Plan
+from tieline.integration.memory import Memory
 from tieline.integration.metrics import RuleMetrics
 from tieline.integration.rules.errors import RuleError, TemplateError
+from tieline.integration.session import CONNECT_SECONDS, Refused, Session
 from tieline.integration.sinks import open_sink
 from tieline.integration.sinks.base import Sink
 
 PYTHON_THRESHOLD: Final = 700  # allocations between collections of young objects, by default
 YOUNG_OBJECTS: Final = 50_000
+SWEEP_SECONDS: float = 60.0  # between looks for sessions that nobody uses
 GRACE: Final = 2.0  # seconds in which rows that wait are still written on closing
 
 
@@ -46,6 +50,7 @@ class _Station:
         await old.close()
 
     async def close(self, grace: float, forget: bool) -> None:
+        """Write what waits if it can be done within the grace; the broker forgets a resource that is gone."""
         self.health.stop()
         await self.lane.close(grace, forget)
         await self.sink.close()
@@ -65,10 +70,12 @@ class Pipeline:
         self.dead_letters = DeadLetters(directory)
         self._broker = broker
         self._clock = clock
+        self._memory = Memory(directory)
         self._stations: dict[str, _Station] = {}
         self._faults: dict[str, RuleError | TemplateError] = {}
         self._rules: dict[str, RuleMetrics] = {}
         self._leaving: dict[str, asyncio.Task[None]] = {}
+        self._sweeping: asyncio.Task[None] | None = None
         self._closed = asyncio.Event()
         self._running = False
 
@@ -80,6 +87,7 @@ class Pipeline:
             gc.set_threshold(YOUNG_OBJECTS)
         self._running = True
         await self.apply(self.config)
+        self._sweeping = asyncio.create_task(self._sweep())
         await self._closed.wait()
 
     async def apply(self, config: Config) -> None:
@@ -91,7 +99,7 @@ class Pipeline:
             return
         resources = {resource.id: resource for resource in config.resources}
         for gone in self._stations.keys() - resources.keys():
-            self._leaving[gone] = asyncio.create_task(self._leave(gone))
+            self._leaving[gone] = asyncio.create_task(self._stations.pop(gone).close(GRACE, forget=True))
         for resource in config.resources:
             await self._arrive(resource)
         definitions = self._define(config.rules, resources)
@@ -104,15 +112,25 @@ class Pipeline:
         if station is None:
             if leaving := self._leaving.pop(resource.id, None):
                 await leaving
-            lane = Lane(self._broker, resource.id, self.dead_letters, self._clock)
+            lane = Lane(self._broker, resource.id, self.dead_letters, self._memory, self._clock)
             self._stations[resource.id] = _Station(resource, lane, self._clock)
             self._stations[resource.id].health.start()
         elif station.resource != resource:
             await station.change(resource)
 
-    async def _leave(self, id: str) -> None:
-        """Write what waits for a resource that is gone, if it can be done now, and give up its session."""
-        await self._stations.pop(id).close(GRACE, forget=True)
+    async def _sweep(self) -> None:
+        """End sessions of resources that are long gone, which the broker would queue messages for, for ever.
+
+        Version 0 is a pipeline that was told nothing yet: it ends nothing.
+        """
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            ours = {station.lane.session.client_id for station in self._stations.values()}
+            strangers = [client for client in self._memory.clients() if client not in ours]
+            for client_id in strangers if self.config.version else ():
+                with contextlib.suppress(OSError, TimeoutError, Refused, IndexError):
+                    session = Session(self._broker, client_id, lambda _: None, tuple, self._memory)
+                    await asyncio.wait_for(session.end(), CONNECT_SECONDS)
 
     def _define(self, rules: tuple[Rule, ...], resources: dict[str, Resource]) -> list[Definition]:
         self._faults = {}
@@ -139,6 +157,8 @@ class Pipeline:
     async def close(self, grace: float = GRACE) -> None:
         """Stop: what waits is written for at most `grace` seconds, the rest stays with the broker."""
         self._running = False
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         stations, self._stations = self._stations, {}
         leaving = list(self._leaving.values())
         await asyncio.gather(*(station.close(grace, forget=False) for station in stations.values()), *leaving)

@@ -18,6 +18,7 @@ import mqtt5
 from mqtt5 import ConnAckReasonCode, PublishPacket
 
 from tieline.integration.config import Broker
+from tieline.integration.memory import Memory
 from tieline.integration.message import Foreign, Message
 
 CHUNK: Final = 1 << 18  # bytes read at once
@@ -49,7 +50,8 @@ class Session:
         broker: Broker,
         client_id: str,
         receive: Receive,
-        outstanding: Callable[[], Iterable[Message]] = tuple,
+        outstanding: Callable[[], Iterable[Message]],
+        memory: Memory,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.broker = broker
@@ -60,13 +62,15 @@ class Session:
         self.subscribed = asyncio.Event()
         self._receive = receive
         self._outstanding = outstanding
+        self._memory = memory
         self._clock = clock
         self._message = Message if broker.origin else Foreign
         self._writer: asyncio.StreamWriter | None = None
         self._open = asyncio.Event()
         self._open.set()
         self._known: set[str] = set()  # filters that the broker has from us on this connection
-        self._asked: dict[int, tuple[str, ...]] = {}  # SUBSCRIBEs without an answer
+        self._asked: dict[int, list[str]] = {}  # SUBSCRIBEs without an answer
+        self._given_up: dict[int, list[str]] = {}  # UNSUBSCRIBEs without an answer
         self._packet_id = 0
         self._again: set[int] = set()  # ids that the broker will send once more
         self._released: set[int] = set()  # QoS 2 ids between PUBREC and PUBREL
@@ -128,6 +132,15 @@ class Session:
                 self._accepted(packet)
                 return reader, pending[size:]
 
+    async def end(self) -> None:
+        """Make the broker forget a session that nobody uses any more; raises OSError or Refused."""
+        reader, self._writer = await asyncio.open_connection(self.broker.host, self.broker.port)
+        self._write(self._connect_packet(0, clean=True))
+        packet, _ = mqtt5.read(memoryview(await reader.read(CHUNK)))
+        self._accepted(packet)
+        self.connected = True
+        await self.close(forget=True)
+
     def _connect_packet(self, expiry: int, clean: bool) -> bytes:
         broker = self.broker
         return mqtt5.ConnectPacket(
@@ -154,8 +167,8 @@ class Session:
                 one.qos = 0
             self._again.clear()
             self._released.clear()
-        self._known.clear()
-        self._asked.clear()
+        for nothing in (self._known, self._asked, self._given_up):
+            nothing.clear()
 
     def _take(self, data: bytes) -> bytes:
         """Handle every whole packet and return the rest."""
@@ -226,17 +239,20 @@ class Session:
         """Make the broker's subscriptions those in `filters`, as soon as there is a connection."""
         if not self.connected:
             return
-        missing, surplus = sorted(self.filters - self._known), sorted(self._known - self.filters)
+        held = self._memory.filters(self.client_id)
+        missing, surplus = sorted(self.filters - self._known), sorted(held - self.filters)
+        self._memory.remember(self.client_id, held | self.filters)
         if missing:
             self.subscribed.clear()
         for start in range(0, len(missing), FILTERS_AT_ONCE):
             chosen = missing[start : start + FILTERS_AT_ONCE]
             # Rules apply to what is published, so retained messages are not asked for.
             options = [mqtt5.TopicFilter(f, retain_handling=mqtt5.RetainHandling.SEND_NEVER) for f in chosen]
-            self._asked[self._next_id()] = tuple(chosen)
+            self._asked[self._next_id()] = chosen
             self._write(mqtt5.SubscribePacket(self._packet_id, options).write())
-        if surplus:
-            self._write(mqtt5.UnsubscribePacket(self._next_id(), surplus).write())
+        for start in range(0, len(surplus), FILTERS_AT_ONCE):
+            self._given_up[self._next_id()] = chosen = surplus[start : start + FILTERS_AT_ONCE]
+            self._write(mqtt5.UnsubscribePacket(self._packet_id, chosen).write())
         self._known = set(self.filters)
         self._answered()
 
@@ -244,6 +260,8 @@ class Session:
         """Say goodbye. The broker keeps the session, unless it is to be forgotten."""
         if self._writer is not None and self.connected:
             self._write(mqtt5.DisconnectPacket(session_expiry_interval=0 if forget else None).write())
+            if forget:
+                self._memory.forget(self.client_id)
             with contextlib.suppress(OSError, TimeoutError):
                 await asyncio.wait_for(self._writer.drain(), 1)
         self._hang_up()
@@ -281,14 +299,17 @@ class Session:
         self._write(mqtt5.PubCompPacket(packet.packet_id).write())
 
     def _suback(self, packet: mqtt5.SubAckPacket) -> None:
-        filters = self._asked.pop(packet.packet_id, ())
+        filters = self._asked.pop(packet.packet_id, [])
         refused = [f for f, code in zip(filters, packet.reason_codes, strict=False) if int(code) >= 128]
         if refused:
             self.reason = f"the broker refused the subscription to {', '.join(refused)}"
         self._answered()
 
     def _unsuback(self, packet: mqtt5.UnsubAckPacket) -> None:
-        """Nothing to do: a topic that stays subscribed only brings messages that no rule matches."""
+        if not self.connected:
+            return
+        gone = set(self._given_up.pop(packet.packet_id, ())) - self.filters
+        self._memory.remember(self.client_id, self._memory.filters(self.client_id) - gone)
 
     def _answered(self) -> None:
         if not self._asked and self.connected:

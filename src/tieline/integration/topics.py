@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from itertools import combinations
 from typing import Generic, TypeVar
 
 MAX_BYTES = 65535  # MQTT 5, 4.7.3: a topic is a UTF-8 string with a two-byte length
@@ -79,6 +80,29 @@ def widest(filters: Iterable[str]) -> list[str]:
     """The filters without those that another one covers, sorted: one subscription each is enough."""
     known = sorted(set(filters))
     return [f for f in known if not any(other != f and covers(other, f) for other in known)]
+
+
+def disjoint(filters: Iterable[str]) -> list[str]:
+    """Filters that match at least what the given ones match, and of which no two match the same topic.
+
+    A broker may deliver a message once for each subscription that matches it (MQTT 5, 3.3.4), as Mosquitto does, and
+    then it would become several rows. Two filters that overlap are therefore replaced by one that is wide enough.
+    """
+    known = widest(filters)
+    while pair := next(((a, b) for a, b in combinations(known, 2) if overlap(a, b)), None):
+        known = widest([*known, _common(*pair)])
+    return known
+
+
+def _common(one: str, other: str) -> str:
+    """The narrowest filter that covers both."""
+    a, b = one.split("/"), other.split("/")
+    levels: list[str] = []
+    for left, right in zip(a, b, strict=False):
+        if "#" in (left, right):
+            return "/".join([*levels, "#"])
+        levels.append(left if left == right else "+")
+    return "/".join(levels if len(a) == len(b) else [*levels, "#"])
 
 
 class _Node(Generic[V]):

@@ -6,11 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
 from tieline.integration.rules.compile import CompiledRule, Output
 from tieline.integration.rules.errors import TemplateError
-from tieline.integration.rules.values import as_text, element, get
+from tieline.integration.rules.values import as_text, element, get, to_json
 
 Path = tuple[str, ...]
 WHOLE: Final[Path] = ()  # ${.}: the whole output as JSON
@@ -45,18 +43,11 @@ def path(field: str) -> Path:
 def lookup(output: Output, keys: Path) -> Any:
     """The value under a path, looking into texts that hold JSON; a number is an array's element from 1."""
     if keys == WHOLE:
-        return orjson.dumps(output, default=_bytes_as_text).decode()
+        return to_json(output)
     value: Any = output
     for key in keys:
         value = element(value, int(key)) if isinstance(value, list) and key.isdigit() else get(value, key)
     return value
-
-
-def _bytes_as_text(value: Any) -> str:
-    """Bytes in JSON, byte for byte as Latin-1, so that they can be had back."""
-    if isinstance(value, bytes):
-        return value.decode("latin-1")
-    raise TypeError(f"{type(value).__name__} has no JSON")
 
 
 @dataclass(frozen=True)

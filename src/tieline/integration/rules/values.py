@@ -7,6 +7,7 @@ NULL is NULL.
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 from collections.abc import Callable
@@ -39,7 +40,21 @@ def as_text(value: Any, undefined: str = UNDEFINED) -> str:
         return undefined
     if isinstance(value, str):
         return value
-    return value.decode("latin-1") if isinstance(value, bytes) else orjson.dumps(value).decode()
+    return value.decode("latin-1") if isinstance(value, bytes) else to_json(value)
+
+
+def to_json(value: Any) -> str:
+    """A value as JSON. Bytes inside it are texts of Latin-1 characters, byte for byte, so that they can be had back."""
+    try:
+        return orjson.dumps(value, default=_latin).decode()
+    except orjson.JSONEncodeError:  # a whole number of more than 64 bits
+        return json.dumps(value, default=_latin, ensure_ascii=False, separators=(",", ":"))
+
+
+def _latin(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    raise TypeError(f"{type(value).__name__} has no JSON")
 
 
 # Paths

@@ -23,11 +23,9 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import orjson
-
 from tieline.integration.rules.compile import Output
 from tieline.integration.rules.template import Path, lookup
-from tieline.integration.rules.values import UNDEFINED, as_text, kind
+from tieline.integration.rules.values import UNDEFINED, as_text, kind, to_json
 
 Convert = Callable[[Any], Any]
 UTC: Final = datetime.UTC
@@ -126,7 +124,7 @@ def date(value: Any) -> datetime.date:
 
 def json(value: Any) -> str:
     """Any value as JSON."""
-    return orjson.dumps(as_text(value) if isinstance(value, bytes) else value).decode()
+    return to_json(value)
 
 
 def binary(value: Any) -> bytes:

@@ -1,0 +1,85 @@
+"""What stays with the broker between two lives of the integration, and what must not."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from integration.world import flow
+from servers import Mosquitto, PostgreSQL, wait_until
+from tieline.integration import config, pipeline
+
+pytestmark = pytest.mark.world
+
+
+def everything(target: str, *filters: str) -> tuple[config.Rule, ...]:
+    """A rule for each filter, all into one table."""
+    return tuple(
+        flow.rule(target, sql=f'SELECT payload.device as device, 1 as temp, timestamp FROM "{f}"', id=f"r{n}")
+        for n, f in enumerate(filters)
+    )
+
+
+async def test_rules_that_overlap_get_each_message_once(postgresql: PostgreSQL, mosquitto: Mosquitto) -> None:
+    """Mosquitto delivers a message once for each subscription that matches."""
+    target = flow.table(postgresql)
+    rules = everything(target, "o/+/x", "o/b/+", "o/b/#")
+    what = config.Config(resources=(flow.resource(postgresql),), rules=rules)
+    async with flow.running(flow.broker(mosquitto), what):
+        await asyncio.to_thread(flow.publish, mosquitto, [("o/b/x", {"device": "a"}), ("o/c/x", {"device": "b"})])
+        await flow.eventually(lambda: len(flow.devices(postgresql, target)) >= 4, "rows")
+        await asyncio.sleep(0.2)
+        assert flow.devices(postgresql, target) == ["a", "a", "a", "b"]
+
+
+async def test_messages_wait_while_nobody_is_there(
+    postgresql: PostgreSQL, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    target = flow.table(postgresql)
+    what = config.Config(resources=(flow.resource(postgresql),), rules=everything(target, "w/#"))
+    where = flow.broker(mosquitto)
+    async with flow.running(where, what, tmp_path):
+        pass
+    await asyncio.to_thread(flow.publish, mosquitto, [("w/1", {"device": str(n)}) for n in range(500)])
+    async with flow.running(where, what, tmp_path):
+        await flow.eventually(lambda: len(flow.devices(postgresql, target)) == 500, "what was published meanwhile")
+
+
+async def test_a_subscription_of_a_former_life_is_given_up(
+    postgresql: PostgreSQL, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """Else a rule whose topic was changed while nobody ran would get messages twice."""
+    target = flow.table(postgresql)
+    where, resources = flow.broker(mosquitto), (flow.resource(postgresql),)
+    async with flow.running(where, config.Config(resources=resources, rules=everything(target, "f/#")), tmp_path):
+        pass
+    later = config.Config(resources=resources, rules=everything(target, "f/+/x"))
+    async with flow.running(where, later, tmp_path) as running:
+        memory = running._memory
+        await flow.eventually(lambda: memory.filters(f"{where.client_id}-pg") == {"f/+/x"}, "the broker's answer")
+        await asyncio.to_thread(flow.publish, mosquitto, [("f/1/x", {"device": "a"})])
+        await flow.eventually(lambda: bool(flow.devices(postgresql, target)), "a row")
+        await asyncio.sleep(0.2)
+        assert flow.devices(postgresql, target) == ["a"]
+
+
+async def test_the_session_of_a_removed_resource_ends(
+    postgresql: PostgreSQL, mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Removed while we run, or while we do not: the broker is told to forget it either way."""
+    target = flow.table(postgresql)
+    resources = (flow.resource(postgresql), flow.resource(postgresql, id="second"))
+    action = config.Sql(id="w", resource="second", sql=f"insert into {target}(device) values (${{device}})")
+    other = config.Rule(id="s", sql='SELECT payload.device as device FROM "g/#"', actions=(action,))
+    where = flow.broker(mosquitto)
+    both = config.Config(version=1, resources=resources, rules=(*everything(target, "g/#"), other))
+    async with flow.running(where, both, tmp_path) as running:
+        await running.apply(config.Config(version=2, resources=resources[:1], rules=both.rules[:1]))
+        await flow.eventually(lambda: running._memory.clients() == [f"{where.client_id}-pg"], "the second is forgotten")
+    monkeypatch.setattr(pipeline, "SWEEP_SECONDS", 0.05)
+    async with flow.running(where, config.Config(version=3), tmp_path) as running:
+        await asyncio.to_thread(wait_until, lambda: not running._memory.clients(), "the first is forgotten")
+    async with flow.running(where, both, tmp_path):
+        pass
