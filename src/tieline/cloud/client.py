@@ -22,6 +22,8 @@ from tieline.cloud.answers import (
     RuleResult,
     Rules,
 )
+from tieline.cloud.doctor.health import LinkHealth
+from tieline.cloud.doctor.hops import Diagnosis
 from tieline.cloud.records import NAME_PATTERN, PrivateLinkView
 
 M = TypeVar("M", bound=BaseModel)
@@ -98,6 +100,19 @@ class Client:
         """Delete a private link, with `cascade` also the resources and rules that use it."""
         path = at("deployments", deployment, "private-links", key, cascade=cascade)
         return self._read(PrivateLinkView, "DELETE", path)
+
+    def reconnect_link(self, deployment: str, key: str, **changed: Any) -> PrivateLinkView:
+        """Start a failed link again; `changed`: service_name, ports."""
+        path = at("deployments", deployment, "private-links", key, "reconnect")
+        return self._read(PrivateLinkView, "POST", path, changed)
+
+    def link_health(self, deployment: str, key: str) -> LinkHealth:
+        """How a link is now: its state, its backends, and a probe from inside."""
+        return self._read(LinkHealth, "GET", at("deployments", deployment, "private-links", key, "health"))
+
+    def diagnose_link(self, deployment: str, key: str) -> Diagnosis:
+        """Every hop of a link, with what the platform can find out."""
+        return self._read(Diagnosis, "GET", at("deployments", deployment, "private-links", key, "doctor"))
 
     def resources(self, deployment: str) -> list[ResourceAnswer]:
         """The resources of a deployment."""

@@ -1,16 +1,17 @@
-"""REST: how a private link is, and at which hop it stops."""
+"""REST: how a private link is, at which hop it stops, and how it starts again."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
-from tieline.cloud.api.context import Key, There, Within, item
+from tieline.cloud.api.context import Key, There, Who, Within, item
 from tieline.cloud.api.errors import documented
 from tieline.cloud.doctor.diagnose import diagnosis
-from tieline.cloud.doctor.gather import gather
-from tieline.cloud.doctor.health import LinkHealth, probe_link
+from tieline.cloud.doctor.gather import gather, probe_link
+from tieline.cloud.doctor.health import LinkHealth
 from tieline.cloud.doctor.hops import Diagnosis
-from tieline.cloud.records import PrivateLink
+from tieline.cloud.links.reconnect import Reconnect, reconnect_link
+from tieline.cloud.records import PrivateLink, PrivateLinkView
 
 router = APIRouter(
     prefix="/deployments/{id}/private-links/{link}", tags=["private links"], responses=documented(401, 404, 422)
@@ -27,3 +28,15 @@ async def doctor(there: There, within: Within, link: Key) -> Diagnosis:
 async def health(there: There, within: Within, link: Key) -> LinkHealth:
     """Link state, backend health and a probe from inside, told apart, for `running` does not mean reachable."""
     return await probe_link(there, item(there, PrivateLink, within, link, "private link"))
+
+
+@router.post("/reconnect", status_code=202, responses=documented(409, 502, 503))
+async def reconnect(
+    there: There, who: Who, within: Within, link: Key, wanted: Reconnect | None = None
+) -> PrivateLinkView:
+    """Start a failed link again, to a new service if one is named; resources that use it stay."""
+    found = item(there, PrivateLink, within, link, "private link")
+    again = await reconnect_link(there.records, there.aws, within, found, wanted or Reconnect(), who)
+    there.links.reconciler.wake(again.id)
+    there.changed(within.id)
+    return PrivateLinkView.model_validate(again.model_dump())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from tieline.cloud.aws import AwsError
 from tieline.cloud.configuration import to_rule
 from tieline.cloud.dependants import resources_using, rules_using, split_server
 from tieline.cloud.doctor.evidence import Door, Evidence, Inside, Tested, Visible
+from tieline.cloud.doctor.health import LinkHealth, to_probe
 from tieline.cloud.links.observe import find_service
 from tieline.cloud.platform import Platform
 from tieline.cloud.problems import PlatformError
@@ -58,6 +60,11 @@ async def look_inside(there: Platform, link: PrivateLink, ports: tuple[int, ...]
         return Inside(error=error.message, hint=error.hint)
     doors = tuple(Door(port=door.port, cause=door.cause, seconds=door.seconds) for door in found.doors)
     return Inside(addresses=found.addresses, cause=found.cause, doors=doors)
+
+
+async def probe_link(there: Platform, link: PrivateLink) -> LinkHealth:
+    """Look now. The backends stay unknown: the platform has no access to the provider's account."""
+    return LinkHealth(link=link.status, probe=to_probe(await look_inside(there, link, link.ports), time.time()))
 
 
 async def _visible(there: Platform, link: PrivateLink) -> tuple[str, Visible | None, str]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from tieline.cloud.doctor.evidence import Door, Evidence, Inside, Provider
-from tieline.cloud.doctor.gather import look_inside
 from tieline.cloud.history import timestamp
-from tieline.cloud.platform import Platform
-from tieline.cloud.records import LinkStatus, PrivateLink
+from tieline.cloud.records import LinkStatus
 
 Backend = Literal["healthy", "unhealthy", "unknown"]
 
@@ -32,11 +29,6 @@ class LinkHealth(BaseModel):
     link: LinkStatus
     backend: Backend = Field(default="unknown", description="only the provider's account tells; see doctor")
     probe: Probe
-
-
-async def probe_link(there: Platform, link: PrivateLink) -> LinkHealth:
-    """Look now. The backends stay unknown: the platform has no access to the provider's account."""
-    return LinkHealth(link=link.status, probe=to_probe(await look_inside(there, link, link.ports), time.time()))
 
 
 def to_probe(inside: Inside | None, now: float) -> Probe:

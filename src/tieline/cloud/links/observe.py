@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tieline.cloud.aws import Aws, AwsRefused
 from tieline.cloud.links.plan import Endpoint, Observed, Service
+from tieline.cloud.links.states import LEAVING
 from tieline.cloud.records import PrivateLink, Subnet
 from tieline.cloud.zones import translated, zone_ids
 
@@ -38,7 +39,10 @@ async def find_service(aws: Aws, name: str) -> Service | None:
 
 
 async def find_endpoint(aws: Aws, link: PrivateLink, zones: dict[str, str]) -> Endpoint | None:
-    """The link's endpoint: by its id, or by its tag where the id was never written down; `zones` by subnet id."""
+    """The link's endpoint: by its id, or by its tag where no id is written down; `zones` by subnet id.
+
+    By its tag a link may also find what it had before it was reconnected: that is on its way out, and not taken.
+    """
     by_tag: list[FilterTypeDef] = [{"Name": f"tag:{LINK_TAG}", "Values": [link.id]}]
     try:
         if link.endpoint:
@@ -50,7 +54,9 @@ async def find_endpoint(aws: Aws, link: PrivateLink, zones: dict[str, str]) -> E
             return None
         raise
     found = [_endpoint(item, zones) for item in answer["VpcEndpoints"]]
-    return min(found, key=lambda endpoint: endpoint.state == "deleted", default=None)
+    if not link.endpoint:
+        found = [endpoint for endpoint in found if endpoint.state not in LEAVING]
+    return found[0] if found else None
 
 
 async def endpoint_states(aws: Aws) -> dict[str, str]:

@@ -113,13 +113,18 @@ def shown(link: PrivateLink, show: Show, principal: str, at: str) -> PrivateLink
             "endpoint": endpoint,
             "endpoint_state": seen.state if seen else _unseen(link, show),
             "address": address,
-            "addresses": tuple(f"{address}:{port}" for port in link.ports) if address else (),
+            "addresses": addresses(address, link.ports),
             "zones": seen.zones if seen and seen.zones else link.zones,
         }
     )
     if (changed.status, changed.reason) == (link.status, link.reason):
         return changed
     return remembered(changed, at, "platform", " ".join(filter(None, (changed.status, changed.reason))))
+
+
+def addresses(address: str, ports: Sequence[int]) -> tuple[str, ...]:
+    """host:port for each port of a link, none while it has no address."""
+    return tuple(f"{address}:{port}" for port in ports) if address else ()
 
 
 def _unseen(link: PrivateLink, show: Show) -> str:

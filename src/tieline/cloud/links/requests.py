@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
-from tieline.cloud.dependants import resources_using, rules_using
+from tieline.cloud.dependants import LINK_SCHEME, resources_using, rules_using, split_server
 from tieline.cloud.history import remembered, timestamp
 from tieline.cloud.links import states
 from tieline.cloud.links.observe import find_service
-from tieline.cloud.links.plan import Service, common, zone_sets
+from tieline.cloud.links.plan import Service, addresses, common, zone_sets
 from tieline.cloud.problems import PlatformError, in_use, name_taken
 from tieline.cloud.records import (
     Deployment,
@@ -37,20 +38,31 @@ class NewLink(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Name
+    description: str = Field(default="", max_length=1000)
     service_name: str = Field(max_length=200, examples=["com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0"])
     ports: tuple[int, ...] = Field(default=(), max_length=50, examples=[[5432]])  # 50 listeners per balancer (aws.md)
 
 
+class LinkChange(BaseModel):
+    """What to change about a private link; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name | None = None
+    description: str | None = Field(default=None, max_length=1000)
+    ports: tuple[int, ...] | None = Field(default=None, max_length=50, examples=[[5432]])
+
+
 async def create_link(records: Repository, aws: Aws, deployment: Deployment, wanted: NewLink, who: str) -> PrivateLink:
     """Record a link whose service exists, allows us and shares a zone; raises PlatformError with nothing changed."""
-    _check_form(deployment, wanted, aws.settings.region)
+    check_form(deployment, wanted, aws.settings.region)
     try:
-        await _check_service(aws, deployment, wanted.service_name)
+        await check_service(aws, deployment, wanted.service_name)
     except (AwsUnreachable, AwsRefused) as error:
         raise states.aws_problem(error) from error
     present = records.get(Deployment, deployment.id)  # the checks took time
     if present is None or present.status is DeploymentStatus.DELETING:
-        raise _leaving(deployment)
+        raise deployment_leaves(deployment)
     if records.all(PrivateLink, lambda link: (link.deployment, link.name) == (deployment.id, wanted.name)):
         raise name_taken("private link", wanted.name)
     created = timestamp(time.time())
@@ -58,6 +70,32 @@ async def create_link(records: Repository, aws: Aws, deployment: Deployment, wan
     link = remembered(link, created, who, "created")
     records.commit(write=[link])
     return link
+
+
+def change_link(records: Repository, link: PrivateLink, wanted: LinkChange, who: str) -> PrivateLink:
+    """Change a link, and the resources that name it; raises PlatformError with nothing changed."""
+    changes = wanted.model_dump(exclude_none=True)
+    _check_ports(wanted.ports or ())
+    changed = link.model_copy(update=changes)
+    if changed.address:
+        changed = changed.model_copy(update={"addresses": addresses(changed.address, changed.ports)})
+    if changed == link:
+        return link
+    named: list[Resource] = []
+    if changed.name != link.name:
+        if records.all(PrivateLink, lambda other: (other.deployment, other.name) == (link.deployment, changed.name)):
+            raise name_taken("private link", changed.name)
+        named = [
+            resource for resource in resources_using(link, records.all(Resource)) if split_server(resource.server)[0]
+        ]
+    moved = [item.model_copy(update={"server": f"{LINK_SCHEME}:{changed.name}:{_port(item)}"}) for item in named]
+    changed = remembered(changed, timestamp(time.time()), who, f"changed {', '.join(changes)}")
+    records.commit(write=[changed, *moved])
+    return records.get(PrivateLink, link.id) or changed
+
+
+def _port(resource: Resource) -> int:
+    return split_server(resource.server)[2]
 
 
 def delete_link(records: Repository, link: PrivateLink, who: str, cascade: bool = False) -> PrivateLink:
@@ -80,7 +118,8 @@ def leaving(link: PrivateLink, at: str, who: str) -> PrivateLink:
     return remembered(link.model_copy(update=gone), at, who, "deletion asked for")
 
 
-def _check_form(deployment: Deployment, wanted: NewLink, region: str) -> None:
+def check_form(deployment: Deployment, wanted: NewLink, region: str) -> None:
+    """Raise PlatformError for what can be seen to be wrong without asking AWS."""
     if deployment.provider == "external":
         raise PlatformError(
             409,
@@ -89,7 +128,7 @@ def _check_form(deployment: Deployment, wanted: NewLink, region: str) -> None:
             "name the address in the resource directly, or use a deployment with provider fabric",
         )
     if deployment.status is DeploymentStatus.DELETING:
-        raise _leaving(deployment)
+        raise deployment_leaves(deployment)
     if not all(subnet.id for subnet in deployment.subnets) or not deployment.vpc:
         raise PlatformError(
             409, "NOT_READY", f"deployment {deployment.name!r} has no network yet", "wait until it is running"
@@ -108,16 +147,22 @@ def _check_form(deployment: Deployment, wanted: NewLink, region: str) -> None:
             f"the service is in {states.service_region(wanted.service_name)}, the deployment in {region}",
             f"ask the provider for a service in {region}",
         )
-    bad = [port for port in wanted.ports if not 1 <= port <= 65535]
+    _check_ports(wanted.ports)
+
+
+def _check_ports(ports: Iterable[int]) -> None:
+    bad = [port for port in ports if not 1 <= port <= 65535]
     if bad:
         raise PlatformError(422, "INVALID_PORT", f"port {bad[0]} is not a number from 1 to 65535", "check the ports")
 
 
-def _leaving(deployment: Deployment) -> PlatformError:
+def deployment_leaves(deployment: Deployment) -> PlatformError:
+    """Refused, for the deployment is on its way out."""
     return PlatformError(409, "DELETING", f"deployment {deployment.name!r} is being deleted", "use another one")
 
 
-async def _check_service(aws: Aws, deployment: Deployment, name: str) -> None:
+async def check_service(aws: Aws, deployment: Deployment, name: str) -> None:
+    """Raise PlatformError unless the service exists, allows us and shares a zone; AwsError where AWS does not tell."""
     service = await find_service(aws, name)
     if service is None:
         principal = (await aws.identity()).principal

@@ -38,7 +38,7 @@ REFUSALS: Mapping[str, Reason] = {
 }
 PASSING = {Reason.CREDENTIALS, Reason.AWS_UNREACHABLE}  # the operator mends these: the link waits and tries again
 
-AGAIN = "then delete this link and create it again"
+AGAIN = "then reconnect this link (tieline link reconnect)"
 HINTS: Mapping[Reason, str] = {
     Reason.NOT_ACCEPTED: "the provider accepts the connection: aws ec2 accept-vpc-endpoint-connections "
     "--service-id {service} --vpc-endpoint-ids {endpoint}",
@@ -48,8 +48,8 @@ HINTS: Mapping[Reason, str] = {
     Reason.REJECTED: "ask the provider; to admit it again: aws ec2 accept-vpc-endpoint-connections "
     "--service-id {service} --vpc-endpoint-ids {endpoint}; otherwise delete this link",
     Reason.EXPIRED: f"nobody accepted in time: {AGAIN.removeprefix('then ')}, and have it accepted",
-    Reason.SERVICE_REMOVED: "the provider removed the service, or no longer allows {principal}: delete this link; "
-    "for a new one ask the provider for the new service name",
+    Reason.SERVICE_REMOVED: "the provider removed the service, or no longer allows {principal}: delete this link, "
+    "or reconnect it to the provider's new service name (tieline link reconnect --service)",
     Reason.LOAD_BALANCER_REMOVED: "the provider gives the service a network load balancer in the deployment's zones; "
     + AGAIN,
     Reason.ENDPOINT_REMOVED: "somebody deleted endpoint {endpoint} outside the platform: "

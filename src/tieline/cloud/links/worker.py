@@ -12,6 +12,7 @@ from tieline.cloud.history import moment, timestamp
 from tieline.cloud.links import states
 from tieline.cloud.links.observe import LINK_TAG, endpoint_states, observe
 from tieline.cloud.links.plan import Create, Delete, Forget, Show, Step, plan, shown
+from tieline.cloud.links.reconnect import client_token, delete_endpoint
 from tieline.cloud.reconciler import Reconciler
 from tieline.cloud.records import Deployment, LinkStatus, PrivateLink, Reason
 from tieline.cloud.repository import Repository
@@ -82,7 +83,7 @@ class LinkWorker:
                 case Create():
                     await self._create(link, step)
                 case Delete():
-                    await self._delete(step.endpoint)
+                    await delete_endpoint(self._aws, step.endpoint)
                 case Forget():
                     self._forget(link)
                 case Show():
@@ -92,7 +93,7 @@ class LinkWorker:
             raise
 
     async def _create(self, link: PrivateLink, step: Create) -> None:
-        """Ask for the endpoint; the link's id as ClientToken makes a repetition after a crash harmless."""
+        """Ask for the endpoint; the ClientToken makes a repetition after a crash harmless."""
         deployment = self._records.get(Deployment, link.deployment)
         if deployment is None:
             return
@@ -117,19 +118,12 @@ class LinkWorker:
                 VpcId=vpc,
                 ServiceName=link.service_name,
                 SubnetIds=list(subnets),
-                ClientToken=link.id,
+                ClientToken=client_token(link),
                 PrivateDnsEnabled=False,
                 TagSpecifications=[tagged("vpc-endpoint", {LINK_TAG: link.id, "Name": link.name})],
             )
         )
         return answer["VpcEndpoint"]["VpcEndpointId"]
-
-    async def _delete(self, endpoint: str) -> None:
-        answer = await self._aws.ec2(lambda ec2: ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint]))
-        for item in answer.get("Unsuccessful", []):  # answered with HTTP 200 (aws.md, 0.5)
-            error = item.get("Error", {})
-            if not error.get("Code", "").endswith("NotFound"):
-                raise AwsRefused("DeleteVpcEndpoints", error.get("Code", ""), error.get("Message", ""))
 
     async def _show(self, link: PrivateLink, show: Show) -> None:
         principal = (await self._aws.identity()).principal
