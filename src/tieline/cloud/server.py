@@ -9,10 +9,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from tieline.cloud.api.app import create_app
 from tieline.cloud.aws import Aws, AwsSettings
@@ -27,6 +28,12 @@ HOST = "127.0.0.1"
 STORE, VAULT_KEY, API_KEY, URL = "cloud.db", "secret.key", "api-key", "url"  # files of the state directory
 AGENT_STATE = Path("/var/lib/tieline")  # inside the instance
 GRACE_SECONDS = 3  # for requests that are under way when the platform is told to end
+
+Mount = Callable[[FastAPI, argparse.Namespace, int], None]  # the port is the one that is listened on
+
+
+def alone(_: FastAPI, __: argparse.Namespace, ___: int) -> None:
+    """Add nothing: the platform alone."""
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -66,12 +73,14 @@ def listener(port: int) -> socket.socket:
     return listening
 
 
-async def serve(chosen: argparse.Namespace) -> None:
-    """Serve until SIGTERM or SIGINT."""
+async def serve(chosen: argparse.Namespace, mount: Mount) -> None:
+    """Serve until SIGTERM or SIGINT, with what `mount` adds to the application."""
     with listener(chosen.port) as listening:
-        platform = build(chosen, listening.getsockname()[1])
+        port = listening.getsockname()[1]
+        app = create_app(build(chosen, port))
+        mount(app, chosen, port)
         config = uvicorn.Config(
-            create_app(platform),
+            app,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
@@ -81,7 +90,7 @@ async def serve(chosen: argparse.Namespace) -> None:
         await uvicorn.Server(config).serve(sockets=[listening])
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, mount: Mount = alone) -> int:
     """Run the platform; the exit status is 0 where it was asked to end."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
@@ -89,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)  # every file of the platform is for its owner only
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        asyncio.run(serve(chosen))
+        asyncio.run(serve(chosen, mount))
     except OSError as error:
         logging.error("cannot serve on %s:%s: %s; choose another --port", HOST, chosen.port, error)
         return 1
