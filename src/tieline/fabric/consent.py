@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from tieline.fabric.records import EndpointService
+from tieline.fabric.records import EndpointService, Principal
 
+ACCEPT = "tieline:accept"  # a permission's tag; "automatic" spares its principal the provider's acceptance
 PRINCIPAL = re.compile(r"\*|arn:aws[a-z-]*:iam::(\d{12}):(root|user/[\w+=,.@-]+|role/[\w+=,.@-]+)")
 ASSUMED_ROLE = re.compile(r"arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
 
@@ -30,7 +32,15 @@ def identity(arn: str) -> str:
 
 def allowed(service: EndpointService, account: str, arn: str) -> bool:
     """Whether the caller may ask: the owner always, others when their account, user or role is listed, or all are."""
-    if service.owner == account:
-        return True
+    return service.owner == account or any(admitting(service, account, arn))
+
+
+def automatic(service: EndpointService, account: str, arn: str) -> bool:
+    """Whether one of the permissions that admit the caller says that its requests need no acceptance."""
+    return any(principal.tags.get(ACCEPT) == "automatic" for principal in admitting(service, account, arn))
+
+
+def admitting(service: EndpointService, account: str, arn: str) -> Iterator[Principal]:
+    """The principals of a service that stand for the caller."""
     wanted = {"*", f"arn:aws:iam::{account}:root", identity(arn)}
-    return any(principal.arn in wanted for principal in service.principals)
+    return (principal for principal in service.principals if principal.arn in wanted)

@@ -56,8 +56,11 @@ def private_domain(region: str) -> str:
 def of_vpc(world: World, vpc: Vpc, region: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Every name that resolves inside a VPC. An endpoint's name is there from the request on, as on AWS."""
     for endpoint in world.where(Endpoint, "vpc", vpc.id):
-        if world.get(EndpointService, endpoint.service) or endpoint.state in LIVE:
+        service = world.get(EndpointService, endpoint.service)
+        if service or endpoint.state in LIVE:
             yield from endpoint_names(world, endpoint, region)
+        if service and service.private_dns_name and endpoint.private_dns and vpc.dns_support and vpc.dns_hostnames:
+            yield service.private_dns_name, tuple(door.address for door in endpoint.doors)
     for balancer in world.where(LoadBalancer, "vpc", vpc.id):
         yield from balancer_names(world, balancer, region)
     for instance in world.where(Instance, "vpc", vpc.id):

@@ -20,15 +20,19 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Account(Record, frozen=True, kw_only=True):
-    """A tenant. `zones` lists zone ids in the order of this account's zone letters a, b, c …"""
+    """A tenant. `zones` lists zone ids in the order of this account's zone letters a, b, c …
+
+    `trusted` are the ARNs outside the account that may assume its role (docs/decisions/0008).
+    """
 
     KIND: ClassVar[str] = "account"
     name: str
     zones: tuple[str, ...]
+    trusted: tuple[str, ...] = ()
 
 
 class AccessKey(Record, frozen=True, kw_only=True):
-    """A key that signs requests as `arn`. `token` and `expires` are set for a temporary one."""
+    """A key that signs requests as `arn`. `token` is set for a session's, `expires` for one that has an end."""
 
     KIND: ClassVar[str] = "access-key"
     secret: str
@@ -104,7 +108,7 @@ class NetworkInterface(Record, frozen=True, kw_only=True):
 
 class Instance(Record, frozen=True, kw_only=True):
     KIND: ClassVar[str] = "instance"
-    INDEX: ClassVar[tuple[str, ...]] = ("vpc",)
+    INDEX: ClassVar[tuple[str, ...]] = ("vpc", "token")
     vpc: str
     subnet: str
     interface: str
@@ -193,6 +197,7 @@ class LoadBalancer(Record, frozen=True, kw_only=True):
     dns_name: str
     placements: tuple[Placement, ...]
     groups: tuple[str, ...] = ()
+    groups_on_private_link: bool = True
     attributes: dict[str, str] = {}
     created: datetime
     request: dict[str, Any] = {}
@@ -220,6 +225,7 @@ class EndpointService(Record, frozen=True, kw_only=True):
     """`zones` is fixed when the service is made or modified: a zone that its balancer gains later is not served."""
 
     KIND: ClassVar[str] = "endpoint-service"
+    INDEX: ClassVar[tuple[str, ...]] = ("token",)
     balancers: tuple[str, ...]
     zones: tuple[str, ...]
     acceptance_required: bool
@@ -227,6 +233,7 @@ class EndpointService(Record, frozen=True, kw_only=True):
     principals: tuple[Principal, ...] = ()
     address_types: tuple[str, ...] = ("ipv4",)
     payer: str = ""
+    private_dns_name: str = ""
     created: datetime
     token: str = ""
     request: dict[str, Any] = {}
@@ -248,7 +255,7 @@ class Endpoint(Record, frozen=True, kw_only=True):
     """One record seen from two sides: the consumer's endpoint, the provider's connection."""
 
     KIND: ClassVar[str] = "endpoint"
-    INDEX: ClassVar[tuple[str, ...]] = ("vpc", "service", "provider_vpc")
+    INDEX: ClassVar[tuple[str, ...]] = ("vpc", "service", "provider_vpc", "token")
     vpc: str
     service: str
     service_name: str
@@ -258,6 +265,8 @@ class Endpoint(Record, frozen=True, kw_only=True):
     dns_suffix: str  # the eight characters that AWS adds to the id in names
     groups: tuple[str, ...] = ()
     policy: str = ""
+    private_dns: bool = False  # whether the service's private name leads here inside the VPC
+    connection_tags: dict[str, str] = {}  # the provider's, on its side of the record
     created: datetime
     changed: datetime
     error: str = ""

@@ -9,6 +9,7 @@ import msgspec
 
 from tieline.fabric import health, states
 from tieline.fabric.records import (
+    AccessKey,
     Endpoint,
     Health,
     Instance,
@@ -21,6 +22,7 @@ from tieline.fabric.world import World
 
 Key = tuple[str, str]  # kind and id: "vpc", "wire", "instance" or "passage"
 REQUEST_LIFETIME = timedelta(days=7)  # AWS does not document when a request for a connection expires
+EXPIRED_LIFETIME = timedelta(hours=1)  # how long the owner of an expired key is told so, and not that it is unknown
 TERMINATED_LIFETIME = timedelta(hours=1)  # how long a terminated instance is still described (AWS)
 
 
@@ -85,6 +87,9 @@ def expire(world: World, now: datetime) -> None:
     for endpoint in world.all(Endpoint):
         if endpoint.state == states.PENDING_ACCEPTANCE and now - endpoint.created > REQUEST_LIFETIME:
             _move(world, endpoint, "expire", now)
+    for key in world.all(AccessKey):
+        if key.expires is not None and now - key.expires > EXPIRED_LIFETIME:
+            world.delete(key)
     for instance in world.all(Instance):
         if instance.ended is not None and now - instance.ended > TERMINATED_LIFETIME:
             world.delete(instance)

@@ -5,47 +5,19 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import msgspec
-
 from tieline.fabric import zones
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations import interfaces
-from tieline.fabric.aws.operations.balancing import (
-    attribute_list,
-    chosen_by_arn,
-    elb_page,
-    elb_tags,
-    merged_attributes,
-)
+from tieline.fabric.aws.operations.balancing import chosen_by_arn, elb_page, elb_tags, named
 from tieline.fabric.aws.operations.calls import Answer, Call, asked, operation
-from tieline.fabric.records import (
-    Endpoint,
-    EndpointService,
-    Listener,
-    LoadBalancer,
-    NetworkInterface,
-    Placement,
-    Subnet,
-)
+from tieline.fabric.records import EndpointService, Listener, LoadBalancer, Placement, SecurityGroup, Subnet
 
 NOT_FOUND = "LoadBalancerNotFound", "Load balancers '[{id}]' not found"
 NAME = re.compile(r"(?!-|internal-)[A-Za-z0-9-]{1,32}(?<!-)")
 HOSTED_ZONE = "Z26RNL4JYFTOTI"  # AWS's hosted zone of network load balancers in us-east-1
-ATTRIBUTES = {
-    "access_logs.s3.enabled": "false",
-    "access_logs.s3.bucket": "",
-    "access_logs.s3.prefix": "",
-    "deletion_protection.enabled": "false",
-    "load_balancing.cross_zone.enabled": "false",
-    "dns_record.client_routing_policy": "any_availability_zone",
-    "ipv6.deny_all_igw_traffic": "false",
-    "zonal_shift.config.enabled": "false",
-    "secondary_ips.auto_assigned.per_subnet": "0",
-}
-BOOLEAN = r"true|false"
-SETTABLE = {"deletion_protection.enabled": BOOLEAN, "load_balancing.cross_zone.enabled": BOOLEAN}
+PER_REGION = 50  # network load balancers of an account (AWS quota)
 
-CREATE = "Name Subnets SubnetMappings Scheme Tags Type IpAddressType"
+CREATE = "Name Subnets SubnetMappings SecurityGroups Scheme Tags Type IpAddressType"
 
 
 @operation("elbv2", "CreateLoadBalancer", CREATE)
@@ -54,27 +26,31 @@ def create_load_balancer(call: Call) -> Answer:
     if not NAME.fullmatch(name):
         message = f"Load balancer name '{name}' must have 1 to 32 letters, digits or hyphens, and none at either end."
         raise AwsError("ValidationError", message)
-    for other in call.mine(LoadBalancer):
-        if other.name == name:
-            if other.request == asked(call):
-                return {"LoadBalancers": [render(call, other)]}
-            message = f"A load balancer with the same name '{name}' exists, but with different settings"
-            raise AwsError("DuplicateLoadBalancerName", message)
+    other = named(call, LoadBalancer, name)
+    if other is not None:
+        if other.request == asked(call):
+            return {"LoadBalancers": [render(call, other)]}
+        message = f"A load balancer with the same name '{name}' exists, but with different settings"
+        raise AwsError("DuplicateLoadBalancerName", message)
+    if len(call.mine(LoadBalancer)) >= PER_REGION:
+        raise AwsError("TooManyLoadBalancers", f"An account can have at most {PER_REGION} network load balancers.")
     _check_kind(call)
-    wanted = _mappings(call)
+    wanted = mappings(call)
     id = call.ids.hex(16)
     arn = call.arn("elasticloadbalancing", f"loadbalancer/net/{name}/{id}")
-    subnets = [subnet for subnet, _ in wanted]
+    vpc = wanted[0][0].vpc
+    groups = security_groups(call, call.p.get("SecurityGroups", []), vpc)
     balancer = call.world.put(
         LoadBalancer(
             id=arn,
             owner=call.caller.account,
             tags=elb_tags(call),
             name=name,
-            vpc=subnets[0].vpc,
+            vpc=vpc,
             scheme="internal",
             dns_name=f"{name}-{id}.elb.{call.region}.amazonaws.com",
-            placements=tuple(_place(call, arn, name, id, subnet, address) for subnet, address in wanted),
+            placements=tuple(place(call, arn, subnet, address, groups) for subnet, address in wanted),
+            groups=groups,
             created=call.now,
             request=asked(call),
         )
@@ -95,7 +71,7 @@ def _check_kind(call: Call) -> None:
         raise AwsError("ValidationError", "tieline carries IPv4 only: give the address type ipv4.")
 
 
-def _mappings(call: Call) -> list[tuple[Subnet, str | None]]:
+def mappings(call: Call) -> list[tuple[Subnet, str | None]]:
     """The subnets that a request names, each with the fixed address it may ask for: one VPC, one subnet a zone."""
     if bool(call.p.get("Subnets")) == bool(call.p.get("SubnetMappings")):
         raise AwsError("ValidationError", "Give the subnets either as Subnets or as SubnetMappings.")
@@ -113,20 +89,33 @@ def _mappings(call: Call) -> list[tuple[Subnet, str | None]]:
     return found
 
 
-def _place(call: Call, arn: str, name: str, id: str, subnet: Subnet, address: str | None) -> Placement:
+def security_groups(call: Call, ids: list[str], vpc: str) -> tuple[str, ...]:
+    """The caller's groups in the balancer's VPC; none is a choice that cannot be changed later (AWS)."""
+    found = [
+        call.find(SecurityGroup, id, "InvalidSecurityGroup", "The security group '{id}' does not exist") for id in ids
+    ]
+    for group in found:
+        if group.vpc != vpc:
+            raise AwsError("InvalidSecurityGroup", f"The security group '{group.id}' is not in the VPC {vpc}.")
+    return tuple(group.id for group in found)
+
+
+def place(call: Call, arn: str, subnet: Subnet, address: str | None, groups: tuple[str, ...]) -> Placement:
+    """A balancer's presence in a subnet's zone."""
     interface = interfaces.attach(
         call,
         subnet,
         purpose="network_load_balancer",
         holder=arn,
         address=address,
-        description=f"ELB net/{name}/{id}",  # what clients look for when they wait for a balancer's deletion
+        groups=groups,
+        description=f"ELB {arn.partition(':loadbalancer/')[2]}",  # what clients look for while they wait for its end
     )
     return Placement(zone=subnet.zone, subnet=subnet.id, interface=interface.id, address=interface.address)
 
 
 def render(call: Call, balancer: LoadBalancer) -> dict[str, Any]:
-    return {
+    answer = {
         "LoadBalancerArn": balancer.id,
         "LoadBalancerName": balancer.name,
         "DNSName": balancer.dns_name,
@@ -147,6 +136,10 @@ def render(call: Call, balancer: LoadBalancer) -> dict[str, Any]:
             for placement in balancer.placements
         ],
     }
+    if balancer.groups:
+        enforced = "on" if balancer.groups_on_private_link else "off"
+        answer["EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic"] = enforced
+    return answer | {"SecurityGroups": list(balancer.groups)}
 
 
 @operation("elbv2", "DescribeLoadBalancers", "LoadBalancerArns Names Marker PageSize")
@@ -179,62 +172,3 @@ def delete_load_balancer(call: Call) -> Answer:
 def find(call: Call, parameter: str = "LoadBalancerArn") -> LoadBalancer:
     """The caller's balancer that the request names."""
     return call.find(LoadBalancer, call.p[parameter], *NOT_FOUND)
-
-
-@operation("elbv2", "DescribeLoadBalancerAttributes", "LoadBalancerArn")
-def describe_load_balancer_attributes(call: Call) -> Answer:
-    return {"Attributes": attribute_list(ATTRIBUTES | find(call).attributes)}
-
-
-@operation("elbv2", "ModifyLoadBalancerAttributes", "LoadBalancerArn Attributes")
-def modify_load_balancer_attributes(call: Call) -> Answer:
-    balancer = find(call)
-    attributes = merged_attributes(call, balancer.attributes, ATTRIBUTES, SETTABLE)
-    call.world.put(msgspec.structs.replace(balancer, attributes=attributes))
-    return {"Attributes": attribute_list(ATTRIBUTES | attributes)}
-
-
-@operation("elbv2", "SetSubnets", "LoadBalancerArn Subnets SubnetMappings IpAddressType")
-def set_subnets(call: Call) -> Answer:
-    """Replaces the set of subnets; a zone that carries an endpoint stays."""
-    balancer = find(call)
-    wanted = _mappings(call)
-    if any(subnet.vpc != balancer.vpc for subnet, _ in wanted):
-        raise AwsError("InvalidSubnet", f"The subnets must be in the load balancer's VPC {balancer.vpc}.")
-    present = {placement.subnet: placement for placement in balancer.placements}
-    lost = {p.zone for p in balancer.placements} - {subnet.zone for subnet, _ in wanted}
-    carried = {d.zone for e in call.world.all(Endpoint) for d in e.doors if d.balancer == balancer.id}
-    if lost & carried:
-        message = f"Endpoints are connected in {', '.join(sorted(lost & carried))}, which the new subnets leave out."
-        raise AwsError("InvalidConfigurationRequest", message)
-    kept = {subnet.id for subnet, _ in wanted}
-    for placement in balancer.placements:
-        gone = call.world.get(NetworkInterface, placement.interface)
-        if placement.subnet not in kept and gone:
-            call.world.delete(gone)
-    id = balancer.id.rsplit("/", 1)[1]
-    placements = tuple(
-        present.get(subnet.id) or _place(call, balancer.id, balancer.name, id, subnet, address)
-        for subnet, address in wanted
-    )
-    balancer = call.world.put(msgspec.structs.replace(balancer, placements=placements))
-    return {"AvailabilityZones": render(call, balancer)["AvailabilityZones"], "IpAddressType": "ipv4"}
-
-
-@operation("elbv2", "DescribeCapacityReservation", "LoadBalancerArn")
-def describe_capacity_reservation(call: Call) -> Answer:
-    """Nothing is reserved here: capacity is the machine's."""
-    find(call)
-    return {"CapacityReservationState": []}
-
-
-@operation("elbv2", "DescribeAccountLimits", "Marker PageSize")
-def describe_account_limits(_call: Call) -> Answer:
-    limits = {
-        "network-load-balancers": 50,
-        "listeners-per-network-load-balancer": 50,
-        "target-groups": 3000,
-        "targets-per-network-load-balancer": 3000,
-        "targets-per-availability-zone-per-network-load-balancer": 500,
-    }
-    return {"Limits": [{"Name": name, "Max": str(most)} for name, most in limits.items()]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations.calls import Answer, Call, pairs
@@ -16,20 +16,20 @@ R = TypeVar("R", LoadBalancer, TargetGroup, Listener)
 
 def chosen_by_arn(call: Call, kind: type[R], parameter: str, not_found: tuple[str, str]) -> list[R]:
     """The records that a Describe call names by ARN or by name, or all of the caller's; raises for an unknown one."""
-    mine = call.mine(kind)
     if call.p.get("Names"):
-        by_name = {getattr(record, "name", ""): record for record in mine}
-        return [_known(by_name, name, not_found) for name in call.p["Names"]]
+        return [named(call, kind, name) or _missing(name, not_found) for name in call.p["Names"]]
     if call.p.get(parameter):
-        by_arn = {record.id: record for record in mine}
-        return [_known(by_arn, arn, not_found) for arn in call.p[parameter]]
-    return mine
+        return [call.find(kind, arn, *not_found) for arn in call.p[parameter]]
+    return call.mine(kind)
 
 
-def _known(records: Mapping[str, R], key: str, not_found: tuple[str, str]) -> R:
-    if key not in records:
-        raise AwsError(not_found[0], not_found[1].format(id=key))
-    return records[key]
+def named(call: Call, kind: type[R], name: str) -> R | None:
+    """The caller's record of that name, or None."""
+    return next((r for r in call.world.where(kind, "name", name) if r.owner == call.caller.account), None)
+
+
+def _missing(name: str, not_found: tuple[str, str]) -> NoReturn:
+    raise AwsError(not_found[0], not_found[1].format(id=name))
 
 
 def elb_page(call: Call, items: Iterable[R], member: str, render: Callable[[R], Any]) -> Answer:

@@ -23,6 +23,7 @@ from tieline.fabric.world import World
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 Answer = dict[str, Any]
+TAGS_LIMIT = 50  # of one resource (AWS quota)
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,8 @@ def pairs(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
         if key in found:
             raise AwsError("InvalidParameterValue", f"Duplicate tag key '{key}' specified.")
         found[key] = tag.get("Value", "")
-    if len(found) > 50:  # AWS's limit per resource
-        raise AwsError("TagLimitExceeded", "A resource can have at most 50 tags.")
+    if len(found) > TAGS_LIMIT:
+        raise AwsError("TagLimitExceeded", f"A resource can have at most {TAGS_LIMIT} tags.")
     return found
 
 
@@ -166,13 +167,11 @@ def repeated(call: Call, kind: type[R], what: Mapping[str, Any]) -> R | None:
     token = call.p.get("ClientToken")
     if not token:
         return None
-    for record in call.mine(kind):
-        if getattr(record, "token", "") == token:
+    for record in call.world.where(kind, "token", token):
+        if record.owner == call.caller.account:
             if getattr(record, "request", what) != what:
-                raise AwsError(
-                    "IdempotentParameterMismatch",
-                    f"The client token '{token}' was used before with other parameters. Use a new token.",
-                )
+                message = f"The client token '{token}' was used before with other parameters. Use a new token."
+                raise AwsError("IdempotentParameterMismatch", message)
             return record
     return None
 

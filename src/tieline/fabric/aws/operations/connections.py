@@ -15,6 +15,11 @@ from tieline.fabric.aws.operations.services import unsuccessful_item
 from tieline.fabric.records import Endpoint, EndpointService
 
 
+def connection_id(endpoint: Endpoint) -> str:
+    """The id of the provider's side."""
+    return "vpce-con-" + endpoint.id.removeprefix("vpce-")
+
+
 def _render(call: Call, endpoint: Endpoint) -> dict[str, Any]:
     balancers = list(dict.fromkeys(door.balancer for door in endpoint.doors))
     return {
@@ -28,8 +33,8 @@ def _render(call: Call, endpoint: Endpoint) -> dict[str, Any]:
         "NetworkLoadBalancerArns": balancers,
         "GatewayLoadBalancerArns": [],
         "IpAddressType": "ipv4",
-        "VpcEndpointConnectionId": "vpce-con-" + endpoint.id.removeprefix("vpce-"),
-        "Tags": tag_list({}),
+        "VpcEndpointConnectionId": connection_id(endpoint),
+        "Tags": tag_list(endpoint.connection_tags),
     }
 
 

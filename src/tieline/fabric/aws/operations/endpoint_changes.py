@@ -5,12 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from tieline.fabric import states
+from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations.calls import Answer, Call, operation
-from tieline.fabric.aws.operations.endpoints import NOT_FOUND, check_zones, doors, policy
+from tieline.fabric.aws.operations.endpoint_requests import check_addressing, check_zones, policy, private_dns
+from tieline.fabric.aws.operations.endpoints import NOT_FOUND, doors
 from tieline.fabric.aws.operations.security_groups import groups_for
-from tieline.fabric.aws.operations.services import by_name, unsuccessful_item
+from tieline.fabric.aws.operations.services import unsuccessful_item
 from tieline.fabric.aws.operations.subnets import NOT_FOUND as SUBNET_NOT_FOUND
-from tieline.fabric.records import Endpoint, NetworkInterface, Subnet
+from tieline.fabric.records import Endpoint, EndpointService, NetworkInterface, Subnet, Vpc
 
 MODIFY = """VpcEndpointId PolicyDocument ResetPolicy AddSecurityGroupIds RemoveSecurityGroupIds
 AddSubnetIds RemoveSubnetIds IpAddressType DnsOptions PrivateDnsEnabled"""
@@ -19,6 +21,9 @@ AddSubnetIds RemoveSubnetIds IpAddressType DnsOptions PrivateDnsEnabled"""
 @operation("ec2", "ModifyVpcEndpoint", MODIFY)
 def modify_endpoint(call: Call) -> Answer:
     endpoint = call.find(Endpoint, call.p["VpcEndpointId"], *NOT_FOUND)
+    check_addressing(call)
+    if endpoint.state == states.DELETING:
+        raise AwsError("InvalidParameter", f"The Vpc Endpoint '{endpoint.id}' is being deleted.")
     if call.p.get("PolicyDocument"):
         endpoint = msgspec.structs.replace(endpoint, policy=policy(call.p["PolicyDocument"]))
     if call.p.get("ResetPolicy"):
@@ -26,8 +31,27 @@ def modify_endpoint(call: Call) -> Answer:
     endpoint = _change_groups(call, endpoint)
     if call.p.get("AddSubnetIds") or call.p.get("RemoveSubnetIds"):
         endpoint = _change_subnets(call, endpoint)
+    if "PrivateDnsEnabled" in call.p:
+        endpoint = _change_names(call, endpoint)
     call.world.put(endpoint)
     return {"Return": True}
+
+
+def _change_names(call: Call, endpoint: Endpoint) -> Endpoint:
+    if not call.p["PrivateDnsEnabled"]:
+        return msgspec.structs.replace(endpoint, private_dns=False)
+    vpc = call.world.get(Vpc, endpoint.vpc)
+    assert vpc is not None, "a VPC outlives its endpoints"
+    enabled = private_dns(call, service_of(call, endpoint), vpc, endpoint.id)
+    return msgspec.structs.replace(endpoint, private_dns=enabled)
+
+
+def service_of(call: Call, endpoint: Endpoint) -> EndpointService:
+    """The endpoint's service; raises where its provider has deleted it."""
+    service = call.world.get(EndpointService, endpoint.service)
+    if service is None:
+        raise AwsError("InvalidServiceName", f"The Vpc Endpoint Service '{endpoint.service_name}' does not exist")
+    return service
 
 
 def _change_groups(call: Call, endpoint: Endpoint) -> Endpoint:
@@ -46,7 +70,7 @@ def _change_groups(call: Call, endpoint: Endpoint) -> Endpoint:
 
 def _change_subnets(call: Call, endpoint: Endpoint) -> Endpoint:
     """A modified endpoint passes through `pending` again while its wire is rebuilt."""
-    service = by_name(call, endpoint.service_name)
+    service = service_of(call, endpoint)  # a principal that was withdrawn keeps what it has
     removed = set(call.p.get("RemoveSubnetIds", []))
     kept = [door for door in endpoint.doors if door.subnet not in removed]
     added = [call.find(Subnet, id, *SUBNET_NOT_FOUND) for id in call.p.get("AddSubnetIds", [])]

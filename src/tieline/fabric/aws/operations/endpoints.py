@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
-from tieline.fabric import addresses, names, states
+from tieline.fabric import addresses, consent, names, states
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations import interfaces
 from tieline.fabric.aws.operations.calls import (
@@ -19,6 +18,14 @@ from tieline.fabric.aws.operations.calls import (
     repeated,
     tag_list,
     tags_of,
+)
+from tieline.fabric.aws.operations.endpoint_requests import (
+    OPEN_POLICY,
+    check_zones,
+    fixed_address,
+    private_dns,
+    refuse_unsupported,
+    subnet_ids,
 )
 from tieline.fabric.aws.operations.security_groups import groups_for
 from tieline.fabric.aws.operations.services import by_name
@@ -36,7 +43,6 @@ from tieline.fabric.records import (
 
 NOT_FOUND = "InvalidVpcEndpointId.NotFound", "The Vpc Endpoint Id '{id}' does not exist"
 PER_VPC = 50  # interface endpoints in a VPC (AWS quota)
-OPEN_POLICY = json.dumps({"Statement": [{"Action": "*", "Effect": "Allow", "Principal": "*", "Resource": "*"}]})
 
 CREATE = """VpcEndpointType VpcId ServiceName PolicyDocument SubnetIds SecurityGroupIds IpAddressType DnsOptions
 ClientToken PrivateDnsEnabled TagSpecifications SubnetConfigurations ServiceRegion"""
@@ -47,101 +53,36 @@ def create_endpoint(call: Call) -> Answer:
     earlier = repeated(call, Endpoint, asked(call))
     if earlier:
         return _created(call, earlier)
-    _refuse_unsupported(call)
+    refuse_unsupported(call)
     vpc = call.find(Vpc, call.p["VpcId"], *VPC_NOT_FOUND)
     service = by_name(call, call.p["ServiceName"])
-    if call.p.get("PrivateDnsEnabled"):
-        message = (
-            f"Private DNS can't be enabled because the service {call.p['ServiceName']} does not provide "
-            "a private DNS name."
-        )
-        raise AwsError("InvalidParameter", message)
     if len(call.world.where(Endpoint, "vpc", vpc.id)) >= PER_VPC:
         raise AwsError("VpcEndpointLimitExceeded", "The maximum number of VPC endpoints has been reached")
-    chosen = [call.find(Subnet, id, *SUBNET_NOT_FOUND) for id in _subnet_ids(call)]
+    chosen = [call.find(Subnet, id, *SUBNET_NOT_FOUND) for id in subnet_ids(call)]
     check_zones(call, service, vpc.id, chosen)
-    return _created(call, _make(call, service, vpc.id, chosen))
+    return _created(call, _make(call, service, vpc, chosen))
 
 
-def _refuse_unsupported(call: Call) -> None:
-    kind = call.p.get("VpcEndpointType", "Gateway")  # AWS's default
-    if kind != "Interface":
-        message = f"tieline makes Interface endpoints only, not {kind}. Set VpcEndpointType to Interface."
-        raise AwsError("UnsupportedOperation", message)
-    if call.p.get("ServiceRegion", call.region) != call.region:
-        raise AwsError("UnsupportedOperation", f"Cross-region endpoints are not served: this fabric is {call.region}.")
-    if call.p.get("IpAddressType", "ipv4") != "ipv4":
-        raise AwsError("UnsupportedOperation", "tieline carries IPv4 only: give the address type ipv4.")
-    if call.p.get("PolicyDocument"):
-        policy(call.p["PolicyDocument"])
-
-
-def policy(document: str) -> str:
-    """An endpoint policy is kept only if it allows everything: tieline does not read requests to judge them."""
-    try:
-        statements = json.loads(document)["Statement"]
-        statements = statements if isinstance(statements, list) else [statements]
-        wanted = {"Action": "*", "Effect": "Allow", "Principal": "*", "Resource": "*"}
-        full = all({k: s.get(k) for k in wanted} == wanted for s in statements)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise AwsError("InvalidPolicyDocument", "The policy is not a JSON document with a Statement.") from None
-    if not full:
-        raise AwsError(
-            "UnsupportedOperation", "tieline enforces no endpoint policy: leave it out, or allow everything."
-        )
-    return document
-
-
-def _subnet_ids(call: Call) -> list[str]:
-    ids = list(call.p.get("SubnetIds", []))
-    ids += [c["SubnetId"] for c in call.p.get("SubnetConfigurations", []) if c.get("SubnetId") not in ids]
-    return list(dict.fromkeys(ids))
-
-
-def _fixed_address(call: Call, subnet: str) -> str | None:
-    for configuration in call.p.get("SubnetConfigurations", []):
-        if configuration.get("SubnetId") == subnet:
-            return configuration.get("Ipv4")  # type: ignore[no-any-return]
-    return None
-
-
-def check_zones(call: Call, service: EndpointService, vpc: str, chosen: list[Subnet]) -> None:
-    seen: dict[str, str] = {}
-    for subnet in chosen:
-        if subnet.vpc != vpc:
-            raise AwsError("InvalidParameter", f"The subnet {subnet.id} is not in the VPC {vpc}.")
-        if subnet.zone in seen:
-            message = f"Found another VPC endpoint subnet in the availability zone of {subnet.id}"
-            raise AwsError("DuplicateSubnetsInSameZone", message)
-        seen[subnet.zone] = subnet.id
-        if subnet.zone not in service.zones:
-            name = names.service_name(call.region, service.id)
-            message = (
-                f"The VPC endpoint service {name} does not support the availability zone of the subnet: {subnet.id}."
-            )
-            served = f" The subnet is in {subnet.zone}; the service is in {', '.join(service.zones)}."
-            raise AwsError("InvalidParameter", message + served)
-
-
-def _make(call: Call, service: EndpointService, vpc: str, chosen: list[Subnet]) -> Endpoint:
+def _make(call: Call, service: EndpointService, vpc: Vpc, chosen: list[Subnet]) -> Endpoint:
     id = call.ids.new("vpce")
-    groups = groups_for(call, call.p.get("SecurityGroupIds", []), vpc)
+    groups = groups_for(call, call.p.get("SecurityGroupIds", []), vpc.id)
     provider = call.world.get(LoadBalancer, service.balancers[0])
     assert provider is not None, "a load balancer cannot be deleted while a service has it"
-    state = states.PENDING_ACCEPTANCE if service.acceptance_required else states.PENDING
+    waits = service.acceptance_required and not consent.automatic(service, call.caller.account, call.caller.arn)
     return call.world.put(
         Endpoint(
             id=id,
             owner=call.caller.account,
             tags=tags_of(call, "vpc-endpoint"),
-            vpc=vpc,
+            vpc=vpc.id,
             service=service.id,
             service_name=call.p["ServiceName"],
             provider_vpc=provider.vpc,
-            state=state,
-            doors=tuple(doors(call, id, service, vpc, provider.vpc, chosen, groups)),
+            state=states.PENDING_ACCEPTANCE if waits else states.PENDING,
+            doors=tuple(doors(call, id, service, vpc.id, provider.vpc, chosen, groups)),
             dns_suffix=call.ids.text(8),
             groups=groups,
+            private_dns=private_dns(call, service, vpc),
             created=call.now,
             changed=call.now,
             token=call.p.get("ClientToken", ""),
@@ -167,7 +108,7 @@ def doors(
             subnet,
             purpose="vpc_endpoint",
             holder=endpoint,
-            address=_fixed_address(call, subnet.id),
+            address=fixed_address(call, subnet.id),
             description=f"VPC Endpoint Interface {endpoint}",
             groups=groups,
         )
@@ -220,7 +161,7 @@ def render(call: Call, endpoint: Endpoint) -> dict[str, Any]:
         "Groups": [{"GroupId": id, "GroupName": _group_name(call, id)} for id in endpoint.groups],
         "IpAddressType": "ipv4",
         "DnsOptions": {"DnsRecordIpType": "ipv4"},
-        "PrivateDnsEnabled": False,
+        "PrivateDnsEnabled": endpoint.private_dns,
         "RequesterManaged": False,
         "NetworkInterfaceIds": [door.interface for door in endpoint.doors],
         "DnsEntries": dns_entries(call, endpoint),

@@ -1,10 +1,83 @@
-"""STS: who is calling."""
+"""STS: who is calling, and sessions: of the caller's own, or of an account's role."""
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
+from typing import Any
+
+from tieline.fabric import consent
+from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations.calls import Answer, Call, operation
+from tieline.fabric.ids import ALPHANUMERIC
+from tieline.fabric.records import AccessKey, Account
+
+ROLE = "tieline-admin"  # the one role of every account: it may do what the account may
+ARN = re.compile(r"arn:aws:iam::(\d{12}):role/([\w+=,.@/-]+)")
+HOUR = 3600
+CHAINED = HOUR  # seconds that a session assumed from another session may last (AWS)
 
 
 @operation("sts", "GetCallerIdentity")
 def get_caller_identity(call: Call) -> Answer:
     return {"Account": call.caller.account, "Arn": call.caller.arn, "UserId": call.caller.user_id}
+
+
+@operation("sts", "AssumeRole", "RoleArn RoleSessionName DurationSeconds")
+def assume_role(call: Call) -> Answer:
+    """A session of an account's role, for the account itself and for whom it trusts (docs/decisions/0008)."""
+    account = _trusting(call, call.p["RoleArn"])
+    seconds = call.p.get("DurationSeconds", HOUR)
+    if call.caller.session_token and seconds > CHAINED:
+        limit = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
+        raise AwsError("ValidationError", limit)
+    name, role_id = call.p["RoleSessionName"], "AROA" + account.id.rjust(16, "0")
+    arn, user = f"arn:aws:sts::{account.id}:assumed-role/{ROLE}/{name}", f"{role_id}:{name}"
+    key = _session(call, account, arn, user, seconds)
+    return {"Credentials": _credentials(key), "AssumedRoleUser": {"AssumedRoleId": user, "Arn": arn}}
+
+
+def _trusting(call: Call, role: str) -> Account:
+    """The account whose role it is, if the caller may assume it: AWS does not tell unknown from forbidden."""
+    match = ARN.fullmatch(role)
+    account = call.world.get(Account, match[1]) if match else None
+    if match and match[2] == ROLE and account is not None:
+        caller = call.caller
+        names = {"*", f"arn:aws:iam::{caller.account}:root", consent.identity(caller.arn)}
+        if account.id == caller.account or names & set(account.trusted):
+            return account
+    message = f"User: {call.caller.arn} is not authorized to perform: sts:AssumeRole on resource: {role}"
+    raise AwsError("AccessDenied", message, 403)
+
+
+def _session(call: Call, account: Account, arn: str, user: str, seconds: int) -> AccessKey:
+    id, secret = call.ids.access_key("ASIA")
+    return call.world.put(
+        AccessKey(
+            id=id,
+            owner=account.id,
+            secret=secret,
+            arn=arn,
+            user_id=user,
+            token=call.ids.text(128, ALPHANUMERIC),
+            expires=call.now + timedelta(seconds=seconds),
+        )
+    )
+
+
+def _credentials(key: AccessKey) -> dict[str, Any]:
+    return {
+        "AccessKeyId": key.id,
+        "SecretAccessKey": key.secret,
+        "SessionToken": key.token,
+        "Expiration": key.expires,
+    }
+
+
+@operation("sts", "GetSessionToken", "DurationSeconds")
+def get_session_token(call: Call) -> Answer:
+    if call.caller.session_token:
+        raise AwsError("AccessDenied", "Cannot call GetSessionToken with session credentials", 403)
+    seconds = call.p.get("DurationSeconds", 12 * HOUR)
+    key = _session(call, call.account, call.caller.arn, call.caller.user_id, seconds)
+    return {"Credentials": _credentials(key)}

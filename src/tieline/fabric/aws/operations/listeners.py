@@ -47,6 +47,7 @@ def create_listener(call: Call) -> Answer:
             group=group.id,
         )
     )
+    targets.check_quota(call, (balancer, [listener]))
     return {"Listeners": [render(listener)]}
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from tieline.fabric import consent, names, states, zones
 from tieline.fabric.aws.errors import AwsError
+from tieline.fabric.aws.operations import private_names
 from tieline.fabric.aws.operations.calls import (
     Answer,
     Call,
@@ -49,7 +50,8 @@ def _zones(balancers: Iterable[LoadBalancer]) -> tuple[str, ...]:
     return tuple(sorted({placement.zone for balancer in balancers for placement in balancer.placements}))
 
 
-CREATE = "AcceptanceRequired NetworkLoadBalancerArns SupportedIpAddressTypes ClientToken TagSpecifications"
+CREATE = """AcceptanceRequired NetworkLoadBalancerArns SupportedIpAddressTypes PrivateDnsName ClientToken
+TagSpecifications"""
 
 
 @operation("ec2", "CreateVpcEndpointServiceConfiguration", CREATE)
@@ -71,6 +73,7 @@ def create_service(call: Call) -> Answer:
             zones=_zones(balancers),
             acceptance_required=call.p.get("AcceptanceRequired", True),
             address_types=_address_types(call.p.get("SupportedIpAddressTypes") or ["ipv4"]),
+            private_dns_name=private_names.checked(call.p.get("PrivateDnsName", "")),
             created=call.now,
             token=call.p.get("ClientToken", ""),
             request=asked(call),
@@ -88,7 +91,7 @@ def _address_types(types: Iterable[str]) -> tuple[str, ...]:
 
 def render(call: Call, service: EndpointService) -> dict[str, Any]:
     owner = call.account_of(service.owner)
-    return {
+    return private_names.configuration(service) | {
         "ServiceType": [{"ServiceType": "Interface"}],
         "ServiceId": service.id,
         "ServiceName": names.service_name(call.region, service.id),
@@ -101,7 +104,7 @@ def render(call: Call, service: EndpointService) -> dict[str, Any]:
         "GatewayLoadBalancerArns": [],
         "SupportedIpAddressTypes": list(service.address_types),
         "BaseEndpointDnsNames": [names.service_domain(call.region, service.id)],
-        "PayerResponsibility": "ServiceOwner",
+        "PayerResponsibility": service.payer or None,
         "RemoteAccessEnabled": False,
         "SupportedRegions": [{"Region": call.region, "ServiceState": service.state}],
         "Tags": tag_list(service.tags),
@@ -123,7 +126,7 @@ def describe_service_configurations(call: Call) -> Answer:
 
 
 MODIFY = """ServiceId AcceptanceRequired AddNetworkLoadBalancerArns RemoveNetworkLoadBalancerArns
-AddSupportedIpAddressTypes RemoveSupportedIpAddressTypes"""
+AddSupportedIpAddressTypes RemoveSupportedIpAddressTypes PrivateDnsName RemovePrivateDnsName"""
 
 
 @operation("ec2", "ModifyVpcEndpointServiceConfiguration", MODIFY)
@@ -150,7 +153,11 @@ def modify_service(call: Call) -> Answer:
     carried = {door.zone for e in endpoints_of(call, service.id) for door in e.doors}
     if lost & carried:
         raise AwsError(IN_USE, f"Endpoints are connected in {', '.join(sorted(lost & carried))}, which would be lost.")
-    call.world.put(msgspec.structs.replace(service, balancers=arns, zones=zone_ids, acceptance_required=acceptance))
+    name = "" if call.p.get("RemovePrivateDnsName") else call.p.get("PrivateDnsName", service.private_dns_name)
+    if name != service.private_dns_name and any(e.private_dns for e in endpoints_of(call, service.id)):
+        raise AwsError(IN_USE, f"Endpoints use the private DNS name {service.private_dns_name}.")
+    changed = msgspec.structs.replace(service, balancers=arns, zones=zone_ids, acceptance_required=acceptance)
+    call.world.put(msgspec.structs.replace(changed, private_dns_name=private_names.checked(name)))
     return {"Return": True}
 
 
@@ -183,8 +190,9 @@ def visible(call: Call) -> list[EndpointService]:
 
 def by_name(call: Call, name: str) -> EndpointService:
     """The service of that name, if the caller may see it: AWS does not tell unknown from forbidden."""
-    found = next((s for s in visible(call) if names.service_name(call.region, s.id) == name), None)
-    if found is None:
+    id = name.removeprefix(names.service_name(call.region, ""))
+    found = call.world.get(EndpointService, id) if id != name else None
+    if found is None or not consent.allowed(found, call.caller.account, call.caller.arn):
         raise AwsError("InvalidServiceName", f"The Vpc Endpoint Service '{name}' does not exist")
     return found
 
@@ -222,8 +230,7 @@ def _detail(call: Call, service: EndpointService) -> dict[str, Any]:
         "VpcEndpointPolicySupported": False,
         "AcceptanceRequired": service.acceptance_required,
         "ManagesVpcEndpoints": False,
-        "PayerResponsibility": "ServiceOwner",
+        "PayerResponsibility": service.payer or None,
         "SupportedIpAddressTypes": list(service.address_types),
-        "PrivateDnsNames": [],
         "Tags": tag_list(service.tags) if service.owner == call.caller.account else [],
-    }
+    } | private_names.detail(service)

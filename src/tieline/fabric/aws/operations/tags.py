@@ -1,25 +1,31 @@
-"""EC2: tags on anything that has an id."""
+"""EC2: tags on anything that has an id, parts of records included."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 
 from tieline.fabric import passages
 from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.operations.calls import Answer, Call, listing, operation, pairs
+from tieline.fabric.aws.operations.calls import TAGS_LIMIT, Answer, Call, listing, operation, pairs
+from tieline.fabric.aws.operations.connections import connection_id
 from tieline.fabric.records import (
     Endpoint,
     EndpointService,
     Instance,
     NetworkInterface,
+    Permission,
+    Principal,
     Record,
     SecurityGroup,
     Subnet,
     Vpc,
 )
 
+R = TypeVar("R", bound=Record)
 TYPES: dict[str, tuple[type[Record], str]] = {
     "vpc": (Vpc, "vpc"),
     "subnet": (Subnet, "subnet"),
@@ -31,36 +37,106 @@ TYPES: dict[str, tuple[type[Record], str]] = {
 }
 
 
-def _record(call: Call, id: str) -> Record:
-    kind, _ = TYPES.get(id.rpartition("-")[0], (None, ""))
-    if kind is None:
-        raise AwsError("InvalidID", f"The ID '{id}' is not valid")
-    return call.find(kind, id, "InvalidID", "The ID '{id}' is not valid")
+@dataclass(frozen=True)
+class Holder:
+    """What has tags: a record, or a part of one. `put` gives it others."""
+
+    id: str
+    type: str
+    tags: dict[str, str]
+    put: Callable[[dict[str, str]], object]
+
+
+def _whole(call: Call, record: Record, type: str) -> Holder:
+    return Holder(record.id, type, record.tags, lambda tags: call.world.put(msgspec.structs.replace(record, tags=tags)))
+
+
+def _permission(call: Call, service: EndpointService, principal: Principal) -> Holder:
+    def put(tags: dict[str, str]) -> None:
+        changed = tuple(
+            msgspec.structs.replace(p, tags=tags) if p.id == principal.id else p for p in _now(call, service).principals
+        )
+        call.world.put(msgspec.structs.replace(_now(call, service), principals=changed))
+
+    return Holder(principal.id, "vpc-endpoint-service-permission", principal.tags, put)
+
+
+def _rule(call: Call, group: SecurityGroup, rule: Permission) -> Holder:
+    def put(tags: dict[str, str]) -> None:
+        changed = tuple(
+            msgspec.structs.replace(p, tags=tags) if p.id == rule.id else p for p in _now(call, group).permissions
+        )
+        call.world.put(msgspec.structs.replace(_now(call, group), permissions=changed))
+
+    return Holder(rule.id, "security-group-rule", rule.tags, put)
+
+
+def _connection(call: Call, endpoint: Endpoint) -> Holder:
+    def put(tags: dict[str, str]) -> None:
+        call.world.put(msgspec.structs.replace(endpoint, connection_tags=tags))
+
+    return Holder(connection_id(endpoint), "vpc-endpoint-connection", endpoint.connection_tags, put)
+
+
+def _now(call: Call, record: R) -> R:
+    return call.world.get(type(record), record.id) or record
+
+
+def _parts(call: Call) -> Iterator[Holder]:
+    """What has tags besides whole records: permissions, rules, and connections with the caller's services."""
+    for service in call.mine(EndpointService):
+        yield from (_permission(call, service, principal) for principal in service.principals)
+        yield from (_connection(call, endpoint) for endpoint in call.world.where(Endpoint, "service", service.id))
+    for group in call.mine(SecurityGroup):
+        yield from (_rule(call, group, rule) for rule in group.permissions)
+
+
+def _all(call: Call) -> Iterator[Holder]:
+    for kind, type in TYPES.values():
+        yield from (_whole(call, record, type) for record in call.mine(kind))
+    yield from _parts(call)
+
+
+def _chosen(call: Call) -> list[Holder]:
+    """What the request names, each once; raises for the first id that is not the caller's."""
+    parts: dict[str, Holder] | None = None
+    found = []
+    for id in dict.fromkeys(call.p["Resources"]):
+        kind, type = TYPES.get(id.rpartition("-")[0], (None, ""))
+        if kind is not None:
+            found.append(_whole(call, call.find(kind, id, "InvalidID", "The ID '{id}' is not valid"), type))
+            continue
+        parts = parts or {holder.id: holder for holder in _parts(call)}
+        if id not in parts:
+            raise AwsError("InvalidID", f"The ID '{id}' is not valid")
+        found.append(parts[id])
+    return found
 
 
 @operation("ec2", "CreateTags", "Resources Tags")
 def create_tags(call: Call) -> Answer:
     tags = pairs(call.p["Tags"])
-    for record in [_record(call, id) for id in call.p["Resources"]]:
+    for holder in _chosen(call):
         for key, value in tags.items():
-            if isinstance(record, Instance) and (complaint := passages.complaint(key, value)):
+            if holder.type == "instance" and (complaint := passages.complaint(key, value)):
                 raise AwsError("InvalidParameterValue", complaint)
-        call.world.put(msgspec.structs.replace(record, tags=record.tags | tags))
+        if len(holder.tags | tags) > TAGS_LIMIT:
+            raise AwsError("TagLimitExceeded", f"The resource '{holder.id}' can have at most {TAGS_LIMIT} tags.")
+        holder.put(holder.tags | tags)
     return {}
 
 
 @operation("ec2", "DeleteTags", "Resources Tags")
 def delete_tags(call: Call) -> Answer:
     """Without Tags all go; a tag that is given with a value goes only if it has that value (AWS)."""
-    for record in [_record(call, id) for id in call.p["Resources"]]:
+    for holder in _chosen(call):
         wanted = call.p.get("Tags")
         gone = (
-            {t.get("Key") for t in wanted if t.get("Value", None) in (None, record.tags.get(t.get("Key")))}
+            {t.get("Key") for t in wanted if t.get("Value", None) in (None, holder.tags.get(t.get("Key")))}
             if wanted
-            else set(record.tags)
+            else set(holder.tags)
         )
-        kept = {key: value for key, value in record.tags.items() if key not in gone}
-        call.world.put(msgspec.structs.replace(record, tags=kept))
+        holder.put({key: value for key, value in holder.tags.items() if key not in gone})
     return {}
 
 
@@ -75,13 +151,6 @@ class Tag(msgspec.Struct, frozen=True):
     tags: dict[str, str] = {}
 
 
-def _all(call: Call) -> Iterator[Tag]:
-    for kind, type in TYPES.values():
-        for record in call.mine(kind):
-            for key, value in record.tags.items():
-                yield Tag(f"{record.id}/{key}", record.id, type, key, value)
-
-
 @operation("ec2", "DescribeTags", "Filters MaxResults NextToken")
 def describe_tags(call: Call) -> Answer:
     fields = {
@@ -90,9 +159,10 @@ def describe_tags(call: Call) -> Answer:
         "key": lambda t: t.key,
         "value": lambda t: t.value,
     }
+    tags = [Tag(f"{h.id}/{key}", h.id, h.type, key, value) for h in _all(call) for key, value in h.tags.items()]
     return listing(
         call,
-        _all(call),
+        tags,
         fields,
         "Tags",
         lambda t: {"ResourceId": t.resource, "ResourceType": t.type, "Key": t.key, "Value": t.value},

@@ -15,11 +15,13 @@ from tieline.fabric.aws.operations.balancing import (
     elb_page,
     elb_tags,
     merged_attributes,
+    named,
 )
 from tieline.fabric.aws.operations.calls import Answer, Call, asked, operation
 from tieline.fabric.records import Health, HealthCheck, Listener, TargetGroup, Vpc
 
 NOT_FOUND = "TargetGroupNotFound", "One or more target groups not found"
+PER_REGION = 3000  # target groups of an account (AWS quota)
 NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,32}(?<!-)")
 TIMEOUTS = {"TCP": 10, "HTTPS": 10, "HTTP": 6}  # seconds (aws.md, section 3)
 ATTRIBUTES = {  # every attribute that clients read, with AWS's defaults; those fixed here say so in FIXED
@@ -54,12 +56,14 @@ def create_target_group(call: Call) -> Answer:
     if not NAME.fullmatch(name):
         message = f"Target group name '{name}' must have 1 to 32 letters, digits or hyphens, and none at either end."
         raise AwsError("ValidationError", message)
-    for other in call.mine(TargetGroup):
-        if other.name == name:
-            if other.request == asked(call):
-                return {"TargetGroups": [render(call, other)]}
-            message = f"A target group with the same name '{name}' exists, but with different settings"
-            raise AwsError("DuplicateTargetGroupName", message)
+    other = named(call, TargetGroup, name)
+    if other is not None:
+        if other.request == asked(call):
+            return {"TargetGroups": [render(call, other)]}
+        message = f"A target group with the same name '{name}' exists, but with different settings"
+        raise AwsError("DuplicateTargetGroupName", message)
+    if len(call.mine(TargetGroup)) >= PER_REGION:
+        raise AwsError("TooManyTargetGroups", f"An account can have at most {PER_REGION} target groups.")
     kind, protocol, port = call.p.get("TargetType", "instance"), call.p.get("Protocol"), call.p.get("Port")
     _check_kind(kind, protocol, call.p.get("IpAddressType", "ipv4"))
     _check_port(port, "Port")

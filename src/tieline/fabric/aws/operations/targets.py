@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -14,6 +15,7 @@ from tieline.fabric.aws.operations.target_groups import find
 from tieline.fabric.records import (
     Health,
     Instance,
+    Listener,
     LoadBalancer,
     NetworkInterface,
     Registration,
@@ -23,6 +25,8 @@ from tieline.fabric.records import (
 )
 
 PER_GROUP = 1000  # targets in a group (AWS quota)
+PER_BALANCER = 3000  # targets of a network load balancer (AWS quota)
+PER_ZONE = 500  # of these in one zone; in all zones together with cross-zone balancing (AWS quota)
 
 
 @operation("elbv2", "RegisterTargets", "TargetGroupArn Targets")
@@ -38,8 +42,25 @@ def register_targets(call: Call) -> Answer:
             _forget(call, group, target)
     if len(present) > PER_GROUP:
         raise AwsError("TooManyTargets", f"A target group can have at most {PER_GROUP} targets.")
-    call.world.put(msgspec.structs.replace(group, targets=tuple(present.values())))
+    group = call.world.put(msgspec.structs.replace(group, targets=tuple(present.values())))
+    check_quota(call, health.balancer_of(call.world, group))
     return {}
+
+
+def check_quota(call: Call, used: tuple[LoadBalancer, list[Listener]] | None) -> None:
+    """Raise TooManyTargets where a balancer's groups together have more targets than it may serve."""
+    if used is None:
+        return
+    balancer, _ = used
+    arns = {listener.group for listener in call.world.where(Listener, "balancer", balancer.id)}
+    groups = [group for arn in arns if (group := call.world.get(TargetGroup, arn))]
+    zones_of = Counter(target.zone for group in groups for target in group.targets)
+    crossing = any(health.cross_zone(balancer, group) for group in groups)
+    most = zones_of.total() if crossing else max(zones_of.values(), default=0)
+    if most > PER_ZONE or zones_of.total() > PER_BALANCER:
+        scope = "" if crossing else " in each zone"
+        message = f"The load balancer '{balancer.id}' can have at most {PER_ZONE} targets{scope}."
+        raise AwsError("TooManyTargets", message)
 
 
 def _forget(call: Call, group: TargetGroup, target: Registration) -> None:
@@ -119,7 +140,7 @@ def deregister_targets(call: Call) -> Answer:
     return {}
 
 
-@operation("elbv2", "DescribeTargetHealth", "TargetGroupArn Targets Include")
+@operation("elbv2", "DescribeTargetHealth", "TargetGroupArn Targets")
 def describe_target_health(call: Call) -> Answer:
     group = find(call)
     wanted = call.p.get("Targets")

@@ -31,6 +31,8 @@ def network(text: str | None, parameter: str, shortest: int, longest: int, code:
 
 @operation("ec2", "CreateVpc", "CidrBlock InstanceTenancy TagSpecifications")
 def create_vpc(call: Call) -> Answer:
+    if call.p.get("InstanceTenancy", "default") != "default":
+        raise AwsError("UnsupportedOperation", "Instances share this machine: the tenancy is always default.")
     block = network(call.p.get("CidrBlock"), "cidrBlock", 16, 28, "InvalidVpc.Range")
     if block.overlaps(WIRES):
         raise AwsError("InvalidVpc.Range", f"The CIDR '{block}' is link-local, which no VPC may use.")
