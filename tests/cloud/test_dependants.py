@@ -50,7 +50,7 @@ def test_other_resources_do_not(server: str) -> None:
 
 
 def test_a_rule_uses_the_resource_of_its_deployment() -> None:
-    action = Action(resource="db", sql="insert into t values (1)")
+    action = Action(resource="db")
     rule = Rule(id="rule-1", deployment="dep-1", name="r", sql="x", actions=(action,), created=NOW)
     assert rules_using(resource("db:1"), [rule]) == [rule]
     assert rules_using(resource("db:1", deployment="dep-2"), [rule]) == []

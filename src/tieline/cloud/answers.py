@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from tieline.cloud.audit import AuditEntry
+from tieline.cloud.guard.records import ApiKeyView, Grant, UserView
+from tieline.cloud.pages import Paged
 from tieline.cloud.records import DeploymentView, PrivateLinkView, ResourceView, RuleView
 
 
@@ -32,7 +35,7 @@ class CreatedDeployment(DeploymentAnswer):
     join_token: str = Field(default="", description="for tieline agent --join; only where provider is external")
 
 
-class Deployments(BaseModel):
+class Deployments(Paged):
     """All deployments."""
 
     deployments: list[DeploymentAnswer]
@@ -46,7 +49,7 @@ class Offer(BaseModel):
     region: str
 
 
-class PrivateLinks(BaseModel):
+class PrivateLinks(Paged):
     """The private links of a deployment."""
 
     private_links: list[PrivateLinkView]
@@ -60,7 +63,7 @@ class ResourceAnswer(ResourceView):
     hint: str = ""
 
 
-class Resources(BaseModel):
+class Resources(Paged):
     """The resources of a deployment."""
 
     resources: list[ResourceAnswer]
@@ -75,7 +78,7 @@ class RuleAnswer(RuleView):
     action_metrics: list[dict[str, Any]] = Field(default=[], description="for each action: received, success, failed …")
 
 
-class Rules(BaseModel):
+class Rules(Paged):
     """The rules of a deployment."""
 
     rules: list[RuleAnswer]
@@ -85,3 +88,34 @@ class RuleResult(BaseModel):
     """What a rule makes of a sample message: one row, or one per element for FOREACH."""
 
     result: Any
+
+
+class Users(Paged):
+    """Users."""
+
+    users: list[UserView]
+
+
+class ApiKeys(Paged):
+    """API keys, without their text."""
+
+    keys: list[ApiKeyView]
+
+
+class CreatedApiKey(ApiKeyView):
+    """A new key, with its text."""
+
+    key: str = Field(description="told here and never again")
+
+
+class Identity(Grant):
+    """Who is asking."""
+
+    name: str
+    means: str = Field(description="key or user")
+
+
+class AuditPage(Paged):
+    """Changes, the newest first."""
+
+    entries: list[AuditEntry]

@@ -11,15 +11,22 @@ from tieline.cloud.aws import Aws
 from tieline.cloud.configuration import configure
 from tieline.cloud.deployments.boot import Machine
 from tieline.cloud.deployments.worker import DeploymentWorker
+from tieline.cloud.guard.identify import Doorkeeper
+from tieline.cloud.guard.records import ApiKey, Grant
+from tieline.cloud.guard.requests import Entrance, record_key
+from tieline.cloud.guard.roles import Role
 from tieline.cloud.history import timestamp
 from tieline.cloud.hub import Hub
+from tieline.cloud.idempotency import Idempotency
 from tieline.cloud.links.worker import LinkWorker
 from tieline.cloud.protocol import Configure, Report
-from tieline.cloud.records import ApiKey, Deployment, DeploymentStatus, PrivateLink
+from tieline.cloud.records import Deployment, DeploymentStatus, PrivateLink
 from tieline.cloud.repository import Repository
-from tieline.cloud.secrets import Vault, hashed, matches, new_api_key, new_id, token_deployment
+from tieline.cloud.secrets import Vault, matches, token_deployment
 
 log = logging.getLogger(__name__)
+
+FIRST_KEY = "admin"  # the name of the key that the first start makes
 
 
 class Platform:
@@ -29,6 +36,9 @@ class Platform:
         self.records = records
         self.aws = aws
         self.vault = vault
+        self.doorkeeper = Doorkeeper(records)
+        self.entrance = Entrance(records)
+        self.idempotency = Idempotency(records, vault)
         self.hub = Hub(self._configuration, self._reported)
         self.links = LinkWorker(records, aws, self.changed)
         self.deployments = DeploymentWorker(records, aws, vault, machine, self.hub.push)
@@ -70,11 +80,8 @@ class Platform:
         """A first API key where there is none yet: shown once, stored as its hash."""
         if self.records.all(ApiKey):
             return None
-        key = new_api_key()
-        self.records.commit(
-            write=[ApiKey(id=new_id("key"), name="admin", hash=hashed(key), created=timestamp(time.time()))]
-        )
-        return key
+        _, token = record_key(self.records, FIRST_KEY, Grant(role=Role.ADMINISTRATOR), timestamp(time.time()))
+        return token
 
     def _configuration(self, deployment: str) -> Configure | None:
         found = self.records.get(Deployment, deployment)

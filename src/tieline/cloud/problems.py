@@ -28,11 +28,12 @@ class Problem(BaseModel):
 
 
 class PlatformError(Exception):
-    """A refusal: `status` is HTTP's, `extra` are further fields of the answer."""
+    """A refusal: `status` and `headers` are HTTP's, `extra` are further fields of the answer."""
 
     def __init__(self, status: int, code: str, message: str, hint: str = "", **extra: object) -> None:
         super().__init__(f"{code}: {message}")
         self.status, self.code, self.message, self.hint, self.extra = status, code, message, hint, extra
+        self.headers: dict[str, str] = {}
 
 
 def not_found(kind: str, key: str) -> PlatformError:

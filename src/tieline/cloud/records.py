@@ -20,9 +20,16 @@ class Value(BaseModel):
 
 
 class Stored(Value):
-    """Base of what the store keeps; `version` is the store's, 0 before the first write, and never part of the body."""
+    """Base of what the store keeps; `version` is the store's, 0 before the first write, and never part of the body.
+
+    `hidden` fields are masked in the audit log. Changes of `unaudited` fields are the platform's own, and a record
+    with `audited` false is no record of people's.
+    """
 
     kind: ClassVar[str]
+    audited: ClassVar[bool] = True
+    hidden: ClassVar[frozenset[str]] = frozenset()
+    unaudited: ClassVar[frozenset[str]] = frozenset({"history", "revision", "version"})
     id: str
     version: int = Field(default=0, exclude=True)
 
@@ -94,6 +101,8 @@ class DeploymentView(Value):
 
     id: str
     name: Name
+    description: str = ""
+    project: Name = "default"
     provider: Literal["fabric", "external"]
     status: DeploymentStatus = DeploymentStatus.CREATING
     reason: Reason | None = None
@@ -111,6 +120,7 @@ class Deployment(DeploymentView, Stored):
     """The deployment as stored. `revision` counts the changes that its agent must hear of."""
 
     kind: ClassVar[str] = "deployment"
+    hidden: ClassVar[frozenset[str]] = frozenset({"token_hash"})
     token_hash: str
     broker: Address  # what the broker itself listens on
     revision: int = 1
@@ -123,6 +133,7 @@ class PrivateLinkView(Value):
     id: str
     deployment: str
     name: Name
+    description: str = ""
     service_name: str
     status: LinkStatus = LinkStatus.CREATING
     reason: Reason | None = None
@@ -162,6 +173,7 @@ class Resource(Stored):
     """The resource as stored: its secrets apart, and encrypted."""
 
     kind: ClassVar[str] = "resource"
+    hidden: ClassVar[frozenset[str]] = frozenset({"secrets"})
     deployment: str
     name: Name
     type: str
@@ -172,13 +184,24 @@ class Resource(Stored):
 
 
 class Action(Value):
-    """What a rule does with each output; further fields are those of the kind."""
+    """What a rule does with each output; further fields are those of its kind.
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    `sql` writes with a statement in `sql`; `republish` publishes on the deployment's broker, to `topic`.
+    """
 
-    kind: Literal["sql"] = "sql"
-    resource: Name
-    sql: str = Field(min_length=1, max_length=100_000, description="the statement, with ${field}s")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {"kind": "sql", "resource": "orders", "sql": "insert into warm(device) values (${device})"},
+                {"kind": "republish", "topic": "alarms/${device}", "payload": "${.}"},
+            ]
+        },
+    )
+
+    kind: str = Field(default="sql", max_length=50)
+    resource: str = Field(default="", max_length=254, description="the resource's name; none for republish")
 
 
 class RuleView(Value):
@@ -197,12 +220,3 @@ class Rule(RuleView, Stored):
     """The rule as stored."""
 
     kind: ClassVar[str] = "rule"
-
-
-class ApiKey(Stored):
-    """A key that opens the REST interface; only its hash is kept."""
-
-    kind: ClassVar[str] = "api-key"
-    name: str
-    hash: str
-    created: str

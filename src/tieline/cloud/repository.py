@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from tieline.cloud.audit import Actor, AuditEntry, AuditLog
 from tieline.cloud.records import Stored
 from tieline.store import Change, Conflict, Document, Store
 
@@ -14,19 +15,28 @@ R = TypeVar("R", bound=Stored)
 
 
 class Repository:
-    """Records by type and id, on any store."""
+    """Records by type and id, on any store. What `acting` for somebody changes is in the audit log, too."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._read: dict[tuple[str, str], Stored] = {}  # as last parsed: most records are read far oftener than written
+        self._actor: Actor | None = None
+        self.audit = AuditLog(store)
+
+    def acting(self, actor: Actor) -> Repository:
+        """The same records, for changes that somebody makes."""
+        other = Repository.__new__(Repository)
+        other._store, other._read, other._actor, other.audit = self._store, self._read, actor, self.audit
+        return other
 
     def get(self, type: type[R], id: str) -> R | None:
         """One record, or None."""
         document = self._store.get(type.kind, id)
-        return _parse(type, document) if document else None
+        return self._parse(type, document) if document else None
 
     def all(self, type: type[R], where: Callable[[R], bool] = lambda _: True) -> list[R]:
         """Every record of a type that `where` holds for, in order of id."""
-        records = (_parse(type, document) for document in self._store.load(type.kind))
+        records = (self._parse(type, document) for document in self._store.load(type.kind))
         return [record for record in records if where(record)]
 
     def update(self, type: type[R], id: str, change: Callable[[R], R]) -> R | None:
@@ -45,17 +55,34 @@ class Repository:
 
     def commit(self, write: Iterable[Stored] = (), delete: Iterable[Stored] = ()) -> None:
         """Write and delete in one step, all or none; raises Conflict where a record is no longer as it was read."""
-        written = [_change(record, record.model_dump_json().encode()) for record in write]
-        self._store.commit(written + [_change(record, None) for record in delete])
+        written, deleted = list(write), list(delete)
+        changes = [_change(record, record.model_dump_json().encode()) for record in written]
+        changes += [_change(record, None) for record in deleted]
+        self._store.commit(changes + self.audit.changes(self._entries(written, deleted)))
+        for record in deleted:
+            self._read.pop((record.kind, record.id), None)
 
     def close(self) -> None:
         """Release the store."""
         self._store.close()
 
+    def _entries(self, written: list[Stored], deleted: list[Stored]) -> list[AuditEntry]:
+        if self._actor is None:
+            return []
+        pairs = [(self.get(type(record), record.id), record) for record in written]
+        entries = [self.audit.entry(self._actor, before, after) for before, after in pairs]
+        entries += [self.audit.entry(self._actor, record, None) for record in deleted]
+        return [entry for entry in entries if entry is not None]
+
+    def _parse(self, type: type[R], document: Document) -> R:
+        key = (document.kind, document.id)
+        known = self._read.get(key)
+        if isinstance(known, type) and known.version == document.version:
+            return known
+        record = type.model_validate_json(document.body).model_copy(update={"version": document.version})
+        self._read[key] = record
+        return record
+
 
 def _change(record: Stored, body: bytes | None) -> Change:
     return Change(record.kind, record.id, record.version, body)
-
-
-def _parse(type: type[R], document: Document) -> R:
-    return type.model_validate_json(document.body).model_copy(update={"version": document.version})

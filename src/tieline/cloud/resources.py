@@ -47,29 +47,63 @@ class NewResource(BaseModel):
 
 def create_resource(records: Repository, vault: Vault, deployment: Deployment, wanted: NewResource) -> Resource:
     """Record a resource that fits its type; raises PlatformError with nothing changed."""
-    if records.all(Resource, lambda item: (item.deployment, item.name) == (deployment.id, wanted.name)):
+    if _named(records, deployment, wanted.name):
         raise name_taken("resource", wanted.name)
     resource = draft(records, vault, deployment, wanted)
     records.commit(write=[resource])
     return resource
 
 
-def draft(records: Repository, vault: Vault, deployment: Deployment, wanted: NewResource) -> Resource:
+def replace_resource(
+    records: Repository, vault: Vault, deployment: Deployment, found: Resource, wanted: NewResource
+) -> Resource:
+    """Record the resource as it is wanted now; rules that name it follow. Raises PlatformError with nothing changed."""
+    if wanted.type != found.type:
+        message = f"resource {found.name!r} is of type {found.type}, and stays so"
+        raise PlatformError(422, "TYPE_FIXED", message, "create another resource, and change the rules to it")
+    if wanted.name != found.name and _named(records, deployment, wanted.name):
+        raise name_taken("resource", wanted.name)
+    changed = draft(records, vault, deployment, wanted, found)
+    if vault.decrypt(changed.secrets) == vault.decrypt(found.secrets):
+        changed = changed.model_copy(update={"secrets": found.secrets})
+    users = rules_using(found, records.all(Rule)) if wanted.name != found.name else []
+    write = [*(_renamed(rule, found.name, wanted.name) for rule in users), *([changed] if changed != found else [])]
+    records.commit(write=write)
+    return records.get(Resource, found.id) or changed
+
+
+def _named(records: Repository, deployment: Deployment, name: str) -> Resource | None:
+    found = records.all(Resource, lambda item: (item.deployment, item.name) == (deployment.id, name))
+    return found[0] if found else None
+
+
+def _renamed(rule: Rule, old: str, new: str) -> Rule:
+    actions = [
+        action.model_copy(update={"resource": new}) if action.resource == old else action for action in rule.actions
+    ]
+    return rule.model_copy(update={"actions": tuple(actions)})
+
+
+def draft(
+    records: Repository, vault: Vault, deployment: Deployment, wanted: NewResource, known: Resource | None = None
+) -> Resource:
     """The resource that is wanted, checked and not recorded; raises PlatformError.
 
-    A secret that is given as ****** is that of the recorded resource of the same name.
+    A secret that is given as ****** is that of `known`, or of the recorded resource of the same name.
     """
     options, secrets = _apart(wanted.type, wanted.model_dump(exclude={"name", "type", "server"}))
     _check_server(records, deployment, wanted.server)
+    kept = _kept(vault, known or _named(records, deployment, wanted.name), secrets)
     resource = Resource(
-        id=new_id("res"),
+        id=known.id if known else new_id("res"),
+        version=known.version if known else 0,
         deployment=deployment.id,
         name=wanted.name,
         type=wanted.type,
         server=wanted.server,
         options=options,
-        secrets=vault.encrypt(json.dumps({**secrets, **_kept(records, vault, deployment, wanted.name, secrets)})),
-        created=timestamp(time.time()),
+        secrets=vault.encrypt(json.dumps({**secrets, **kept}, sort_keys=True)),
+        created=known.created if known else timestamp(time.time()),
     )
     to_config(resource, vault, ())
     return resource
@@ -141,17 +175,10 @@ def _apart(type: str, fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[s
     return options, secrets
 
 
-def _kept(
-    records: Repository, vault: Vault, deployment: Deployment, name: str, secrets: Mapping[str, str]
-) -> dict[str, str]:
+def _kept(vault: Vault, known: Resource | None, secrets: Mapping[str, str]) -> dict[str, str]:
     """The recorded secrets behind each mask."""
-    masked = [secret for secret, value in secrets.items() if value == MASK]
-    if not masked:
-        return {}
-    for known in records.all(Resource, lambda item: (item.deployment, item.name) == (deployment.id, name)):
-        stored = _secrets(known, vault)
-        return {secret: stored[secret] for secret in masked if secret in stored}
-    return {}
+    stored = _secrets(known, vault) if known else {}
+    return {name: stored[name] for name, value in secrets.items() if value == MASK and name in stored}
 
 
 def _secrets(resource: Resource, vault: Vault) -> dict[str, str]:

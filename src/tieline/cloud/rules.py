@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,6 +22,7 @@ from tieline.integration.rules.template import check_fields
 
 MAX_SQL = 100_000  # characters; a rule is written by a person
 TEST_SECONDS = 5.0
+REPUBLISH = "republish"  # the action that needs no resource: it goes back to the deployment's own broker
 
 
 class NewRule(BaseModel):
@@ -59,14 +60,30 @@ def create_rule(records: Repository, deployment: Deployment, wanted: NewRule) ->
     """Record a rule that parses and whose actions fit; raises PlatformError with nothing changed."""
     if records.all(Rule, lambda item: (item.deployment, item.name) == (deployment.id, wanted.name)):
         raise name_taken("rule", wanted.name)
-    resources = {item.name: item.id for item in records.all(Resource, lambda item: item.deployment == deployment.id)}
-    compiled = parsed(wanted.sql)
-    for number, action in enumerate(wanted.actions):
-        _check(to_action(action, number, resources), compiled, f"actions[{number}]")
+    _check_actions(records, deployment, wanted)
     created = timestamp(time.time())
     rule = Rule(id=new_id("rule"), deployment=deployment.id, created=created, **wanted.model_dump())
     records.commit(write=[rule])
     return rule
+
+
+def replace_rule(records: Repository, deployment: Deployment, found: Rule, wanted: NewRule) -> Rule:
+    """Record the rule as it is wanted now; raises PlatformError with nothing changed."""
+    same = records.all(Rule, lambda item: (item.deployment, item.name) == (deployment.id, wanted.name))
+    if any(other.id != found.id for other in same):
+        raise name_taken("rule", wanted.name)
+    _check_actions(records, deployment, wanted)
+    changed = found.model_copy(update={name: getattr(wanted, name) for name in NewRule.model_fields})
+    if changed != found:
+        records.commit(write=[changed])
+    return records.get(Rule, found.id) or changed
+
+
+def _check_actions(records: Repository, deployment: Deployment, wanted: NewRule) -> None:
+    resources = {item.name: item.id for item in records.all(Resource, lambda item: item.deployment == deployment.id)}
+    compiled = parsed(wanted.sql)
+    for number, action in enumerate(wanted.actions):
+        _check(to_action(action, number, resources), compiled, f"actions[{number}]")
 
 
 async def try_rule(sample: RuleSample) -> Any:
@@ -115,16 +132,24 @@ def to_action(action: Action, number: int, resources: dict[str, str], rule: str 
     `resources` are ids by name; the action's id is made of the rule's and its number in it.
     """
     place = f"actions[{number}]"
-    if action.resource not in resources:
+    if action.resource not in resources and not (action.kind == REPUBLISH and not action.resource):
         message = f"{place}: there is no resource {action.resource!r}"
         raise PlatformError(422, "UNKNOWN_RESOURCE", message, f"resources: {', '.join(resources) or 'none yet'}")
     members = action.model_dump()
-    members |= {"id": action_id(rule, number), "resource": resources[action.resource]}
+    members |= {"id": action_id(rule, number), "resource": resources.get(action.resource, "")}
     try:
-        return msgspec.convert(members, config.Sql)
+        found: config.Action = msgspec.convert(members, config.Action)
     except msgspec.ValidationError as error:
-        hint = f"its fields: {', '.join(config.Sql.__struct_fields__[1:])}"
-        raise PlatformError(422, "INVALID_ACTION", f"{place}: {error}", hint) from error
+        raise PlatformError(422, "INVALID_ACTION", f"{place}: {error}", _fields(action.kind)) from error
+    return found
+
+
+def _fields(kind: str) -> str:
+    """The fields of an action of this kind, or the kinds that there are, in words."""
+    kinds = {str(type.__struct_config__.tag): type for type in get_args(config.Action)}
+    if kind not in kinds:
+        return f"kinds: {', '.join(kinds)}"
+    return f"its fields: {', '.join(name for name in kinds[kind].__struct_fields__ if name != 'id')}"
 
 
 def action_id(rule: str, number: int) -> str:

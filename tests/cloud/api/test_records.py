@@ -72,7 +72,7 @@ def test_cascade_takes_the_rules_along(http: httpx.Client, deployment: CreatedDe
     http.post(f"{path}/resources", json=RESOURCE)
     http.post(f"{path}/rules", json=RULE)
     assert http.delete(f"{path}/resources/db?cascade=true").status_code == 204
-    assert http.get(f"{path}/rules").json() == {"rules": []}
+    assert http.get(f"{path}/rules").json()["rules"] == []
 
 
 def test_a_deployment_in_use_stays_and_cascade_deletes_it(http: httpx.Client) -> None:
@@ -112,7 +112,7 @@ def test_the_description_documents_every_error(http: httpx.Client, platform: Pla
         if path.startswith("/api/v1")
         for operation in methods.values()
     ]
-    assert len(operations) == 20
+    assert len(operations) >= 35
     for operation in operations:
         problem = operation["responses"]["401"]["content"]["application/json"]["schema"]
         assert problem == {"$ref": "#/components/schemas/Problem"}

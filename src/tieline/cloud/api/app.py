@@ -7,11 +7,26 @@ from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
 
-from tieline.cloud.api import agents, deployments, doctor, errors, links, operations, resources, rules
-from tieline.cloud.api.context import caller
+from tieline.cloud.api import (
+    agents,
+    audit,
+    deployments,
+    doctor,
+    errors,
+    keys,
+    links,
+    operations,
+    resources,
+    rules,
+    sessions,
+    users,
+)
+from tieline.cloud.api.context import caller, operation_id
+from tieline.cloud.api.errors import documented
 from tieline.cloud.platform import Platform
 
 PREFIX = "/api/v1"
+MAX_BODY = 4 * 1024 * 1024  # bytes: a rule's SQL and certificates fit many times
 
 
 def create_app(platform: Platform) -> FastAPI:
@@ -30,11 +45,16 @@ def create_app(platform: Platform) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        generate_unique_id_function=operation_id,
     )
     app.state.platform = platform
     errors.install(app)
-    for router in (deployments.router, links.router, doctor.router, resources.router, rules.router):
-        app.include_router(router, prefix=PREFIX, dependencies=[Depends(caller)])
+    known = documented(401, 403, 413, 422, 429)
+    for area in (deployments, links, doctor, resources, rules, users, keys, audit):
+        app.include_router(
+            area.router, prefix=PREFIX, dependencies=[Depends(caller)], responses=known, max_body_size=MAX_BODY
+        )
+    app.include_router(sessions.router, prefix=PREFIX, max_body_size=MAX_BODY)
     app.include_router(operations.router)
     app.include_router(agents.router)
     return app

@@ -2,50 +2,89 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from tieline.cloud.answers import CreatedDeployment, DeploymentAnswer, Deployments, Offer
-from tieline.cloud.api.context import There, Who, Within
+from tieline.cloud.api.context import Asked, Asking, IfMatch, Records, There, Who, Within, tagged
 from tieline.cloud.api.errors import documented
-from tieline.cloud.deployments.requests import NewDeployment, create_deployment, delete_deployment, offer
+from tieline.cloud.api.once import Once
+from tieline.cloud.deployments.requests import (
+    DeploymentChange,
+    NewDeployment,
+    change_deployment,
+    create_deployment,
+    delete_deployment,
+    offer,
+)
+from tieline.cloud.edits import check_match
+from tieline.cloud.guard.records import Caller
+from tieline.cloud.pages import cut
 from tieline.cloud.platform import Platform
+from tieline.cloud.problems import PlatformError
 from tieline.cloud.records import Deployment, DeploymentView
 
-router = APIRouter(prefix="/deployments", tags=["deployments"], responses=documented(401, 422))
+router = APIRouter(prefix="/deployments", tags=["deployments"], route_class=Once)
 
 
-@router.get("")
-async def list_deployments(there: There) -> Deployments:
-    """All deployments, in order of id."""
-    return Deployments(deployments=[answer(there, deployment) for deployment in there.records.all(Deployment)])
+@router.get("", name="list")
+async def list_deployments(there: There, asking: Asking, asked: Asked) -> Deployments:
+    """The deployments of the caller's projects, in order of id."""
+    found = there.records.all(Deployment, lambda deployment: asking.grant.covers([deployment.project]))
+    chosen, cursor = cut(found, asked)
+    return Deployments(deployments=[answer(there, deployment) for deployment in chosen], next_cursor=cursor)
 
 
 @router.post("", status_code=201, responses=documented(400, 409, 502, 503))
-async def create(there: There, who: Who, wanted: NewDeployment) -> CreatedDeployment:
+async def create(
+    there: There, records: Records, asking: Asking, wanted: NewDeployment, response: Response
+) -> CreatedDeployment:
     """Create a deployment; it is `creating` until its agent reports a working broker."""
-    deployment, token = await create_deployment(there.records, there.aws, there.vault, wanted, who)
+    check_project(asking, wanted.project)
+    deployment, token = await create_deployment(records, there.aws, there.vault, wanted, asking.name)
     there.deployments.reconciler.wake(deployment.id)
+    tagged(response, deployment)
     told = token if deployment.provider == "external" else ""
     return CreatedDeployment(**answer(there, deployment).model_dump(), join_token=told)
 
 
 @router.get("/{id}", responses=documented(404))
-async def get(there: There, within: Within) -> DeploymentAnswer:
+async def get(there: There, within: Within, response: Response) -> DeploymentAnswer:
     """One deployment by id or name."""
+    tagged(response, within)
     return answer(there, within)
 
 
+@router.patch("/{id}", responses=documented(404, 409, 412))
+async def change(
+    there: There,
+    records: Records,
+    asking: Asking,
+    within: Within,
+    wanted: DeploymentChange,
+    response: Response,
+    if_match: IfMatch = None,
+) -> DeploymentAnswer:
+    """Change name, description or project; what is left out stays."""
+    check_match(within, if_match)
+    if wanted.project is not None:
+        check_project(asking, wanted.project)
+    changed = change_deployment(records, within, wanted, asking.name)
+    tagged(response, changed)
+    there.deployments.reconciler.wake(changed.id)
+    return answer(there, changed)
+
+
 @router.delete("/{id}", status_code=202, responses=documented(404, 409))
-async def delete(there: There, who: Who, within: Within, cascade: bool = False) -> DeploymentAnswer:
+async def delete(there: There, records: Records, who: Who, within: Within, cascade: bool = False) -> DeploymentAnswer:
     """Delete a deployment in any state, with `cascade` everything in it; it is gone when it is no longer found."""
-    for link in delete_deployment(there.records, within, who, cascade):
+    for link in delete_deployment(records, within, who, cascade):
         there.links.reconciler.wake(link)
     there.deployments.reconciler.wake(within.id)
     there.changed(within.id)
     return answer(there, there.records.get(Deployment, within.id) or within)
 
 
-@router.get("/{id}/private-link-offer", responses=documented(404, 409, 502, 503))
+@router.get("/{id}/private-link-offer", name="offer", responses=documented(404, 409, 502, 503))
 async def private_link_offer(there: There, within: Within) -> Offer:
     """The zones to put the provider's load balancer in, and the ARN to allow."""
     return await offer(there.aws, within)
@@ -55,3 +94,10 @@ def answer(there: Platform, deployment: Deployment) -> DeploymentAnswer:
     """The public part of a deployment, with its agent's last report."""
     public = DeploymentView.model_validate(deployment.model_dump())
     return DeploymentAnswer(**public.model_dump(), revision=deployment.revision, agent=there.hub.view(deployment.id))
+
+
+def check_project(asking: Caller, project: str) -> None:
+    """Raises PlatformError 403 for a project that is not the caller's."""
+    if not asking.grant.covers([project]):
+        own = ", ".join(asking.grant.projects)
+        raise PlatformError(403, "FORBIDDEN", f"{asking.name!r} is not for project {project!r}", f"own projects: {own}")

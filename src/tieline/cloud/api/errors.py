@@ -40,7 +40,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(PlatformError)
     async def refused(_: Request, error: PlatformError) -> JSONResponse:
-        return problem(error.status, error.code, error.message, error.hint, **error.extra)
+        answer = problem(error.status, error.code, error.message, error.hint, **error.extra)
+        answer.headers.update(error.headers)
+        return answer
 
     @app.exception_handler(RequestValidationError)
     async def malformed(_: Request, error: RequestValidationError) -> JSONResponse:

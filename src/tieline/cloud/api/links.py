@@ -2,44 +2,74 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from tieline.cloud.answers import PrivateLinks
-from tieline.cloud.api.context import Key, There, Who, Within, item
+from tieline.cloud.api.context import Asked, IfMatch, Key, Records, There, Who, Within, item, tagged
 from tieline.cloud.api.errors import documented
-from tieline.cloud.links.requests import NewLink, create_link, delete_link
+from tieline.cloud.api.once import Once
+from tieline.cloud.edits import check_match
+from tieline.cloud.links.requests import LinkChange, NewLink, change_link, create_link, delete_link
+from tieline.cloud.pages import cut
 from tieline.cloud.records import PrivateLink, PrivateLinkView
 
 router = APIRouter(
-    prefix="/deployments/{id}/private-links", tags=["private links"], responses=documented(401, 404, 422)
+    prefix="/deployments/{id}/private-links", tags=["private links"], route_class=Once, responses=documented(404)
 )
 
 
-@router.get("")
-async def list_links(there: There, within: Within) -> PrivateLinks:
+@router.get("", name="list")
+async def list_links(there: There, within: Within, asked: Asked) -> PrivateLinks:
     """The private links of a deployment, in order of id."""
-    links = there.records.all(PrivateLink, lambda link: link.deployment == within.id)
-    return PrivateLinks(private_links=[_view(link) for link in links])
+    chosen, cursor = cut(there.records.all(PrivateLink, lambda link: link.deployment == within.id), asked)
+    return PrivateLinks(private_links=[_view(link) for link in chosen], next_cursor=cursor)
 
 
 @router.post("", status_code=201, responses=documented(400, 409, 502, 503))
-async def create(there: There, who: Who, within: Within, wanted: NewLink) -> PrivateLinkView:
+async def create(
+    there: There, records: Records, who: Who, within: Within, wanted: NewLink, response: Response
+) -> PrivateLinkView:
     """Create a private link to a service that allows this deployment and shares a zone with it."""
-    link = await create_link(there.records, there.aws, within, wanted, who)
+    link = await create_link(records, there.aws, within, wanted, who)
     there.links.reconciler.wake(link.id)
+    tagged(response, link)
     return _view(link)
 
 
 @router.get("/{link}")
-async def get(there: There, within: Within, link: Key) -> PrivateLinkView:
+async def get(there: There, within: Within, link: Key, response: Response) -> PrivateLinkView:
     """One private link by id or name."""
-    return _view(item(there, PrivateLink, within, link, "private link"))
+    found = item(there, PrivateLink, within, link, "private link")
+    tagged(response, found)
+    return _view(found)
+
+
+@router.patch("/{link}", responses=documented(409, 412))
+async def change(
+    there: There,
+    records: Records,
+    who: Who,
+    within: Within,
+    link: Key,
+    wanted: LinkChange,
+    response: Response,
+    if_match: IfMatch = None,
+) -> PrivateLinkView:
+    """Change name, description or ports; resources that name the link follow its new name."""
+    found = item(there, PrivateLink, within, link, "private link")
+    check_match(found, if_match)
+    changed = change_link(records, found, wanted, who)
+    tagged(response, changed)
+    there.changed(within.id)
+    return _view(changed)
 
 
 @router.delete("/{link}", status_code=202, responses=documented(409))
-async def delete(there: There, who: Who, within: Within, link: Key, cascade: bool = False) -> PrivateLinkView:
+async def delete(
+    there: There, records: Records, who: Who, within: Within, link: Key, cascade: bool = False
+) -> PrivateLinkView:
     """Delete a private link in any state; with `cascade` first the rules and resources that use it."""
-    found = delete_link(there.records, item(there, PrivateLink, within, link, "private link"), who, cascade)
+    found = delete_link(records, item(there, PrivateLink, within, link, "private link"), who, cascade)
     there.links.reconciler.wake(found.id)
     there.changed(within.id)
     return _view(found)

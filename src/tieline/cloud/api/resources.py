@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Response
 from pydantic import Field
 
 from tieline.cloud.answers import ResourceAnswer, Resources
-from tieline.cloud.api.context import Key, There, Within, item
+from tieline.cloud.api.context import Asked, IfMatch, Key, Records, There, Within, item, tagged
 from tieline.cloud.api.errors import documented
+from tieline.cloud.api.once import Once
 from tieline.cloud.configuration import to_rule
 from tieline.cloud.dependants import link_of, rules_using
+from tieline.cloud.edits import check_match, checked, merged
 from tieline.cloud.hub import probe_failed
+from tieline.cloud.pages import cut
 from tieline.cloud.platform import Platform
 from tieline.cloud.protocol import Condition
-from tieline.cloud.records import Action, LinkStatus, PrivateLink, Resource, Rule
-from tieline.cloud.resources import NewResource, create_resource, delete_resource, draft, to_config, view
+from tieline.cloud.records import Action, Deployment, LinkStatus, PrivateLink, Resource, Rule
+from tieline.cloud.repository import Repository
+from tieline.cloud.resources import (
+    NewResource,
+    create_resource,
+    delete_resource,
+    draft,
+    replace_resource,
+    to_config,
+    view,
+)
 from tieline.cloud.rules import to_action
 from tieline.integration import config
 
-router = APIRouter(prefix="/deployments/{id}/resources", tags=["resources"], responses=documented(401, 404, 422))
+router = APIRouter(
+    prefix="/deployments/{id}/resources", tags=["resources"], route_class=Once, responses=documented(404)
+)
 
 
 class Candidate(NewResource):
@@ -27,18 +43,21 @@ class Candidate(NewResource):
     actions: tuple[Action, ...] = Field(default=(), max_length=50)
 
 
-@router.get("")
-async def list_resources(there: There, within: Within) -> Resources:
+@router.get("", name="list")
+async def list_resources(there: There, within: Within, asked: Asked) -> Resources:
     """The resources of a deployment, in order of id."""
-    found = there.records.all(Resource, lambda resource: resource.deployment == within.id)
-    return Resources(resources=[_view(there, resource) for resource in found])
+    chosen, cursor = cut(there.records.all(Resource, lambda resource: resource.deployment == within.id), asked)
+    return Resources(resources=[_view(there, resource) for resource in chosen], next_cursor=cursor)
 
 
 @router.post("", status_code=201, responses=documented(400, 409))
-async def create(there: There, within: Within, wanted: NewResource) -> ResourceAnswer:
+async def create(
+    there: There, records: Records, within: Within, wanted: NewResource, response: Response
+) -> ResourceAnswer:
     """Create a resource; it is not contacted before a rule uses it: test it first."""
-    resource = create_resource(there.records, there.vault, within, wanted)
+    resource = create_resource(records, there.vault, within, wanted)
     there.changed(within.id)
+    tagged(response, resource)
     return _view(there, resource)
 
 
@@ -53,9 +72,54 @@ async def probe(there: There, within: Within, wanted: Candidate) -> None:
 
 
 @router.get("/{resource}")
-async def get(there: There, within: Within, resource: Key) -> ResourceAnswer:
+async def get(there: There, within: Within, resource: Key, response: Response) -> ResourceAnswer:
     """One resource by id or name; secrets are shown as ******."""
-    return _view(there, item(there, Resource, within, resource, "resource"))
+    found = item(there, Resource, within, resource, "resource")
+    tagged(response, found)
+    return _view(there, found)
+
+
+@router.put("/{resource}", responses=documented(409, 412))
+async def replace(
+    there: There,
+    records: Records,
+    within: Within,
+    resource: Key,
+    wanted: NewResource,
+    response: Response,
+    if_match: IfMatch = None,
+) -> ResourceAnswer:
+    """Replace a resource; a secret given as ****** stays, and rules follow a new name."""
+    found = item(there, Resource, within, resource, "resource")
+    check_match(found, if_match)
+    return _replaced(there, records, within, found, wanted, response)
+
+
+@router.patch("/{resource}", responses=documented(409, 412))
+async def change(
+    there: There,
+    records: Records,
+    within: Within,
+    resource: Key,
+    patch: Annotated[dict[str, Any], Body(examples=[{"password": "another secret"}])],
+    response: Response,
+    if_match: IfMatch = None,
+) -> ResourceAnswer:
+    """Change some fields of a resource (RFC 7396: null removes one); what is left out stays."""
+    found = item(there, Resource, within, resource, "resource")
+    check_match(found, if_match)
+    present = view(found, there.vault).model_dump(exclude={"id", "deployment", "created"})
+    wanted = checked(NewResource, merged(present, patch))
+    return _replaced(there, records, within, found, wanted, response)
+
+
+def _replaced(
+    there: Platform, records: Repository, within: Deployment, found: Resource, wanted: NewResource, response: Response
+) -> ResourceAnswer:
+    changed = replace_resource(records, there.vault, within, found, wanted)
+    there.changed(within.id)
+    tagged(response, changed)
+    return _view(there, changed)
 
 
 @router.post("/{resource}/probe", status_code=204, responses=documented(400))
@@ -69,9 +133,9 @@ async def probe_saved(there: There, within: Within, resource: Key) -> None:
 
 
 @router.delete("/{resource}", status_code=204, responses=documented(409))
-async def delete(there: There, within: Within, resource: Key, cascade: bool = False) -> None:
+async def delete(there: There, records: Records, within: Within, resource: Key, cascade: bool = False) -> None:
     """Delete a resource that no rule uses; with `cascade` the rules go first."""
-    delete_resource(there.records, item(there, Resource, within, resource, "resource"), cascade)
+    delete_resource(records, item(there, Resource, within, resource, "resource"), cascade)
     there.changed(within.id)
 
 

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Response
 
 from tieline.cloud.answers import RuleAnswer, RuleResult, Rules
-from tieline.cloud.api.context import Key, There, Within, deployment, item
+from tieline.cloud.api.context import Asked, IfMatch, Key, Records, There, Within, deployment, item, tagged
 from tieline.cloud.api.errors import documented
+from tieline.cloud.api.once import Once
+from tieline.cloud.edits import check_match, checked, merged
+from tieline.cloud.pages import cut
 from tieline.cloud.platform import Platform
 from tieline.cloud.protocol import Condition
-from tieline.cloud.records import Rule
-from tieline.cloud.rules import NewRule, RuleSample, action_id, create_rule, try_rule
+from tieline.cloud.records import Deployment, Rule
+from tieline.cloud.repository import Repository
+from tieline.cloud.rules import NewRule, RuleSample, action_id, create_rule, replace_rule, try_rule
 
-router = APIRouter(prefix="/deployments/{id}/rules", tags=["rules"], responses=documented(401, 404, 422))
+router = APIRouter(prefix="/deployments/{id}/rules", tags=["rules"], route_class=Once, responses=documented(404))
 
 
-@router.get("")
-async def list_rules(there: There, within: Within) -> Rules:
+@router.get("", name="list")
+async def list_rules(there: There, within: Within, asked: Asked) -> Rules:
     """The rules of a deployment, in order of id."""
-    rules = there.records.all(Rule, lambda rule: rule.deployment == within.id)
-    return Rules(rules=[_view(there, rule) for rule in rules])
+    chosen, cursor = cut(there.records.all(Rule, lambda rule: rule.deployment == within.id), asked)
+    return Rules(rules=[_view(there, rule) for rule in chosen], next_cursor=cursor)
 
 
 @router.post("", status_code=201, responses=documented(400, 409))
-async def create(there: There, within: Within, wanted: NewRule) -> RuleAnswer:
+async def create(there: There, records: Records, within: Within, wanted: NewRule, response: Response) -> RuleAnswer:
     """Create a rule; 400 names the place where its SQL or a template is wrong."""
-    rule = create_rule(there.records, within, wanted)
+    rule = create_rule(records, within, wanted)
     there.changed(within.id)
+    tagged(response, rule)
     return _view(there, rule)
 
 
@@ -37,15 +44,59 @@ async def test(sample: RuleSample) -> RuleResult:
 
 
 @router.get("/{rule}")
-async def get(there: There, within: Within, rule: Key) -> RuleAnswer:
+async def get(there: There, within: Within, rule: Key, response: Response) -> RuleAnswer:
     """One rule by id or name."""
-    return _view(there, item(there, Rule, within, rule, "rule"))
+    found = item(there, Rule, within, rule, "rule")
+    tagged(response, found)
+    return _view(there, found)
+
+
+@router.put("/{rule}", responses=documented(400, 409, 412))
+async def replace(
+    there: There,
+    records: Records,
+    within: Within,
+    rule: Key,
+    wanted: NewRule,
+    response: Response,
+    if_match: IfMatch = None,
+) -> RuleAnswer:
+    """Replace a rule; messages that wait go to its actions as they are then."""
+    found = item(there, Rule, within, rule, "rule")
+    check_match(found, if_match)
+    return _replaced(there, records, within, found, wanted, response)
+
+
+@router.patch("/{rule}", responses=documented(400, 409, 412))
+async def change(
+    there: There,
+    records: Records,
+    within: Within,
+    rule: Key,
+    patch: Annotated[dict[str, Any], Body(examples=[{"enable": False}])],
+    response: Response,
+    if_match: IfMatch = None,
+) -> RuleAnswer:
+    """Change some fields of a rule (RFC 7396), such as `enable`; what is left out stays."""
+    found = item(there, Rule, within, rule, "rule")
+    check_match(found, if_match)
+    present = found.model_dump(include={"name", "sql", "actions", "enable"})
+    return _replaced(there, records, within, found, checked(NewRule, merged(present, patch)), response)
+
+
+def _replaced(
+    there: Platform, records: Repository, within: Deployment, found: Rule, wanted: NewRule, response: Response
+) -> RuleAnswer:
+    changed = replace_rule(records, within, found, wanted)
+    there.changed(within.id)
+    tagged(response, changed)
+    return _view(there, changed)
 
 
 @router.delete("/{rule}", status_code=204)
-async def delete(there: There, within: Within, rule: Key) -> None:
+async def delete(there: There, records: Records, within: Within, rule: Key) -> None:
     """Delete a rule; messages that it already took are still written."""
-    there.records.commit(delete=[item(there, Rule, within, rule, "rule")])
+    records.commit(delete=[item(there, Rule, within, rule, "rule")])
     there.changed(within.id)
 
 

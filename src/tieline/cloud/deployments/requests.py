@@ -40,10 +40,22 @@ class NewDeployment(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Name
+    description: str = Field(default="", max_length=1000)
+    project: Name = "default"
     provider: Literal["fabric", "external"] = "fabric"
     cidr: str = Field(default=DEFAULT_CIDR, max_length=43)
     zones: tuple[str, ...] = Field(default=(), max_length=6, description="AZ ids; the first two where none are named")
     mqtt: Address | None = Field(default=None, description="where devices connect; a free loopback port by default")
+
+
+class DeploymentChange(BaseModel):
+    """What to change about a deployment; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name | None = None
+    description: str | None = Field(default=None, max_length=1000)
+    project: Name | None = None
 
 
 async def create_deployment(
@@ -62,6 +74,8 @@ async def create_deployment(
     deployment = Deployment(
         id=id,
         name=wanted.name,
+        description=wanted.description,
+        project=wanted.project,
         provider=wanted.provider,
         cidr="" if external else wanted.cidr,
         subnets=subnets,
@@ -73,6 +87,19 @@ async def create_deployment(
     deployment = remembered(deployment, created, who, "created")
     records.commit(write=[deployment])
     return deployment, token
+
+
+def change_deployment(records: Repository, deployment: Deployment, wanted: DeploymentChange, who: str) -> Deployment:
+    """Change a deployment; raises PlatformError with nothing changed."""
+    changes = wanted.model_dump(exclude_none=True)
+    changed = deployment.model_copy(update=changes)
+    if changed == deployment:
+        return deployment
+    if changed.name != deployment.name and records.all(Deployment, lambda other: other.name == changed.name):
+        raise name_taken("deployment", changed.name)
+    changed = remembered(changed, timestamp(time.time()), who, f"changed {', '.join(changes)}")
+    records.commit(write=[changed])
+    return records.get(Deployment, deployment.id) or changed
 
 
 def delete_deployment(records: Repository, deployment: Deployment, who: str, cascade: bool = False) -> list[str]:

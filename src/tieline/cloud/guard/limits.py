@@ -1,0 +1,46 @@
+"""How often somebody may fail to prove who they are before they have to wait."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MOST_KEYS = 10_000  # remembered at a time; the oldest go first, so that memory is bounded
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A bucket of `burst` failures that refills at one per `seconds`."""
+
+    burst: int
+    seconds: float
+
+
+#: Guessing a password at one per 12 s takes longer than its owner needs to notice; a typing error costs nothing.
+LOGIN = Limit(burst=5, seconds=12.0)
+#: Keys have 192 bits: this bounds the load and the log, not the odds.
+KEYS = Limit(burst=100, seconds=0.6)
+
+
+class Failures:
+    """Counts failures by key, in memory: a restart forgets them."""
+
+    def __init__(self, limit: Limit) -> None:
+        self._limit = limit
+        self._filled: dict[str, float] = {}  # when the bucket of a key will be full again
+
+    def wait(self, key: str, now: float) -> float:
+        """The seconds until the next attempt is heard; 0 where it is now."""
+        capacity = self._limit.burst * self._limit.seconds
+        missing = self._filled.get(key, now) - now
+        return max(0.0, missing + self._limit.seconds - capacity)
+
+    def add(self, key: str, now: float) -> None:
+        """Count one failure."""
+        filled = max(self._filled.pop(key, now), now) + self._limit.seconds
+        if len(self._filled) >= MOST_KEYS:
+            del self._filled[next(iter(self._filled))]
+        self._filled[key] = filled
+
+    def forget(self, key: str) -> None:
+        """A success clears what was counted."""
+        self._filled.pop(key, None)
