@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 
 from tieline.fabric import plan
@@ -13,13 +13,18 @@ from tieline.fabric.daemon import lifecycle
 from tieline.fabric.daemon.keyed import Keyed
 from tieline.fabric.daemon.lifecycle import Key
 from tieline.fabric.kernel.cut import Side
-from tieline.fabric.kernel.driver import Kernel
+from tieline.fabric.kernel.driver import Kernel, Observed
+from tieline.fabric.kernel.names import wire_link
+from tieline.fabric.kernel.watch import Change, Watch
 from tieline.fabric.topology import Instance, Passage, Topology, Vpc, Wire
 from tieline.fabric.world import World
 
 log = logging.getLogger(__name__)
 
-RESYNC = 5.0  # seconds between looks at everything, by which damage from outside is found
+TICK = 5.0  # seconds between looks at what passes with time
+SWEEP = 600.0  # seconds between looks at everything: damage is told by the watch, this is for what it cannot see
+GATHER = 0.5  # seconds in which what is told of one key becomes one converge
+STORE_PAUSE = 1.0  # seconds before records are written again that the store refused
 WIDTH = 8  # kernel operations at a time
 
 
@@ -29,51 +34,104 @@ class Reconciler:
     def __init__(self, world: World, kernel: Kernel, region: str, clock: Callable[[], datetime]) -> None:
         self._world, self._kernel, self._region, self._clock = world, kernel, region, clock
         self._wake = asyncio.Event()
-        self._topology = Topology()
+        self._topology, self._planned = Topology(), -1  # of which revision of the world
         self._desired: dict[Key, object] = {}
+        self._dependents: dict[Key, list[Key]] = {}
         self._applied: dict[Key, object] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._told: set[Key] = set()  # keys to which something happened in the kernel
+        self._wires: dict[str, Key] = {}  # by the name of their links
         self._keyed: Keyed[Key] = Keyed(self._reconcile, WIDTH)
+        self._watch: Watch | None = None
+        self._store_trouble = ""
         world.subscribe(self._wake.set)
 
     async def run(self) -> None:
-        """Adopt what is there, then follow every change of the world until cancelled."""
-        observed = await self._kernel.observe()
+        """Adopt what is there, then follow every change of the world and of the kernel until cancelled."""
+        self._watch = self._kernel.watch(self._tell)
+        try:
+            observed = await self._kernel.observe()
+            self._adopt(observed)
+            await self._follow(self._damaged(observed))
+        finally:
+            self._watch.close()
+            await self._keyed.close()
+
+    def _adopt(self, observed: Observed) -> None:
         self._applied = {("wire", id): wire for id, wire in observed.wires.items()}
         self._applied |= {("passage", id): passage for id, passage in observed.passages.items()}
         for kind, ids in (("vpc", observed.vpcs), ("instance", observed.instances)):
             self._applied |= {(kind, id): None for id in ids}  # it is there; whether it is right is not known yet
-        self._look(everything=True)
-        try:
-            while True:
-                everything = not await self._woken()
-                self._look(everything)
-        finally:
-            await self._keyed.close()
 
-    async def _woken(self) -> bool:
-        """True when the world changed, False when it is time to look at everything."""
-        try:
-            await asyncio.wait_for(self._wake.wait(), RESYNC)
-        except TimeoutError:
-            return False
-        finally:
+    def _damaged(self, observed: Observed) -> set[Key]:
+        """What a look at everything has to converge: all but the wires, of which it has seen that they are sound."""
+        others = {key for key in self._desired.keys() | self._applied.keys() if key[0] != "wire"}
+        return others | {("wire", id) for id in observed.damaged}
+
+    async def _follow(self, damaged: set[Key]) -> None:
+        loop = asyncio.get_running_loop()
+        swept, spent = loop.time(), 0.0
+        while True:
+            began = loop.time()
+            self._look(damaged)
+            damaged = set()
+            spent = loop.time() - began
+            if began - swept > SWEEP:
+                damaged, swept = self._damaged(await self._kernel.observe()), began
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), STORE_PAUSE if self._store_trouble else TICK)
+            await asyncio.sleep(spent)  # a burst of changes costs half of the time at most
             self._wake.clear()
-        return True
 
-    def _look(self, everything: bool) -> None:
-        with self._world.transaction():
-            lifecycle.expire(self._world, self._clock())
+    def _look(self, damaged: Iterable[Key]) -> None:
+        """Let time pass, plan what changed, poke what differs, and move on the records of what is built."""
+        self._write(lambda: lifecycle.expire(self._world, self._clock()))
+        if self._planned != self._world.revision:
+            self._plan()
+        for key in damaged:
+            self._keyed.poke(key)
+        self._write(lambda: lifecycle.advance(self._world, self._built, self._gone, self._clock()))
+
+    def _plan(self) -> None:
         self._topology = plan.plan(self._world, self._region)
+        self._planned = self._world.revision
         self._desired = dict(lifecycle.wanted(self._topology))
+        self._wires = {wire_link(id): ("wire", id) for id in self._topology.wires}
+        self._dependents = {}
+        for key, wanted in self._desired.items():
+            for base in _bases(wanted):
+                self._dependents.setdefault(base, []).append(key)
         for key in self._desired.keys() | self._applied.keys():
-            if everything or self._desired.get(key) != self._applied.get(key):
+            if self._desired.get(key) != self._applied.get(key):
                 self._keyed.poke(key)
-        self._advance()
 
-    def _advance(self) -> None:
-        with self._world.transaction():
-            lifecycle.advance(self._world, self._built, self._gone, self._clock())
+    def _write(self, change: Callable[[], None]) -> None:
+        """Change records by themselves; a store that refuses is asked again, and what lives in the kernel goes on."""
+        try:
+            with self._world.transaction():
+                change()
+            self._store_trouble = ""
+        except Exception as error:
+            log.warning("the records stay as they are, next try in %.0f s: %s", STORE_PAUSE, error)
+            self._store_trouble = str(error)
+
+    def _tell(self, change: Change) -> None:
+        """Have what something happened to converged soon. A host's network is its VPC's business."""
+        instance = self._topology.instances.get(change.id)
+        keys = {self._wires[change.link]} if change.link in self._wires else {(change.kind, change.id)}
+        if instance and not change.link:
+            keys.add(("vpc", instance.vpc))
+        elif instance:
+            keys = {("vpc", instance.vpc)}
+        if not self._told:
+            asyncio.get_running_loop().call_later(GATHER, self._poke_told)
+        self._told |= keys & self._applied.keys()
+
+    def _poke_told(self) -> None:
+        for key in self._told:
+            self._keyed.poke(key)
+        self._told.clear()
 
     def _built(self, key: Key) -> bool:
         return key in self._desired and self._desired[key] == self._applied.get(key)
@@ -83,19 +141,23 @@ class Reconciler:
 
     async def _reconcile(self, key: Key) -> None:
         """Bring one key to what is wanted now, and remember that."""
+        assert self._watch is not None, "nothing is reconciled before the run begins"
         wanted = self._desired.get(key)
         if wanted is not None and not all(self._built(base) for base in _bases(wanted)):
             return  # it is poked when its base is built
         if wanted is not None:
+            await self._watch.listen(*key)
             await self._converge(key[0], wanted)
             self._applied[key] = wanted
+            await self._watch.attend(*key)
         else:
+            self._watch.forget(*key)
             await self._remove(*key)
             self._applied.pop(key, None)
-        for other, value in self._desired.items():
-            if self._applied.get(other) != value and key in _bases(value):
+        for other in self._dependents.get(key, ()):
+            if not self._built(other):
                 self._keyed.poke(other)
-        self._advance()
+        self._wake.set()  # records may move on
 
     async def _converge(self, kind: str, wanted: object) -> None:
         match kind, wanted:
@@ -146,7 +208,8 @@ class Reconciler:
 
     def trouble(self) -> dict[str, str]:
         """What could not be built or removed at the last try, by kind and id."""
-        return {f"{kind} {id}": error for (kind, id), error in self._keyed.errors.items()}
+        found = {f"{kind} {id}": error for (kind, id), error in self._keyed.errors.items()}
+        return found | ({"store": self._store_trouble} if self._store_trouble else {})
 
 
 def _bases(wanted: object) -> tuple[Key, ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tieline.fabric.kernel import commands, cut, instances, names, namespaces, passages, probes, vpcs, wires
 from tieline.fabric.kernel.cut import Side
+from tieline.fabric.kernel.watch import Change, Watch
 from tieline.fabric.kernel.wires import Traffic
 from tieline.fabric.topology import Check, Instance, Outcome, Passage, Target, Vpc, Wire
 
@@ -23,6 +24,7 @@ class Observed:
     wires: Mapping[str, Wire]
     instances: frozenset[str]
     passages: Mapping[str, Passage]
+    damaged: frozenset[str]  # the wires that are not as they were last asked for
 
 
 class Kernel:
@@ -47,7 +49,12 @@ class Kernel:
             wires=wires.recorded(self._footprint),
             instances=frozenset(machines),
             passages=passages.listed(self._footprint),
+            damaged=await wires.damaged(self._footprint),
         )
+
+    def watch(self, report: Callable[[Change], None]) -> Watch:
+        """Have every change of what is attended reported, whoever made it."""
+        return Watch(self._footprint, report)
 
     async def converge_vpc(self, vpc: Vpc, outgoing: Sequence[Wire] = (), incoming: Sequence[Wire] = ()) -> bool:
         """Make the VPC, its hosts' links, its addresses, its rules for these wires, and its resolver."""

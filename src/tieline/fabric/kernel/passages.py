@@ -55,12 +55,12 @@ def listed(footprint: Footprint) -> dict[str, Passage]:
 
 
 def _forwarders(footprint: Footprint) -> list[tuple[processes.Process, Owner]]:
-    found = processes.found(lambda pid: _owner(footprint, processes.command(pid)) is not None)
-    pairs = [(process, _owner(footprint, processes.command(process.pid))) for process in found]
+    found = processes.found(lambda pid: owner(footprint, processes.command(pid)) is not None)
+    pairs = [(process, owner(footprint, processes.command(process.pid))) for process in found]
     return [(process, owner) for process, owner in pairs if owner is not None]
 
 
-def _owner(footprint: Footprint, command: list[str]) -> Owner | None:
+def owner(footprint: Footprint, command: list[str]) -> Owner | None:
     """Whose forwarder runs this command; None where it is not one, or not one of ours."""
     if len(command) != 10 or Path(command[4]).name != FORWARDER.name:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from hashlib import sha256
 
 import msgspec
@@ -10,6 +11,8 @@ import msgspec
 from tieline.fabric.kernel import commands, namespaces, plan
 from tieline.fabric.kernel.names import Footprint, wire_link
 from tieline.fabric.topology import Value, Wire
+
+WIDTH = 8  # looks at a time
 
 
 class Traffic(Value, frozen=True, kw_only=True):
@@ -32,8 +35,7 @@ async def converge(footprint: Footprint, wire: Wire) -> bool:
     if name not in near_space.links or name not in far_space.links:
         await _lay(name, near, far, near_space, far_space)
         near_space, far_space, changed = plan.Space({}), plan.Space({}), True
-    near_end = plan.Space({name: _end([crossing.near for crossing in wire.crossings])})
-    far_end = plan.Space({name: _end([crossing.far for crossing in wire.crossings])})
+    near_end, far_end = _ends(wire)
     ends = ((near, plan.steps(near_end, near_space)), (far, plan.steps(far_end, far_space)))
     return any(await asyncio.gather(*(commands.batch(*end) for end in ends))) or changed
 
@@ -51,6 +53,15 @@ def recorded(footprint: Footprint) -> dict[str, Wire]:
     """The wires that were laid and not yet removed, as they were asked for last."""
     files = sorted(footprint.wires.iterdir()) if footprint.wires.is_dir() else []
     return {file.name: msgspec.json.decode(file.read_bytes(), type=Wire) for file in files}
+
+
+async def damaged(footprint: Footprint) -> frozenset[str]:
+    """The recorded wires that are not as recorded, found by one look at each VPC."""
+    known = [wire for wire in recorded(footprint).values() if wire.consumer != wire.provider]
+    ends = {end for wire in known for end in (wire.consumer, wire.provider)}
+    present = sorted(end for end in ends if namespaces.exists(footprint.namespace(end)))
+    spaces = dict(zip(present, await _spaces(footprint, present), strict=True))
+    return frozenset(wire.id for wire in known if not _is_sound(wire, spaces))
 
 
 async def traffic(footprint: Footprint, wire: Wire) -> Traffic:
@@ -93,6 +104,31 @@ async def _lay(name: str, near: str, far: str, near_space: plan.Space, far_space
     same = ("address", _hardware_address(name))
     pair = (name, *same, "netns", near, "type", "veth", "peer", "name", name, *same, "netns", far)
     await commands.write("ip", "link", "add", *pair)
+
+
+async def _spaces(footprint: Footprint, vpcs: list[str]) -> list[plan.Space]:
+    width = asyncio.Semaphore(WIDTH)
+
+    async def look(vpc: str) -> plan.Space:
+        async with width:
+            return await namespaces.space(footprint.namespace(vpc))
+
+    return await asyncio.gather(*map(look, vpcs))
+
+
+def _is_sound(wire: Wire, spaces: Mapping[str, plan.Space]) -> bool:
+    """Whether both ends are there as they should be."""
+    return all(
+        end in spaces and not plan.steps(wanted, spaces[end])
+        for end, wanted in zip((wire.consumer, wire.provider), _ends(wire), strict=True)
+    )
+
+
+def _ends(wire: Wire) -> tuple[plan.Space, plan.Space]:
+    """Its end in the consumer, its end in the provider."""
+    name = wire_link(wire.id)
+    near = plan.Space({name: _end([crossing.near for crossing in wire.crossings])})
+    return near, plan.Space({name: _end([crossing.far for crossing in wire.crossings])})
 
 
 def _hardware_address(name: str) -> str:
