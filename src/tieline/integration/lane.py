@@ -87,8 +87,7 @@ class Lane:
         self._index = topics.Index(routes)
         for key in self._batchers.keys() - wanted:
             self._retire(key)
-        self.session.filters = frozenset(topics.disjoint(topic for topic, _ in routes))
-        self.session.reconcile()
+        self.session.subscribe(topics.disjoint(topic for topic, _ in routes))
         if routes and self.session not in self._tasks:
             self._tasks[self.session] = asyncio.create_task(self.session.run())
 
@@ -214,7 +213,7 @@ class Lane:
 
     async def ready(self) -> None:
         """Return when the broker has confirmed the subscriptions, at once where there are none."""
-        if self.session.filters:
+        if self.session.subscriptions.wanted:
             await self.session.subscribed.wait()
 
     async def drained(self) -> None:

@@ -20,6 +20,7 @@ from mqtt5 import ConnAckReasonCode, PublishPacket
 from tieline.integration.config import Broker
 from tieline.integration.memory import Memory
 from tieline.integration.message import Foreign, Message
+from tieline.integration.subscriptions import Subscriptions
 
 CHUNK: Final = 1 << 18  # bytes read at once
 CONNECT_SECONDS: Final = 10.0  # until the broker accepted or refused
@@ -28,7 +29,6 @@ LONGEST_PAUSE: Final = 5.0
 NEVER: Final = 0xFFFFFFFF  # a session that does not expire (MQTT 5, 3.1.2.11.2)
 PUBACK: Final = 0x40020000  # with the packet id in the lower half, the whole packet (MQTT 5, 3.4)
 PUBREC: Final = 0x50020000
-FILTERS_AT_ONCE: Final = 100  # in one SUBSCRIBE
 
 Receive = Callable[[list[Message]], None]
 
@@ -38,7 +38,7 @@ class Refused(Exception):
 
 
 class Session:
-    """One client id at the broker. `run` keeps it; `filters` may be changed at any time, `reconcile` then tells it.
+    """One client id at the broker. `run` keeps it, `subscribe` may be called at any time.
 
     `receive` gets each buffer's messages. `outstanding` says which of them are not acknowledged: the broker sends them
     again after a lost connection, and they are not handed over twice. Where the broker has lost the session too, their
@@ -56,22 +56,17 @@ class Session:
     ) -> None:
         self.broker = broker
         self.client_id = client_id
-        self.filters: frozenset[str] = frozenset()
+        self.subscriptions = Subscriptions(client_id, memory)
         self.connected = False
         self.reason = "not connected yet"
         self.subscribed = asyncio.Event()
         self._receive = receive
         self._outstanding = outstanding
-        self._memory = memory
         self._clock = clock
         self._message = Message if broker.origin else Foreign
         self._writer: asyncio.StreamWriter | None = None
         self._open = asyncio.Event()
         self._open.set()
-        self._known: set[str] = set()  # filters that the broker has from us on this connection
-        self._asked: dict[int, list[str]] = {}  # SUBSCRIBEs without an answer
-        self._given_up: dict[int, list[str]] = {}  # UNSUBSCRIBEs without an answer
-        self._packet_id = 0
         self._again: set[int] = set()  # ids that the broker will send once more
         self._released: set[int] = set()  # QoS 2 ids between PUBREC and PUBREL
         self._heard = 0.0
@@ -102,7 +97,7 @@ class Session:
     async def _serve(self) -> None:
         reader, pending = await asyncio.wait_for(self._connect(), CONNECT_SECONDS)
         self.connected, self.reason, self._heard = True, "", time.monotonic()
-        self.reconcile()
+        self._reconcile()
         pinging = asyncio.create_task(self._ping())
         try:
             while True:
@@ -167,8 +162,7 @@ class Session:
                 one.qos = 0
             self._again.clear()
             self._released.clear()
-        for nothing in (self._known, self._asked, self._given_up):
-            nothing.clear()
+        self.subscriptions.connected()
 
     def _take(self, data: bytes) -> bytes:
         """Handle every whole packet and return the rest."""
@@ -235,42 +229,28 @@ class Session:
         """Read again."""
         self._open.set()
 
-    def reconcile(self) -> None:
-        """Make the broker's subscriptions those in `filters`, as soon as there is a connection."""
-        if not self.connected:
-            return
-        held = self._memory.filters(self.client_id)
-        missing, surplus = sorted(self.filters - self._known), sorted(held - self.filters)
-        self._memory.remember(self.client_id, held | self.filters)
-        if missing:
-            self.subscribed.clear()
-        for start in range(0, len(missing), FILTERS_AT_ONCE):
-            chosen = missing[start : start + FILTERS_AT_ONCE]
-            # Rules apply to what is published, so retained messages are not asked for.
-            options = [mqtt5.TopicFilter(f, retain_handling=mqtt5.RetainHandling.SEND_NEVER) for f in chosen]
-            self._asked[self._next_id()] = chosen
-            self._write(mqtt5.SubscribePacket(self._packet_id, options).write())
-        for start in range(0, len(surplus), FILTERS_AT_ONCE):
-            self._given_up[self._next_id()] = chosen = surplus[start : start + FILTERS_AT_ONCE]
-            self._write(mqtt5.UnsubscribePacket(self._packet_id, chosen).write())
-        self._known = set(self.filters)
-        self._answered()
+    def subscribe(self, filters: Iterable[str]) -> None:
+        """Make these the subscriptions, as soon as there is a connection."""
+        self.subscriptions.wanted = frozenset(filters)
+        self._reconcile()
 
     async def close(self, forget: bool = False) -> None:
         """Say goodbye. The broker keeps the session, unless it is to be forgotten."""
         if self._writer is not None and self.connected:
             self._write(mqtt5.DisconnectPacket(session_expiry_interval=0 if forget else None).write())
             if forget:
-                self._memory.forget(self.client_id)
+                self.subscriptions.forgotten()
             with contextlib.suppress(OSError, TimeoutError):
                 await asyncio.wait_for(self._writer.drain(), 1)
         self._hang_up()
 
     # Inside
 
-    def _next_id(self) -> int:
-        self._packet_id = self._packet_id % 65535 + 1
-        return self._packet_id
+    def _reconcile(self) -> None:
+        if self.connected:
+            self.subscribed.clear()
+            self._write(self.subscriptions.difference())
+            self._answered()
 
     def _write(self, data: bytes) -> None:
         if self._writer is not None and data:
@@ -299,20 +279,17 @@ class Session:
         self._write(mqtt5.PubCompPacket(packet.packet_id).write())
 
     def _suback(self, packet: mqtt5.SubAckPacket) -> None:
-        filters = self._asked.pop(packet.packet_id, [])
-        refused = [f for f, code in zip(filters, packet.reason_codes, strict=False) if int(code) >= 128]
-        if refused:
-            self.reason = f"the broker refused the subscription to {', '.join(refused)}"
+        self.subscriptions.suback(packet)
+        refused = ", ".join(sorted(self.subscriptions.refused))
+        self.reason = f"the broker refused the subscription to {refused}" if refused else ""
         self._answered()
 
     def _unsuback(self, packet: mqtt5.UnsubAckPacket) -> None:
-        if not self.connected:
-            return
-        gone = set(self._given_up.pop(packet.packet_id, ())) - self.filters
-        self._memory.remember(self.client_id, self._memory.filters(self.client_id) - gone)
+        if self.connected:
+            self.subscriptions.unsuback(packet)
 
     def _answered(self) -> None:
-        if not self._asked and self.connected:
+        if self.subscriptions.settled:
             self.subscribed.set()
 
     def _disconnect(self, packet: mqtt5.DisconnectPacket) -> None:

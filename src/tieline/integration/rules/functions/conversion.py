@@ -164,8 +164,3 @@ def coalesce_ne(*candidates: Any) -> Any:
     if len(candidates) == 1 and isinstance(candidates[0], list):
         candidates = tuple(candidates[0])
     return next((value for value in candidates if value is not None and value != ""), None)
-
-
-@function(GROUP, ("null()", "payload.missing"))
-def null() -> None:
-    """NULL."""

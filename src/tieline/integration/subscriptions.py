@@ -1,0 +1,83 @@
+"""One session's subscriptions: what the broker has, what it should have, and the packets that make the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import mqtt5
+
+from tieline.integration.memory import Memory
+
+AT_ONCE: Final = 100  # filters in one packet
+
+
+class Subscriptions:
+    """Without I/O: packets go in and out as values. The memory knows what a former life of this session left behind."""
+
+    def __init__(self, client_id: str, memory: Memory) -> None:
+        self.wanted: frozenset[str] = frozenset()
+        self.refused: set[str] = set()  # by the broker
+        self._client_id = client_id
+        self._memory = memory
+        self._sent: set[str] = set()  # on this connection
+        self._asked: dict[int, list[str]] = {}  # SUBSCRIBEs without an answer
+        self._given_up: dict[int, list[str]] = {}  # UNSUBSCRIBEs without an answer
+        self._packet_id = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether the broker has answered every subscription."""
+        return not self._asked and self._sent >= self.wanted
+
+    def connected(self) -> None:
+        """A new connection: nothing that was asked on the last one counts."""
+        self._sent.clear()
+        self._asked.clear()
+        self._given_up.clear()
+
+    def difference(self) -> bytes:
+        """The packets that lead from what the broker may have to what is wanted.
+
+        New subscriptions are asked for before old ones are given up, so that no message falls between them.
+        """
+        held = self._memory.filters(self._client_id)
+        self._memory.remember(self._client_id, held | self.wanted)
+        out = bytearray()
+        for chosen in _portions(self.wanted - self._sent):
+            # Rules apply to what is published, so retained messages are not asked for.
+            options = [mqtt5.TopicFilter(f, retain_handling=mqtt5.RetainHandling.SEND_NEVER) for f in chosen]
+            self._asked[self._next_id()] = chosen
+            out += mqtt5.SubscribePacket(self._packet_id, options).write()
+        for chosen in _portions(held - self.wanted):
+            self._given_up[self._next_id()] = chosen
+            out += mqtt5.UnsubscribePacket(self._packet_id, chosen).write()
+        self._sent = set(self.wanted)
+        return bytes(out)
+
+    def suback(self, packet: mqtt5.SubAckPacket) -> None:
+        """The broker's answer to a SUBSCRIBE; reason codes from 128 on are refusals (MQTT 5, 3.9.3)."""
+        for filter, code in zip(self._asked.pop(packet.packet_id, []), packet.reason_codes, strict=False):
+            if int(code) >= 128:
+                self.refused.add(filter)
+            else:
+                self.refused.discard(filter)
+
+    def unsuback(self, packet: mqtt5.UnsubAckPacket) -> None:
+        """The broker's answer to an UNSUBSCRIBE."""
+        gone = set(self._given_up.pop(packet.packet_id, [])) - self.wanted
+        self._memory.remember(self._client_id, self._memory.filters(self._client_id) - gone)
+
+    def forgotten(self) -> None:
+        """The broker has given up the session."""
+        self._memory.forget(self._client_id)
+
+    def _next_id(self) -> int:
+        self._packet_id = self._packet_id % 65535 + 1
+        return self._packet_id
+
+
+def _portions(filters: frozenset[str] | set[str]) -> Iterator[list[str]]:
+    ordered = sorted(filters)
+    for start in range(0, len(ordered), AT_ONCE):
+        yield ordered[start : start + AT_ONCE]
