@@ -9,7 +9,17 @@ import sys
 import typer
 
 NOUNS = ("deployment", "link", "resource", "rule", "agent")  # each a module of this package with an `app`
-VERBS = ("up", "down", "demo")  # each a module of this package with a function of the same name
+VERBS = (
+    "up",
+    "down",
+    "demo",
+    "expose",
+    "accept",
+    "reject",
+    "connect",
+    "disconnect",
+    "doctor",
+)  # modules with a function of the same name
 FAILED, INTERRUPTED = 1, 130  # 2 is the parser's, for a command line that it does not understand
 
 app = typer.Typer(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from tieline.cloud.doctor.evidence import Door, Evidence, Inside, Provider
+from tieline.cloud.doctor.evidence import Door, Inside, Provider
 from tieline.cloud.history import timestamp
 from tieline.cloud.records import LinkStatus
 
@@ -43,10 +43,9 @@ def to_probe(inside: Inside | None, now: float) -> Probe:
     return Probe(at=at, reached=not cause, addresses=inside.addresses, ports=inside.doors, cause=cause)
 
 
-def backend_health(provider: Provider | None, evidence: Evidence) -> Backend:
+def backend_health(provider: Provider | None, ports: tuple[int, ...]) -> Backend:
     """Whether every port in use has a healthy target, as the provider's account shows it."""
     if provider is None or provider.error or not provider.exists:
         return "unknown"
-    ports = evidence.wanted_ports or provider.listeners
     served = {target.listen for target in provider.targets if target.state == "healthy"}
-    return "healthy" if set(ports) <= served else "unhealthy"
+    return "healthy" if set(ports or provider.listeners) <= served else "unhealthy"

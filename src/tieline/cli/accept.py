@@ -1,0 +1,61 @@
+"""`tieline accept`: the provider's yes to a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from tieline.cli.connection import Json, State
+from tieline.cli.output import out, print_json
+from tieline.cli.provider import Credentials, Endpoint, Profile, Region, account, run
+from tieline.cloud.aws import Aws
+from tieline.cloud.connect import consent
+
+Service = Annotated[str, typer.Argument(help="Name of the exposure, service name, or service id.")]
+Endpoints = Annotated[
+    list[str] | None, typer.Option("--id", help="Endpoint to decide about; repeatable. None: the only one that waits.")
+]
+All = Annotated[bool, typer.Option("--all", help="Every endpoint that waits.")]
+
+
+def accept(
+    service: Service = "default",
+    endpoints: Endpoints = None,
+    everyone: All = False,
+    as_json: Json = False,
+    profile: Profile = "",
+    credentials: Credentials = None,
+    endpoint: Endpoint = "",
+    region: Region = "",
+    state: State = None,
+) -> None:
+    """Accept the connection that waits for consent; run again it changes nothing."""
+    aws = account(profile, credentials, endpoint, region, state)
+    told = run(decide(aws, service, endpoints or [], everyone, "accept"))
+    tell(told, "accepted", as_json)
+
+
+async def decide(aws: Aws, key: str, endpoints: Sequence[str], everyone: bool, verb: str) -> list[consent.Connection]:
+    """Say yes or no; the connections that it was said to. Raises PlatformError or AwsError."""
+    service = await consent.service_id(aws, key)
+    found = await consent.connections(aws, service)
+    if everyone:
+        endpoints = [one.endpoint for one in found if one.state == consent.PENDING]
+    accepting = verb == "accept"
+    fitting = consent.ACCEPTABLE if accepting else {one.state for one in found if one.present}
+    chosen = consent.chosen(found, endpoints, verb, fitting) if endpoints or not everyone else []
+    await (consent.accept if accepting else consent.reject)(aws, service, chosen)
+    return [one for one in await consent.connections(aws, service) if one.endpoint in chosen]
+
+
+def tell(decided: list[consent.Connection], word: str, as_json: bool) -> None:
+    """Print what was decided."""
+    if as_json:
+        print_json([one.model_dump() for one in decided])
+        return
+    for one in decided:
+        out.print(f"{word} {one.endpoint} of account {one.owner}")
+    if not decided:
+        out.print("no connection waits")

@@ -1,0 +1,24 @@
+"""How a diagnosis is printed: one line a hop, the first that fails in words, and what to do about it."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from tieline.cli.output import out, print_json
+from tieline.cloud.doctor.hops import Diagnosis, Verdict
+
+MARKS = {Verdict.PASS: ("✓", "green"), Verdict.FAIL: ("✗", "bold red"), Verdict.UNKNOWN: ("?", "yellow")}
+
+
+def show_diagnosis(found: Diagnosis, as_json: bool) -> None:
+    """Print every hop in order."""
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    for hop in found.hops:
+        mark, style = MARKS[hop.verdict]
+        out.print(Text.assemble((f"{mark} ", style), (f"{hop.hop:<10}", "bold"), hop.evidence))
+        if hop.hint and (hop.verdict is Verdict.FAIL):
+            out.print(Text(f"            {hop.hint}", "red"))
+    if found.failing:
+        out.print(Text.assemble(("fails at ", "bold"), (found.failing, "bold red")))

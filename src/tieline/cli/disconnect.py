@@ -1,0 +1,62 @@
+"""`tieline disconnect`: takes back what `tieline connect` made, the link first and then the provider's half."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tieline.cli import connection
+from tieline.cli.connection import ApiKey, Cascade, DeploymentKey, Json, State, Url, the_deployment
+from tieline.cli.expose import Name
+from tieline.cli.output import out, print_json, wait_for
+from tieline.cli.progress import Progress
+from tieline.cli.provider import Credentials, Endpoint, Profile, Region, account, run
+from tieline.cloud.client import Client, ClientError
+from tieline.cloud.connect.expose import conceal
+
+
+def disconnect(
+    name: Name = "default",
+    deployment: DeploymentKey = "",
+    cascade: Cascade = False,
+    link_only: Annotated[bool, typer.Option("--link-only", help="Leave the provider's half as it is.")] = False,
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for the end of the link.")] = 60,
+    as_json: Json = False,
+    profile: Profile = "",
+    credentials: Credentials = None,
+    endpoint: Endpoint = "",
+    region: Region = "",
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Delete a link, and what was exposed for it; refused while resources use the link, unless --cascade."""
+    aws = None if link_only else account(profile, credentials, endpoint, region, state)
+    with Progress(as_json) as progress, connection.connect(url, api_key, state) as client:
+        there = the_deployment(client, deployment)
+        progress.begin("link", f"delete private link {name}")
+        linked = _delete(client, there, name, cascade)
+        if linked and not wait_for(lambda: _gone(client, there, name), bool, wait):
+            message = f"private link {name!r} is not gone after {wait:.0f} s"
+            raise ClientError("NOT_GONE", message, "run it again: it goes on where it is")
+        removed = run(conceal(aws, name, lambda doing: progress.begin("remove", doing))) if aws else 0
+    if as_json:
+        print_json({"name": name, "link": linked, "removed": removed})
+    elif not linked and not removed:
+        out.print(f"nothing is connected as {name}")
+
+
+def _delete(client: Client, deployment: str, name: str, cascade: bool) -> bool:
+    """Whether there was a link."""
+    try:
+        client.delete_link(deployment, name, cascade)
+    except ClientError as error:
+        if error.status == 404:
+            return False
+        raise
+    return True
+
+
+def _gone(client: Client, deployment: str, name: str) -> bool:
+    return name not in [link.name for link in client.links(deployment)]

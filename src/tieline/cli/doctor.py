@@ -1,0 +1,45 @@
+"""`tieline doctor`: names the hop at which a private link stops, with the evidence and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tieline.cli import connection
+from tieline.cli.connection import ApiKey, DeploymentKey, Json, State, Url, the_deployment
+from tieline.cli.diagnosis import show_diagnosis
+from tieline.cli.provider import Credentials, Endpoint, Profile, Region, account
+from tieline.cloud.aws import Aws
+from tieline.cloud.connect.connect import examine
+
+
+def doctor(
+    link: Annotated[str, typer.Argument(help="Id or name of a private link.")],
+    deployment: DeploymentKey = "",
+    as_json: Json = False,
+    profile: Profile = "",
+    credentials: Credentials = None,
+    endpoint: Endpoint = "",
+    region: Region = "",
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Check every hop of a private link; with the provider's --profile also those that only the provider can see.
+
+    Exit status 1 where a hop fails.
+    """
+    with connection.connect(url, api_key, state) as client:
+        aws = _provider(profile, credentials, endpoint, region, state)
+        found = asyncio.run(examine(client, the_deployment(client, deployment), link, aws))
+    show_diagnosis(found, as_json)
+    if found.failing:
+        raise typer.Exit(1)
+
+
+def _provider(profile: str, credentials: Path | None, endpoint: str, region: str, state: Path | None) -> Aws | None:
+    """The provider's account, only where the caller names it."""
+    return account(profile, credentials, endpoint, region, state) if profile or credentials else None
