@@ -149,6 +149,7 @@ class PostgreSQL(Server):
     """A cluster with the database `app`, its owner `app`, and password authentication over TCP."""
 
     user = "app"
+    options: tuple[str, ...] = ()  # settings, as in postgresql.conf
     password = "app-secret"
     database = "app"
     stop_signal = signal.SIGQUIT  # at once, without a checkpoint, but giving its shared memory back
@@ -158,12 +159,22 @@ class PostgreSQL(Server):
             str(POSTGRESQL_BIN / "postgres"),
             *("-D", str(self.directory / "data"), "-k", str(self.directory), "-p", str(self.port)),
             *("-c", "listen_addresses=127.0.0.1", "-c", "max_connections=50"),
+            *(part for option in self.options for part in ("-c", option)),
         ]
 
     def prepare(self) -> None:
         initdb = [str(POSTGRESQL_BIN / "initdb"), "-D", str(self.directory / "data"), "-U", "postgres"]
         options = ["--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"]
         subprocess.run(as_ordinary_user([*initdb, *options]), check=True, capture_output=True)
+
+    def write(self, name: str, text: str) -> Path:
+        """A file that only the server may read, such as a key."""
+        path = self.directory / name
+        path.write_text(text)
+        path.chmod(0o600)
+        if os.geteuid() == 0:
+            shutil.chown(path, "nobody", "nogroup")
+        return path
 
     def ready(self) -> bool:
         try:

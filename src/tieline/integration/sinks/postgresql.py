@@ -8,7 +8,6 @@ into a table's columns goes by COPY, and everything else (casts, functions, ON C
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from tieline.integration import config
 from tieline.integration.rules.compile import Output
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Statement, sql_template
+from tieline.integration.sinks import tls
 from tieline.integration.sinks.base import Rejected
 from tieline.integration.sinks.conversion import Misfit, known, row_converter
 from tieline.integration.sinks.postgresql_errors import translated
@@ -104,7 +104,7 @@ class PostgreSQLSink:
                 user=resource.username,
                 password=resource.password,
                 database=resource.database,
-                ssl=tls(resource.ssl),
+                ssl=tls.context(resource.ssl) or False,
                 timeout=resource.connect_timeout,
                 command_timeout=resource.write_timeout,
                 server_settings={"application_name": APPLICATION},
@@ -194,14 +194,3 @@ def address(server: str) -> tuple[str, int]:
     if not host.strip("[]"):
         raise ValueError(f"{server}: a host is missing")
     return host.strip("[]"), int(port)
-
-
-def tls(settings: config.Ssl) -> ssl.SSLContext | bool:
-    """The TLS context of a resource, False where TLS is off; raises ssl.SSLError for PEM texts that cannot be read."""
-    if not settings.enable:
-        return False
-    context = ssl.create_default_context(cadata=settings.cacert or None)
-    if not settings.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
