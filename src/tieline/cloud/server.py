@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -26,6 +27,7 @@ from tieline.store import SQLiteStore
 
 HOST = "127.0.0.1"
 STORE, VAULT_KEY, API_KEY, URL = "cloud.db", "secret.key", "api-key", "url"  # files of the state directory
+AWS = "aws.json"  # of the state directory: where AWS is, for commands that act in a customer's account
 AGENT_STATE = Path("/var/lib/tieline")  # inside the instance
 GRACE_SECONDS = 3  # for requests that are under way when the platform is told to end
 
@@ -58,6 +60,7 @@ def build(chosen: argparse.Namespace, port: int) -> Platform:
     if key := platform.first_key():
         write_private(state / API_KEY, key)
     (state / URL).write_text(f"http://{HOST}:{port}")
+    (state / AWS).write_text(json.dumps({"endpoint": chosen.aws_endpoint, "region": chosen.region}))
     return platform
 
 
