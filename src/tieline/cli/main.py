@@ -8,8 +8,9 @@ import sys
 
 import typer
 
-NOUNS = ("deployment", "link", "resource", "rule", "agent")  # each a module of this package with an `app`
+NOUNS = ("deployment", "link", "resource", "rule", "agent", "user", "key")  # each a module of this package with an `app`
 VERBS = (
+    "audit",
     "up",
     "down",
     "demo",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -11,6 +11,9 @@ import httpx
 from pydantic import BaseModel
 
 from tieline.cloud.answers import (
+    ApiKeys,
+    AuditPage,
+    CreatedApiKey,
     CreatedDeployment,
     DeploymentAnswer,
     Deployments,
@@ -21,12 +24,16 @@ from tieline.cloud.answers import (
     RuleAnswer,
     RuleResult,
     Rules,
+    Users,
 )
 from tieline.cloud.doctor.health import LinkHealth
 from tieline.cloud.doctor.hops import Diagnosis
+from tieline.cloud.guard.records import ApiKeyView, UserView
+from tieline.cloud.pages import Paged
 from tieline.cloud.records import NAME_PATTERN, PrivateLinkView
 
 M = TypeVar("M", bound=BaseModel)
+P = TypeVar("P", bound=Paged)
 
 TIMEOUT = httpx.Timeout(30, connect=3)  # a Test may take 18 s
 
@@ -66,7 +73,7 @@ class Client:
 
     def deployments(self) -> list[DeploymentAnswer]:
         """All deployments."""
-        return self._read(Deployments, "GET", at("deployments")).deployments
+        return [item for page in self._pages(Deployments, at("deployments")) for item in page.deployments]
 
     def deployment(self, key: str) -> DeploymentAnswer:
         """One deployment."""
@@ -86,7 +93,8 @@ class Client:
 
     def links(self, deployment: str) -> list[PrivateLinkView]:
         """The private links of a deployment."""
-        return self._read(PrivateLinks, "GET", at("deployments", deployment, "private-links")).private_links
+        pages = self._pages(PrivateLinks, at("deployments", deployment, "private-links"))
+        return [item for page in pages for item in page.private_links]
 
     def link(self, deployment: str, key: str) -> PrivateLinkView:
         """One private link."""
@@ -116,7 +124,8 @@ class Client:
 
     def resources(self, deployment: str) -> list[ResourceAnswer]:
         """The resources of a deployment."""
-        return self._read(Resources, "GET", at("deployments", deployment, "resources")).resources
+        pages = self._pages(Resources, at("deployments", deployment, "resources"))
+        return [item for page in pages for item in page.resources]
 
     def resource(self, deployment: str, key: str) -> ResourceAnswer:
         """One resource."""
@@ -140,7 +149,8 @@ class Client:
 
     def rules(self, deployment: str) -> list[RuleAnswer]:
         """The rules of a deployment."""
-        return self._read(Rules, "GET", at("deployments", deployment, "rules")).rules
+        pages = self._pages(Rules, at("deployments", deployment, "rules"))
+        return [item for page in pages for item in page.rules]
 
     def rule(self, deployment: str, key: str) -> RuleAnswer:
         """One rule."""
@@ -158,12 +168,55 @@ class Client:
         """Delete a rule."""
         self._send("DELETE", at("deployments", deployment, "rules", key))
 
+    def change(self, type: type[M], *parts: str, changes: Mapping[str, Any], etag: str = "") -> M:
+        """Change some fields of a record at a path; with its `etag` refused (412) where somebody else was faster."""
+        headers = {"If-Match": etag} if etag else {}
+        return type.model_validate_json(self._send("PATCH", at(*parts), changes, headers).content)
+
+    def users(self) -> list[UserView]:
+        """The users that the caller may see."""
+        return [item for page in self._pages(Users, at("users")) for item in page.users]
+
+    def create_user(self, **wanted: Any) -> UserView:
+        """Create a user: name, password, role, projects."""
+        return self._read(UserView, "POST", at("users"), wanted)
+
+    def delete_user(self, key: str) -> None:
+        """Delete a user, and end the sessions."""
+        self._send("DELETE", at("users", key))
+
+    def keys(self) -> list[ApiKeyView]:
+        """The API keys that the caller may see, without their text."""
+        return [item for page in self._pages(ApiKeys, at("keys")) for item in page.keys]
+
+    def create_key(self, **wanted: Any) -> CreatedApiKey:
+        """Create an API key: name, role, projects, days."""
+        return self._read(CreatedApiKey, "POST", at("keys"), wanted)
+
+    def revoke_key(self, key: str) -> None:
+        """Revoke an API key."""
+        self._send("DELETE", at("keys", key))
+
+    def audit(self, **asked: Any) -> AuditPage:
+        """Changes, the newest first: limit, cursor, who, kind, record."""
+        query = httpx.QueryParams({name: value for name, value in asked.items() if value})
+        return self._read(AuditPage, "GET", f"{at('audit')}?{query}")
+
+    def _pages(self, type: type[P], path: str) -> Iterator[P]:
+        page = self._read(type, "GET", path)
+        yield page
+        while page.next_cursor:
+            page = self._read(type, "GET", f"{path}?{httpx.QueryParams(cursor=page.next_cursor)}")
+            yield page
+
     def _read(self, type: type[M], method: str, path: str, body: Mapping[str, Any] | None = None) -> M:
         return type.model_validate_json(self._send(method, path, body).content)
 
-    def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
+    def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
         try:
-            answer = self._http.request(method, path, json=body)
+            answer = self._http.request(method, path, json=body, headers=headers)
         except httpx.HTTPError as error:
             message = f"the platform at {self._http.base_url} does not answer: {error}"
             raise ClientError("UNREACHABLE", message, "is it running? start it with tieline up") from error

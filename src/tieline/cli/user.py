@@ -1,0 +1,82 @@
+"""`tieline user`: the people who may log in, their roles, projects and passwords."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tieline.cli.connection import ApiKey, Json, State, Url, connect
+from tieline.cli.output import show
+from tieline.cloud.guard.records import UserView
+from tieline.cloud.guard.roles import Role
+
+app = typer.Typer(no_args_is_help=True, help="Users.")
+
+COLUMNS = ("id", "name", "role", "projects", "created")
+Key = Annotated[str, typer.Argument(help="Id or name.")]
+Projects = Annotated[list[str] | None, typer.Option("--project", help="For these projects only; again for each.")]
+Password = Annotated[
+    str,
+    typer.Option(envvar="TIELINE_PASSWORD", help="- reads it from standard input; asked for where it is missing."),
+]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Letters, digits, - and _.")],
+    role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.OPERATOR,
+    project: Projects = None,
+    password: Password = "",
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Create a user."""
+    with connect(url, api_key, state) as client:
+        made = client.create_user(name=name, role=role, projects=project or [], password=_password(password))
+        show(made, COLUMNS, as_json)
+
+
+@app.command("list")
+def list_(as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+    """List the users."""
+    with connect(url, api_key, state) as client:
+        show(client.users(), COLUMNS, as_json)
+
+
+@app.command()
+def change(
+    key: Key,
+    role: Annotated[Role | None, typer.Option(help="The new role.")] = None,
+    project: Projects = None,
+    new_password: Annotated[bool, typer.Option("--new-password", help="Set another password.")] = False,
+    password: Password = "",
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Change a user's role, projects or password; the sessions end."""
+    changes: dict[str, object] = {"role": role, "projects": project}
+    if new_password:
+        changes["password"] = _password(password)
+    with connect(url, api_key, state) as client:
+        given = {name: value for name, value in changes.items() if value is not None}
+        show(client.change(UserView, "users", key, changes=given), COLUMNS, as_json)
+
+
+@app.command()
+def delete(key: Key, url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+    """Delete a user; the sessions end at once."""
+    with connect(url, api_key, state) as client:
+        client.delete_user(key)
+
+
+def _password(given: str) -> str:
+    """A password never stands on the command line of a careful person: it is typed, or comes by standard input."""
+    if given == "-":
+        return sys.stdin.readline().rstrip("\n")
+    return given or str(typer.prompt("password", hide_input=True, confirmation_prompt=True))

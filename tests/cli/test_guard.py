@@ -1,0 +1,52 @@
+"""Users, keys and the audit log as a person types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from platforms import PlatformProcess
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with PlatformProcess(tmp_path_factory.mktemp("platform") / "cloud") as running:
+        yield running.state
+
+
+def tieline(state: Path, *arguments: str, typed: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    known = {**os.environ, "TIELINE_STATE": str(state), "COLUMNS": "200", **environment}
+    command = [sys.executable, "-m", "tieline", *arguments]
+    return subprocess.run(command, env=known, input=typed, capture_output=True, text=True, check=False)
+
+
+def test_people_and_keys(state: Path) -> None:
+    made = tieline(state, "user", "create", "ada", "--role", "auditor", "--password", "-", typed=PASSWORD + "\n")
+    assert made.returncode == 0, made.stderr
+    assert PASSWORD not in made.stdout
+    key = json.loads(tieline(state, "key", "create", "ci", "--role", "auditor", "--json").stdout)
+    as_auditor = {"TIELINE_API_KEY": key["key"]}
+    assert tieline(state, "deployment", "list", **as_auditor).returncode == 0
+    refused = tieline(state, "deployment", "create", "d", "--external", **as_auditor)
+    assert refused.returncode == 1
+    assert "auditor" in refused.stderr
+    assert "operator" in tieline(state, "user", "change", "ada", "--role", "operator").stdout
+    assert "ada" in tieline(state, "user", "list").stdout
+    entries = json.loads(tieline(state, "audit", "--who", "admin", "--json").stdout)
+    assert [(entry["action"], entry["name"]) for entry in entries] == [
+        ("changed", "ada"),
+        ("created", "ci"),
+        ("created", "ada"),
+    ]
+    assert key["key"] not in json.dumps(entries)
+    assert tieline(state, "key", "revoke", "ci").returncode == 0
+    assert "not known" in tieline(state, "deployment", "list", **as_auditor).stderr
+    assert tieline(state, "user", "delete", "ada").returncode == 0
