@@ -19,8 +19,10 @@ from rich.text import Text
 
 from tieline.cli.down import take_down
 from tieline.cli.home import Home
+from tieline.cli.inside import run_inside
 from tieline.cli.output import complain, err, out
 from tieline.cloud.client import ClientError
+from tieline.fabric.kernel import rootless
 from tieline.fabric.kernel.commands import KernelUnavailable, require
 
 HOST, REGION = "127.0.0.1", "us-east-1"
@@ -30,8 +32,10 @@ START_SECONDS = 40.0
 def demo(once: Annotated[bool, typer.Option("--once", help="Clean up and end after the last step.")] = False) -> None:
     """Perform the guide step by step, then stay up until Ctrl-C; everything is removed at the end."""
     try:
+        if rootless.needed():
+            raise typer.Exit(_in_a_world_of_its_own(once))
         require()
-    except KernelUnavailable as error:
+    except (KernelUnavailable, rootless.NoWorld) as error:
         complain(ClientError("DEMO", str(error)))
         raise typer.Exit(1) from None
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up then, too
@@ -43,6 +47,15 @@ def demo(once: Annotated[bool, typer.Option("--once", help="Clean up and end aft
         if passed and not once:
             _stay(home, console_port, aws_port)
     raise typer.Exit(0 if passed else 1)
+
+
+def _in_a_world_of_its_own(once: bool) -> int:
+    """For an ordinary user: the same, in a user namespace that ends with it."""
+    with tempfile.TemporaryDirectory(prefix="tieline-world-") as directory:
+        try:
+            return run_inside(Path(directory), "demo", *(["--once"] if once else []))
+        finally:
+            rootless.World(Path(directory)).end()
 
 
 @contextmanager

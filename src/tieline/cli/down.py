@@ -13,8 +13,10 @@ from typing import Annotated
 import typer
 
 from tieline.cli.home import DEFAULT, Home
+from tieline.cli.inside import run_inside
 from tieline.cli.output import complain, out
 from tieline.cloud.client import ClientError
+from tieline.fabric.kernel import rootless
 from tieline.fabric.kernel.commands import KernelError, KernelUnavailable
 from tieline.fabric.kernel.driver import Kernel
 
@@ -29,12 +31,22 @@ def down(
     if not home.prefix:
         complain(ClientError("NO_STATE", f"nothing was ever started on {home.path}", "is this the right --state?"))
         raise typer.Exit(1)
+    if rootless.needed():
+        raise typer.Exit(_down_inside(home))
     try:
         take_down(home)
     except (KernelError, KernelUnavailable, TimeoutError) as error:
         complain(ClientError("DOWN", str(error), "run the command again"))
         raise typer.Exit(1) from None
     out.print(f"everything named {home.prefix}-* is gone; the records are still in {home.path}")
+
+
+def _down_inside(home: Home) -> int:
+    """Do it in the user's own world, and end the world; without one nothing is left to remove."""
+    world = rootless.World(home.path)
+    status = run_inside(home.path, "down", "--state", str(home.path)) if world.holder else 0
+    world.end()
+    return status
 
 
 def take_down(home: Home) -> None:

@@ -12,9 +12,11 @@ import typer
 from rich.text import Text
 
 from tieline.cli.home import DEFAULT, Home, Taken
+from tieline.cli.inside import run_inside
 from tieline.cli.output import complain, out
 from tieline.cli.supervisor import NotReady, Part, Supervisor
 from tieline.cloud.client import ClientError
+from tieline.fabric.kernel import rootless
 from tieline.fabric.kernel.commands import KernelUnavailable, require
 
 HOST = "127.0.0.1"
@@ -41,13 +43,17 @@ def up(
     """Run the fabric and the platform until Ctrl-C. What they made lives on; `tieline down` removes it."""
     home = Home(state)
     try:
+        if rootless.needed():
+            home.make()
+            ports = ("--console-port", str(console_port), "--aws-port", str(aws_port))
+            raise typer.Exit(run_inside(home.path, "up", "--state", str(home.path), *ports, "--region", region))
         require()
         for port, option in ((console_port, "--console-port"), (aws_port, "--aws-port")):
             _check_free(port, option)
         home.make()
         home.take()
         asyncio.run(_run(home, console_port, aws_port, region))
-    except (KernelUnavailable, Taken, NotReady) as error:
+    except (KernelUnavailable, rootless.NoWorld, Taken, NotReady) as error:
         complain(ClientError("UP", str(error)))
         raise typer.Exit(1) from None
 

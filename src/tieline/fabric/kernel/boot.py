@@ -108,19 +108,37 @@ def become(root: Path) -> None:
 
 
 def overlay(place: Path, root: Path) -> None:
-    """Where the state directory's filesystem cannot hold the writable layer, memory holds it."""
+    """A writable layer over the machine's files; memory holds it where the state directory's filesystem cannot."""
     layers = place / "layers"
-    for attempt in range(2):
-        upper, work = layers / "upper", layers / "work"
-        for directory in (root, upper, work):
-            directory.mkdir(parents=True, exist_ok=True)
-        try:
-            return mount("overlay", root, "overlay", 0, f"lowerdir=/,upperdir={upper},workdir={work}")
-        except OSError:
-            if attempt:
-                raise
-            mount("tmpfs", layers, "tmpfs", 0, "mode=0755")
-    return None
+    for directory in (root, layers):
+        directory.mkdir(parents=True, exist_ok=True)
+    if Path("/proc/self/uid_map").read_text().split()[:2] != ["0", "0"]:
+        return piecewise(root, layers)
+    try:
+        return layer(Path("/"), root, layers)
+    except OSError:
+        mount("tmpfs", layers, "tmpfs", 0, "mode=0755")
+        return layer(Path("/"), root, layers)
+
+
+def layer(lower: Path, target: Path, layers: Path, options: str = "") -> None:
+    upper, work = layers / "upper", layers / "work"
+    for directory in (upper, work):
+        directory.mkdir(parents=True, exist_ok=True)
+    mount("overlay", target, "overlay", 0, f"lowerdir={lower},upperdir={upper},workdir={work}{options}")
+
+
+def piecewise(root: Path, layers: Path) -> None:
+    """In a user namespace nobody may take `/` without what is mounted below it, but its directories one by one."""
+    mount("tmpfs", root, "tmpfs", 0, "mode=0755")
+    for entry in sorted(Path("/").iterdir()):
+        target = root / entry.name
+        if entry.is_symlink():
+            target.symlink_to(entry.readlink())
+        elif entry.is_dir():
+            target.mkdir()
+            if str(entry) not in ANEW and os.access(entry, os.R_OK):
+                layer(entry, target, layers / entry.name, ",userxattr")
 
 
 def real_mounts(place: Path) -> list[str]:
@@ -172,7 +190,7 @@ def hide(root: Path, hidden: list[str]) -> None:
     homes = [Path("/root"), *(Path("/home").iterdir() if Path("/home").is_dir() else ())]
     for path in [*hidden, *(str(home / name) for home in homes for name in SECRETS)]:
         point = root / path.lstrip("/")
-        if point.is_dir() and not point.is_symlink():
+        if os.path.isdir(point) and not point.is_symlink():  # noqa: PTH112 - false where it cannot be looked at
             mount("tmpfs", point, "tmpfs", NO_SUID | NO_DEV | READ_ONLY, "mode=0555")
 
 
