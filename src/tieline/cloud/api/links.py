@@ -9,7 +9,7 @@ from tieline.cloud.api.context import Asked, IfMatch, Key, Records, There, Who, 
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.once import Once
 from tieline.cloud.edits import check_match
-from tieline.cloud.links.requests import LinkChange, NewLink, change_link, create_link, delete_link
+from tieline.cloud.links.requests import LinkChange, NewLink, change_link, check_link, create_link, delete_link
 from tieline.cloud.pages import cut
 from tieline.cloud.records import PrivateLink, PrivateLinkView
 
@@ -34,6 +34,12 @@ async def create(
     there.links.reconciler.wake(link.id)
     tagged(response, link)
     return _view(link)
+
+
+@router.post("/check", status_code=204, responses=documented(409, 502, 503))
+async def check(there: There, within: Within, wanted: NewLink) -> None:
+    """Whether a private link could be created: 204, or the refusal that its creation would get. Nothing is made."""
+    await check_link(there.aws, within, wanted)
 
 
 @router.get("/{link}")

@@ -30,6 +30,7 @@ PERMITTED: Mapping[str, frozenset[Role]] = {
     "deployments_delete": ADMINISTRATORS,
     "private_links_list": EVERYBODY,
     "private_links_get": EVERYBODY,
+    "private_links_check": WORKERS,
     "private_links_create": WORKERS,
     "private_links_change": WORKERS,
     "private_links_delete": WORKERS,

@@ -53,13 +53,18 @@ class LinkChange(BaseModel):
     ports: tuple[int, ...] | None = Field(default=None, max_length=50, examples=[[5432]])
 
 
-async def create_link(records: Repository, aws: Aws, deployment: Deployment, wanted: NewLink, who: str) -> PrivateLink:
-    """Record a link whose service exists, allows us and shares a zone; raises PlatformError with nothing changed."""
+async def check_link(aws: Aws, deployment: Deployment, wanted: NewLink) -> None:
+    """Raise PlatformError unless a link to this service could be created now."""
     check_form(deployment, wanted, aws.settings.region)
     try:
         await check_service(aws, deployment, wanted.service_name)
     except (AwsUnreachable, AwsRefused) as error:
         raise states.aws_problem(error) from error
+
+
+async def create_link(records: Repository, aws: Aws, deployment: Deployment, wanted: NewLink, who: str) -> PrivateLink:
+    """Record a link whose service exists, allows us and shares a zone; raises PlatformError with nothing changed."""
+    await check_link(aws, deployment, wanted)
     present = records.get(Deployment, deployment.id)  # the checks took time
     if present is None or present.status is DeploymentStatus.DELETING:
         raise deployment_leaves(deployment)
