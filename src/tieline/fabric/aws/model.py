@@ -26,6 +26,12 @@ class Operation:
         self._model = model
         self._protocol = protocol
 
+    @property
+    def parameters(self) -> frozenset[str]:
+        """The names of all parameters that AWS knows."""
+        shape = self._model.input_shape
+        return frozenset(shape.members if shape is not None else ())
+
     @cached_property
     def parse(self) -> Callable[[Tree], dict[str, Any]]:
         """The request's tree to typed parameters; raises AwsError."""

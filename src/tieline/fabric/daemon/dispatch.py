@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tieline.fabric.aws import errors, operations
+from tieline.fabric.aws import catalogue, errors
 from tieline.fabric.aws.endpoint import Request
 from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.operations.calls import OPERATIONS, Call, refuse_unsupported
+from tieline.fabric.aws.operations.calls import Call, refuse_unsupported
 from tieline.fabric.aws.signature import Credential
 from tieline.fabric.ids import Ids
 from tieline.fabric.records import AccessKey, Account
 from tieline.fabric.world import World
-
-for module in pkgutil.iter_modules(operations.__path__):
-    importlib.import_module(f"{operations.__name__}.{module.name}")
 
 
 def dispatcher(
     world: World, region: str, ids: Ids, clock: Callable[[], datetime], console: Callable[[str], str]
 ) -> Callable[[Request], Mapping[str, Any]]:
     """The function that the wire calls for each request."""
+    table = catalogue.served()
 
     def dispatch(request: Request) -> Mapping[str, Any]:
-        served = OPERATIONS.get((request.service, request.operation))
+        served = table.get((request.service, request.operation))
         if served is None:
             message = f"tieline does not serve {request.operation}. docs/aws-actions.md lists what it serves."
             raise AwsError("UnsupportedOperation" if request.service == "ec2" else "InvalidAction", message)

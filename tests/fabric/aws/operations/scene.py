@@ -9,12 +9,12 @@ from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel
 
 from fabric.worlds import Fabric
-from tieline.fabric.aws.operations.calls import OPERATIONS
+from tieline.fabric.aws import catalogue
 from tieline.fabric.records import NetworkInterface, SecurityGroup, Vpc
 
 SCRIPT = base64.b64encode(b"#!/bin/sh\n").decode()
 MODELS = {name: ServiceModel(Loader().load_service_model(name, "service-2"), name) for name in ("ec2", "elbv2", "sts")}
-SERVED = sorted(OPERATIONS)
+SERVED = sorted(catalogue.served())
 
 
 def model(service: str, operation: str) -> OperationModel:

@@ -157,24 +157,24 @@ def _revoke(call: Call, egress: bool) -> Answer:
     return {"Return": True, "UnknownIpPermissions": unknown}
 
 
-RULE_PARAMETERS = "GroupId GroupName IpPermissions CidrIp IpProtocol FromPort ToPort TagSpecifications"
+RULE_PARAMETERS = "GroupId IpPermissions CidrIp IpProtocol FromPort ToPort "
 
 
-@operation("ec2", "AuthorizeSecurityGroupIngress", RULE_PARAMETERS)
+@operation("ec2", "AuthorizeSecurityGroupIngress", RULE_PARAMETERS + "GroupName TagSpecifications")
 def authorize_ingress(call: Call) -> Answer:
     return _authorize(call, egress=False)
 
 
-@operation("ec2", "AuthorizeSecurityGroupEgress", RULE_PARAMETERS)
+@operation("ec2", "AuthorizeSecurityGroupEgress", RULE_PARAMETERS + "TagSpecifications")
 def authorize_egress(call: Call) -> Answer:
     return _authorize(call, egress=True)
 
 
-@operation("ec2", "RevokeSecurityGroupIngress", RULE_PARAMETERS + " SecurityGroupRuleIds")
+@operation("ec2", "RevokeSecurityGroupIngress", RULE_PARAMETERS + "GroupName SecurityGroupRuleIds")
 def revoke_ingress(call: Call) -> Answer:
     return _revoke(call, egress=False)
 
 
-@operation("ec2", "RevokeSecurityGroupEgress", RULE_PARAMETERS + " SecurityGroupRuleIds")
+@operation("ec2", "RevokeSecurityGroupEgress", RULE_PARAMETERS + "SecurityGroupRuleIds")
 def revoke_egress(call: Call) -> Answer:
     return _revoke(call, egress=True)
