@@ -47,6 +47,28 @@ async def test_a_template_with_casts_and_functions(postgresql: PostgreSQL, mosqu
         ]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        "(${{device}}, ${{temp}}, ${{timestamp}})",
+        "(lower(${{device}}), ${{temp}}::float8, ${{timestamp}})",
+        "(${{device}}, ${{temp}}, (select max(${{timestamp}}::bigint)))",
+    ],
+    ids=["copy", "unnest", "executemany"],
+)
+async def test_every_way_of_writing_gives_the_same_rows(
+    postgresql: PostgreSQL, mosquitto: Mosquitto, values: str
+) -> None:
+    target = flow.table(postgresql, "device text primary key, temp float8 check (temp <> 25), ts bigint")
+    insert = "insert into {table}(device, temp, ts) values " + values
+    what = config.Config(resources=(flow.resource(postgresql),), rules=(flow.rule(target, insert=insert),))
+    async with flow.running(flow.broker(mosquitto), what) as pipeline:
+        await asyncio.to_thread(flow.publish, mosquitto, flow.numbered(1000))
+        expected = sorted(f"d{n}" for n in range(1000) if n % 40 > 20 and n % 40 != 25)
+        await flow.eventually(lambda: flow.devices(postgresql, target) == expected, "the good rows")
+        await flow.eventually(lambda: len(pipeline.dead_letters) == 25, "the letters")
+
+
 async def test_an_injection_is_a_value(postgresql: PostgreSQL, mosquitto: Mosquitto) -> None:
     target = flow.table(postgresql)
     attack = f"'); drop table {target}; --"

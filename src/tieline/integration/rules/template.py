@@ -16,7 +16,7 @@ WHOLE: Final[Path] = ()  # ${.}: the whole output as JSON
 _FIELD: Final = re.compile(r"\$\{([^}]*)\}")
 _PATH: Final = re.compile(r"^\.?[^.\s${}]+(\.[^.\s${}]+)*$")
 #: The parts of SQL that a field cannot stand in, and fields; in order of what wins at one place (PostgreSQL 15, 4.1).
-_SQL: Final = re.compile(
+SQL_TOKEN: Final = re.compile(
     r"""(?P<quoted>'\$\{[^}']*\}')|(?P<field>\$\{[^}]*\})"""
     r"""|(?P<text>[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*')|(?P<name>"(?:[^"]|"")*")"""
     r"""|(?P<dollar>\$(?P<tag>[A-Za-z_]*)\$.*?\$(?P=tag)\$)|(?P<comment>--[^\n]*|/\*.*?\*/)|(?P<parameter>\$\d+)""",
@@ -109,7 +109,7 @@ def sql_template(template: str) -> Statement:
 
     if not template.strip():
         raise TemplateError("the SQL template is empty")
-    sql = _SQL.sub(replace, template)
+    sql = SQL_TOKEN.sub(replace, template)
     if "${" in sql:
         raise TemplateError("a ${ is not closed")
     plain = _PLAIN.match(sql)
