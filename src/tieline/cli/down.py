@@ -44,7 +44,7 @@ def down(
 def _down_inside(home: Home) -> int:
     """Do it in the user's own world, and end the world; without one nothing is left to remove."""
     world = rootless.World(home.path)
-    status = run_inside(home.path, "down", "--state", str(home.path)) if world.holder else 0
+    status = run_inside(home.path, "down", "--state", str(home.path), publish=False) if world.holder else 0
     world.end()
     return status
 

@@ -14,7 +14,7 @@ from tieline.fabric.kernel.rootless import Publisher, World
 LOOK_SECONDS = 0.2  # between looks for ports to publish
 
 
-def run_inside(state: Path, *arguments: str) -> int:
+def run_inside(state: Path, *arguments: str, publish: bool = True) -> int:
     """Run `tieline` with these arguments in the world of a state directory; its exit status. Raises NoWorld."""
     world = World(state)
     world.ensure()
@@ -28,7 +28,8 @@ def run_inside(state: Path, *arguments: str) -> int:
         signal.signal(number, pass_on)
     try:
         while child.poll() is None:
-            publisher.follow()
+            if publish:
+                publisher.follow()
             time.sleep(LOOK_SECONDS)
     finally:
         publisher.close()

@@ -138,7 +138,10 @@ def piecewise(root: Path, layers: Path) -> None:
         elif entry.is_dir():
             target.mkdir()
             if str(entry) not in ANEW and os.access(entry, os.R_OK):
-                layer(entry, target, layers / entry.name, ",userxattr")
+                try:
+                    layer(entry, target, layers / entry.name, ",userxattr")
+                except OSError:  # something is mounted below it; what is there is writable to this user anyway
+                    mount(str(entry), target, "", BIND | RECURSIVE)
 
 
 def real_mounts(place: Path) -> list[str]:
