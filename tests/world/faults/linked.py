@@ -33,7 +33,7 @@ class Linked:
 
     def __init__(self, tieline: Fabric, script: str = SERVE) -> None:
         self.tieline = tieline
-        customer, platform = tieline.account("customer"), tieline.account("platform")
+        customer, platform = self.customer, self.platform = tieline.account("customer"), tieline.account("platform")
         self.provider, subnets = customer.network()
         self.server = customer.instance(subnets[0], script)
         arn, self.group = customer.balancer("faults", self.provider, subnets, self.server, PORT)
@@ -47,10 +47,9 @@ class Linked:
 
     def join(self) -> str:
         """One more endpoint, accepted and available."""
-        customer, platform = self.tieline.account("customer"), self.tieline.account("platform")
-        made = platform.endpoint(self.consumer, self.service_name, self.subnets)
-        customer.ec2.accept_vpc_endpoint_connections(ServiceId=self.service, VpcEndpointIds=[made])
-        until(lambda: platform.endpoint_state(made), lambda state: state == "available")
+        made = self.platform.endpoint(self.consumer, self.service_name, self.subnets)
+        self.customer.ec2.accept_vpc_endpoint_connections(ServiceId=self.service, VpcEndpointIds=[made])
+        until(lambda: self.platform.endpoint_state(made), lambda state: state == "available")
         return made
 
     def passes(self) -> bool:
