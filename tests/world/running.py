@@ -158,8 +158,11 @@ class Account:
         return account
 
     def network(self, zones: tuple[str, ...] = ("use1-az1", "use1-az2")) -> tuple[str, list[str]]:
-        """A VPC 10.0.0.0/16 with a /24 in each zone."""
+        """A VPC 10.0.0.0/16 with a /24 in each zone, whose default group lets in what comes from its own addresses."""
         vpc = self.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        ids = {"Name": "vpc-id", "Values": [vpc]}
+        group = self.ec2.describe_security_groups(Filters=[ids])["SecurityGroups"][0]["GroupId"]
+        self.ec2.authorize_security_group_ingress(GroupId=group, IpProtocol="-1", CidrIp="10.0.0.0/16")
         subnets = []
         for n, zone in enumerate(zones, 1):
             made = self.ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZoneId=zone)

@@ -75,9 +75,21 @@ class Customer:
         for name, value in values.items():
             script = script.replace("{" + name + "}", str(value))
         place: Any = {"SubnetId": self.subnets[0], "PrivateIpAddress": self.address}
+        place["SecurityGroupIds"] = [self._group()]
         made = self.ec2.run_instances(ImageId="local", MinCount=1, MaxCount=1, UserData=script, **place)
         self.instance = made["Instances"][0]["InstanceId"]
-        return f"{self.instance} at {self.address}, PostgreSQL by its user data"
+        return f"{self.instance} at {self.address}, PostgreSQL by its user data, open to the VPC's own addresses"
+
+    def _group(self) -> str:
+        """A security group for the database: it meets the balancer's nodes, whose addresses are the VPC's."""
+        group = self.ec2.create_security_group(GroupName="database", Description="PostgreSQL", VpcId=self.vpc)[
+            "GroupId"
+        ]
+        for port in (PORT, HEALTH_PORT):
+            self.ec2.authorize_security_group_ingress(
+                GroupId=group, IpProtocol="tcp", FromPort=port, ToPort=port, CidrIp="10.0.0.0/16"
+            )
+        return group
 
     def balance(self) -> str:
         """Target group with an override health port, registered target, internal NLB, listener."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Network
 
-from tieline.fabric import addresses, health, names, passages, states
+from tieline.fabric import addresses, filters, health, names, passages, states
 from tieline.fabric.records import (
     Endpoint,
     Health,
@@ -47,6 +47,7 @@ def network(world: World, vpc: Vpc, region: str) -> Network:
     balancers = world.where(LoadBalancer, "vpc", vpc.id)
     instances = [i for i in world.where(Instance, "vpc", vpc.id) if i.state in RUNNING]
     interfaces = world.where(NetworkInterface, "vpc", vpc.id)
+    found, guards = filters.of_vpc(world, vpc.id)
     return Network(
         id=vpc.id,
         cidrs=(vpc.cidr,),
@@ -54,7 +55,9 @@ def network(world: World, vpc: Vpc, region: str) -> Network:
         hosts=tuple(host(world, instance) for instance in instances),
         nodes=tuple(node for balancer in balancers for node in nodes(world, balancer)),
         addresses=tuple(sorted(i.address for i in interfaces if i.purpose == "vpc_endpoint")),
-        names=tuple(Name(name=name, addresses=found) for name, found in sorted(names.of_vpc(world, vpc, region))),
+        names=tuple(Name(name=name, addresses=those) for name, those in sorted(names.of_vpc(world, vpc, region))),
+        filters=found,
+        guards=guards,
     )
 
 

@@ -57,6 +57,36 @@ class Name(Value, frozen=True, kw_only=True):
     addresses: tuple[str, ...]
 
 
+class Permit(Value, frozen=True, kw_only=True):
+    """Something that a filter lets through. `first` and `last` are ports; for ICMP, type * 256 + code."""
+
+    protocol: Literal["tcp", "udp", "icmp", "all"]
+    peer: str  # a CIDR block or an address
+    first: int = 0
+    last: int = 65535
+
+
+class Filter(Value, frozen=True, kw_only=True):
+    """What may begin a flow towards an address that has these security groups, and away from it; no more than that."""
+
+    id: str
+    inward: tuple[Permit, ...] = ()
+    outward: tuple[Permit, ...] = ()
+
+
+class Guard(Value, frozen=True, kw_only=True):
+    """An address and the filter in front of it. An address without a guard is open.
+
+    A host is filtered both ways. A door is an endpoint's or a balancer's address: what hosts aim at it passes its
+    inward side. A gate is the balancer's own filter, met at an endpoint's address, where the real client is still seen.
+    A node is a balancer's address again: its outward side filters what it sends to targets, probes included.
+    """
+
+    address: str
+    filter: str
+    place: Literal["host", "door", "gate", "node"]
+
+
 class Vpc(Value, frozen=True, kw_only=True):
     """One isolated network and all that has an address in it."""
 
@@ -67,6 +97,8 @@ class Vpc(Value, frozen=True, kw_only=True):
     nodes: tuple[Node, ...] = ()
     addresses: tuple[str, ...] = ()  # endpoints', whether or not a wire leads on: the VPC itself answers for them
     names: tuple[Name, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    guards: tuple[Guard, ...] = ()
 
 
 class Crossing(Value, frozen=True, kw_only=True):

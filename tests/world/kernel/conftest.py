@@ -111,6 +111,12 @@ class World:
         self.servers.append(server)
         return server
 
+    async def serve_both(self) -> None:
+        """Both of the provider's hosts serve; its VPC is made for that where it is not there yet."""
+        await self.kernel.converge_vpc(provider())
+        await self.serve(FIRST)
+        await self.serve(SECOND)
+
     async def connect(self, id: str, address: str = ENDPOINT, port: int = PORT, seconds: float = 5.0) -> socket.socket:
         """A connected socket of a host; raises what connect(2) does, or TimeoutError."""
         made = await self.inside(id, partial(socket.socket, socket.AF_INET, socket.SOCK_STREAM))

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 
+from tieline.fabric.kernel import filtering
 from tieline.fabric.kernel.names import wire_link
 from tieline.fabric.topology import Crossing, Listener, Node, Target, Vpc, Wire
 
@@ -26,6 +27,8 @@ REFUSING = "type ipv4_addr . inet_proto . inet_service"
 # A target sees the node's address, a provider sees the wire's: what a flow was aimed at says whose source it takes.
 # What enters the VPC itself: answers to what it asked (a probe), names, and what the kernel answers with a reset, as
 # nothing listens: a segment of no known flow, or a listener without targets. All else is dropped in silence, as on AWS.
+# Security groups see a flow's first packet alone. A host's own way out, an endpoint's and a balancer's way in are known
+# before the source is translated; whom a target meets, and what a balancer sends (probes too), only afterwards.
 CHAINS = """
   chain arrive {{
     type nat hook prerouting priority dstnat; policy accept;
@@ -40,6 +43,7 @@ CHAINS = """
   chain pass {{
     type filter hook forward priority filter; policy drop;
     ct state established,related accept
+    iifname "h-*" jump aim
     ct status dnat accept
     iifname "h-*" oifname "h-*" accept
   }}
@@ -48,8 +52,22 @@ CHAINS = """
     iifname "lo" accept
     ct state established,related accept
     tcp flags & (fin|syn|rst|ack) != syn accept
-    ip protocol {{ tcp, udp }} ip daddr . meta l4proto . th dport @refusing accept
     iifname "h-*" ip daddr {resolver} ip protocol {{ tcp, udp }} th dport 53 accept
+    iifname "h-*" jump aim
+    ip protocol {{ tcp, udp }} ip daddr . meta l4proto . th dport @refusing accept
+  }}
+  chain aim {{
+    ip saddr vmap @leaving
+    ct original ip daddr vmap @doors
+    ct original ip daddr vmap @gates
+  }}
+  chain deliver {{
+    type filter hook postrouting priority srcnat + 1; policy accept;
+    ct state new oifname "h-*" goto meet
+  }}
+  chain meet {{
+    ip saddr vmap @balancing
+    ip daddr vmap @arriving
   }}
 """
 
@@ -71,7 +89,9 @@ def table(vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> str:
         _map("map", "arrivals", ARRIVALS, _arrivals(inward)),
         _map("map", "sources", SOURCES, _sources(vpc.nodes, outward, inward)),
         _map("set", "refusing", REFUSING, _refusing(vpc.nodes, inward)),
+        *(_map(*block) for block in filtering.blocks(vpc)),
         *(_chain(node, listener) for node in vpc.nodes for listener in node.listeners if listener.targets),
+        *filtering.chains(vpc),
         CHAINS.format(resolver=vpc.resolver).strip("\n"),
     ]
     return f"table {TABLE} {{\n" + "\n".join(parts) + "\n}\n"
