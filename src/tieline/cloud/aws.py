@@ -93,6 +93,13 @@ class Aws:
         """Run a call with the ELBv2 client in a thread; raises AwsRefused or AwsUnreachable."""
         return await asyncio.to_thread(self._call, "elbv2", call)
 
+    def close(self) -> None:
+        """Give the connections back; a later call makes new ones."""
+        with self._lock:
+            clients, self._clients = self._clients, {}
+        for client in clients.values():
+            client.close()
+
     async def identity(self) -> Identity:
         """Who we are, asked once."""
         if self._identity is None:

@@ -142,6 +142,9 @@ class Connecting:
                             self._deployment, wanted.name, service_name=wanted.service_name, ports=wanted.ports
                         )
                     )
+                case join.SetPorts(ports):
+                    self._begin("link", str(step))
+                    await asyncio.to_thread(self._set_ports, ports)
                 case join.Accept(endpoint) if endpoint != accepted:
                     self._begin("consent", str(step))
                     await accept(self._aws, service_id(wanted.service_name), [endpoint])
@@ -174,6 +177,10 @@ class Connecting:
 
     async def _give_up(self, link: PrivateLinkView) -> None:
         raise NotReached(await examine(self._client, self._deployment, link.name, self._aws))
+
+    def _set_ports(self, ports: tuple[int, ...]) -> None:
+        path = ("deployments", self._deployment, "private-links", self._wanted.name)
+        self._client.change(PrivateLinkView, *path, changes={"ports": ports})
 
     async def _find(self) -> PrivateLinkView | None:
         try:

@@ -33,6 +33,16 @@ class Reconnect:
 
 
 @dataclass(frozen=True)
+class SetPorts:
+    """The provider listens on more ports than the link knows of."""
+
+    ports: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"tell the private link its ports {', '.join(map(str, self.ports))}"
+
+
+@dataclass(frozen=True)
 class Accept:
     endpoint: str
 
@@ -62,7 +72,7 @@ class Reach:
         return "connect to every port from inside the deployment"
 
 
-Step = Create | Reconnect | Accept | Ask | Wait | Reach
+Step = Create | Reconnect | SetPorts | Accept | Ask | Wait | Reach
 
 
 def next_step(wanted: Join, link: PrivateLinkView | None) -> Step:
@@ -79,6 +89,8 @@ def next_step(wanted: Join, link: PrivateLinkView | None) -> Step:
         case _ if moved:
             message = f"private link {link.name!r} leads to {link.service_name}, not to {wanted.service_name}"
             raise PlatformError(409, "OTHER_SERVICE", message, "choose another --name, or delete that link first")
+        case _ if set(wanted.ports) - set(link.ports):
+            return SetPorts(tuple(sorted({*wanted.ports, *link.ports})))
         case LinkStatus.WAITING_ACCEPTANCE:
             return Accept(link.endpoint) if wanted.accept else Ask(link.endpoint)
         case LinkStatus.RUNNING:
@@ -90,6 +102,8 @@ def next_step(wanted: Join, link: PrivateLinkView | None) -> Step:
 def preview(wanted: Join, link: PrivateLinkView | None) -> tuple[Step, ...]:
     """Everything that is to do from here, if all goes well."""
     first = next_step(wanted, link)
+    if isinstance(first, SetPorts) and link:
+        return (first, *preview(wanted, link.model_copy(update={"ports": first.ports})))
     endpoint = link.endpoint if link else ""
     consent: Step = Accept(endpoint) if wanted.accept else Ask(endpoint)
     rest: dict[type[Step], tuple[Step, ...]] = {
