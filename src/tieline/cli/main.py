@@ -8,7 +8,17 @@ import sys
 
 import typer
 
-NOUNS = ("deployment", "link", "resource", "rule", "agent", "user", "key")  # each a module of this package with an `app`
+NOUNS = (
+    "deployment",
+    "link",
+    "resource",
+    "rule",
+    "agent",
+    "user",
+    "key",
+    "account",
+    "service",
+)  # modules with an `app`
 VERBS = (
     "audit",
     "up",

@@ -55,8 +55,8 @@ ABSENT: dict[str, str] = {
 
 PREAMBLE = """\
 Written by `python -m tieline.fabric.aws.catalogue`; do not edit. **Full**: every parameter of botocore's model is
-taken, with AWS's meaning. **Partial**: the parameters named are refused when a request sets them, never ignored. Any other
-action answers `UnsupportedOperation` (EC2) or `InvalidAction`, with HTTP status 400."""
+taken, with AWS's meaning. **Partial**: the parameters named are refused when a request sets them, never ignored.
+Any other action answers `UnsupportedOperation` (EC2) or `InvalidAction`, with HTTP status 400."""
 
 
 def served() -> Mapping[tuple[str, str], Served]:

@@ -3,39 +3,113 @@
 from __future__ import annotations
 
 import configparser
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from tieline.fabric import zones
+import msgspec
+
+from tieline.fabric import consent, zones
 from tieline.fabric.ids import Ids
-from tieline.fabric.records import AccessKey, Account
+from tieline.fabric.records import KINDS, AccessKey, Account, Instance, Record
 from tieline.fabric.world import World
 
 FIRST = ("platform", "customer")  # the two sides of the guide
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")  # it is a profile's name and part of an ARN
+
+
+class Refused(Exception):
+    """The change is not possible, and nothing was changed; `hint` says what to do."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code, self.message, self.hint = code, message, hint
 
 
 def ensure_first(world: World, region: str, ids: Ids) -> None:
-    """Make the two accounts that every fabric starts with, if they are not there."""
-    present = {account.name for account in world.all(Account)}
-    for name in FIRST:
-        if name not in present:
+    """Make the two accounts that a new fabric starts with; one that was deleted does not come back."""
+    if not world.all(Account):
+        for name in FIRST:
             create(world, name, region, ids)
 
 
 def create(world: World, name: str, region: str, ids: Ids) -> AccessKey:
     """A new account with one key for its user of the same name."""
+    if not NAME.fullmatch(name):
+        hint = "use up to 63 lower-case letters, digits, - and _, beginning with a letter or digit"
+        raise Refused("INVALID_NAME", f"{name!r} is no account's name", hint)
+    if any(account.name == name for account in world.all(Account)):
+        raise Refused("EXISTS", f"there is an account {name} already", "choose another name")
     number = ids.account()
+    while world.get(Account, number) is not None:
+        number = ids.account()
     with world.transaction():
-        zone_ids = zones.shuffled(number, region)
-        world.put(Account(id=number, owner=number, name=name, zones=zone_ids))
-        key, secret = ids.access_key()
-        arn, user = f"arn:aws:iam::{number}:user/{name}", "AIDA" + key[4:]
-        return world.put(AccessKey(id=key, owner=number, secret=secret, arn=arn, user_id=user))
+        world.put(Account(id=number, owner=number, name=name, zones=zones.shuffled(number, region)))
+        return _new_key(world, number, name, ids)
+
+
+def _new_key(world: World, account: str, name: str, ids: Ids) -> AccessKey:
+    id, secret = ids.access_key()
+    arn, user = f"arn:aws:iam::{account}:user/{name}", "AIDA" + account.rjust(16, "0")
+    return world.put(AccessKey(id=id, owner=account, secret=secret, arn=arn, user_id=user))
+
+
+def find(world: World, key: str) -> Account:
+    """The account of that name or number; raises Refused for another."""
+    found = next((account for account in world.all(Account) if key in (account.id, account.name)), None)
+    if found is None:
+        names = ", ".join(account.name for account in world.all(Account))
+        raise Refused("NOT_FOUND", f"there is no account {key!r}", f"there are {names or 'none'}")
+    return found
+
+
+def rotate(world: World, account: Account, grace: timedelta, ids: Ids, now: datetime) -> AccessKey:
+    """A new key for the account; those that it has, sessions included, end after `grace`."""
+    with world.transaction():
+        for key in world.where(AccessKey, "owner", account.id):
+            if key.expires is None or key.expires > now + grace:
+                world.put(msgspec.structs.replace(key, expires=now + grace))
+        return _new_key(world, account.id, account.name, ids)
+
+
+def trust(world: World, account: Account, principal: str, *, withdraw: bool = False) -> Account:
+    """Let a principal of another account assume the account's role, or let it no longer. Sessions that began go on."""
+    if not consent.well_formed(principal):
+        hint = "use the ARN of an account's root, a user or a role"
+        raise Refused("INVALID_PRINCIPAL", f"{principal!r} is no principal", hint)
+    kept = tuple(arn for arn in account.trusted if arn != principal)
+    with world.transaction():
+        return world.put(msgspec.structs.replace(account, trusted=kept if withdraw else (*kept, principal)))
+
+
+def delete(world: World, account: Account) -> None:
+    """Delete an account that owns nothing, with its keys; raises Refused with what it owns."""
+    owned = list(belongings(world, account))
+    if owned:
+        named = ", ".join(sorted(owned)[:5]) + (f" and {len(owned) - 5} more" if len(owned) > 5 else "")
+        raise Refused("IN_USE", f"the account {account.name} owns {named}", "delete these first, as the account")
+    with world.transaction():
+        for kind in KINDS.values():
+            for record in world.where(kind, "owner", account.id):
+                world.delete(record)
+
+
+def belongings(world: World, account: Account) -> Iterator[str]:
+    """The ids of what an account owns, besides its keys and instances that have ended."""
+    for kind in KINDS.values():
+        if kind not in (Account, AccessKey):
+            yield from (record.id for record in world.where(kind, "owner", account.id) if not _ended(record))
+
+
+def _ended(record: Record) -> bool:
+    return isinstance(record, Instance) and record.state == "terminated"
 
 
 def write_credentials(world: World, region: str, path: Path) -> None:
     """Write a profile for each account, readable by the owner only; replaced in one step."""
     profiles = configparser.ConfigParser()
-    keys = {key.owner: key for key in world.all(AccessKey) if key.token is None}
+    keys = {key.owner: key for key in world.all(AccessKey) if key.token is None and key.expires is None}
     for account in world.all(Account):
         key = keys.get(account.id)
         if key:

@@ -12,6 +12,7 @@ import uvicorn
 
 from tieline.fabric.aws.server import UVICORN_OPTIONS, application
 from tieline.fabric.daemon import accounts
+from tieline.fabric.daemon.control import Control, listen
 from tieline.fabric.daemon.dispatch import dispatcher, key_lookup, now
 from tieline.fabric.daemon.prober import Prober
 from tieline.fabric.daemon.reconciler import Reconciler
@@ -48,7 +49,9 @@ async def serve(state: Path, prefix: str, port: int, region: str) -> None:
     app = application(dispatch, key_lookup(world), clock=now, request_id=ids.uuid)
     config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, lifespan="off", **UVICORN_OPTIONS)
     server = uvicorn.Server(config)
+    control = await listen(state, Control(world, region, ids, now, state / CREDENTIALS))
     await _until_stopped(server, [Reconciler(world, kernel, region, now).run(), Prober(world, kernel, now).run()])
+    control.close()
     store.close()
 
 
