@@ -30,7 +30,7 @@ def parts(home: Home, console_port: int, aws_port: int, region: str) -> list[Par
     platform_options += ["--credentials", f"{state}/credentials", "--profile", "platform", "--region", region]
     return [
         Part("fabric", ["tieline.fabric", *fabric_options], f"{fabric}/healthz", home.path / "fabric.log"),
-        Part("platform", ["tieline.cloud", *platform_options], f"{platform}/healthz", home.path / "platform.log"),
+        Part("platform", ["tieline.console", *platform_options], f"{platform}/healthz", home.path / "platform.log"),
     ]
 
 
@@ -82,6 +82,7 @@ async def _run(home: Home, console_port: int, aws_port: int, region: str) -> Non
 
 def _announce(home: Home, console_port: int, aws_port: int) -> None:
     lines = {
+        "console": f"http://{HOST}:{console_port}   (sign in with the key)",
         "REST": f"http://{HOST}:{console_port}/api/v1   (key: {home.path / 'api-key'})",
         "AWS wire": f"http://{HOST}:{aws_port}   (profiles platform and customer: {home.path / 'credentials'})",
         "remove all": f"tieline down --state {home.path}",

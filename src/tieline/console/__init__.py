@@ -1,0 +1,1 @@
+"""The console: web pages over the REST interface and the AWS wire, pushed live."""

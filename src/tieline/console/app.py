@@ -1,0 +1,66 @@
+"""Mounts the console's pages under /console of the cloud's own application."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+from importlib import import_module
+from pathlib import Path
+
+from fastapi import FastAPI
+from nicegui import app as pages_app
+from nicegui import ui
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+from starlette.routing import Route
+
+from tieline.cloud.server import HOST
+from tieline.console import context, entrance
+from tieline.console.gate import PREFIX, Gate
+
+PAGES = ("overview", "deployments", "deployment", "wizard", "link", "resource", "rule", "demo")
+PROVIDER_PAGES = ("groups", "balancers", "services", "account")
+RECONNECT_SECONDS = 10.0  # a page that lost its connection for less than this goes on where it was
+FAVICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
+    '<path d="M1 8h4m6 0h4M5 4h6v8H5z" stroke="#0a6b62" stroke-width="2" fill="none"/></svg>'
+)
+
+
+def install(app: FastAPI, chosen: argparse.Namespace, port: int) -> None:
+    """Add the console to the application of a platform that listens on `port`."""
+    place = context.Place(chosen.state.resolve(), f"http://{HOST}:{port}", chosen.aws_endpoint or "", chosen.region)
+    context.current = context.Console(app, app.state.platform.vault, place)
+    for name in PAGES:
+        import_module(f"tieline.console.pages.{name}")
+    for name in PROVIDER_PAGES:
+        import_module(f"tieline.console.provider.{name}")
+
+    app.router.routes.append(Route("/", home))
+    ui.add_css(Path(__file__).with_name("style.css"), shared=True)
+    pages_app.include_router(entrance.router)
+    pages_app.add_middleware(Gate, vault=app.state.platform.vault)
+    for name in ("nicegui", "httpx"):  # each page and each look at the state would be a line
+        logging.getLogger(name).setLevel(logging.WARNING)
+    ui.run_with(
+        app,
+        mount_path=PREFIX,
+        title="tieline",
+        dark=None,
+        favicon=FAVICON,
+        tailwind=False,
+        binding_refresh_interval=None,
+        reconnect_timeout=RECONNECT_SECONDS,
+        show_welcome_message=False,
+    )
+    pages_app.on_startup(_started)
+
+
+async def home(_: Request) -> RedirectResponse:
+    """The machine's own address leads to the console."""
+    return RedirectResponse(f"{PREFIX}/")
+
+
+async def _started() -> None:
+    context.current.loop = asyncio.get_running_loop()

@@ -1,0 +1,36 @@
+"""What every page starts from: the application that it is part of, and where the platform's world is."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from tieline.cloud.secrets import Vault
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the platform runs: its state directory, its own URL, and AWS's endpoint, "" for AWS itself."""
+
+    state: Path
+    rest: str
+    wire: str
+    region: str
+
+
+@dataclass
+class Console:
+    """The console of this process; NiceGUI allows one."""
+
+    app: FastAPI
+    vault: Vault
+    place: Place
+    loop: asyncio.AbstractEventLoop | None = None
+    feeds: dict[Any, Any] = field(default_factory=dict)  # by what they read, and on whose behalf
+
+
+current: Console  # set by install()

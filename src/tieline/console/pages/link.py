@@ -1,0 +1,165 @@
+"""One private link: its state with reason and hint, its hops, its addresses, what uses it, its history."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from nicegui import ui
+from starlette.requests import Request
+
+from tieline.cloud.dependants import split_server
+from tieline.cloud.doctor.hops import Diagnosis, Verdict
+from tieline.cloud.records import HistoryEntry, LinkStatus, PrivateLinkView
+from tieline.console import parts
+from tieline.console.pages.deployment import delete_link
+from tieline.console.shell import Desk, desk, frame, trail
+from tieline.console.snapshot import Inside
+
+WORDS = {Verdict.PASS: "passed", Verdict.FAIL: "failed", Verdict.UNKNOWN: "unknown"}
+
+
+@ui.page("/deployments/{name}/private-links/{key}", response_timeout=15)
+async def link(request: Request, name: str, key: str) -> None:
+    """The page."""
+    view = await desk(request)
+    with frame(f"Private link {key}", "/deployments"):
+        trail(("Deployments", "/deployments"), (name, f"/deployments/{name}"))
+        parts.heading(f"Private link {key}", 1)
+        view.live(lambda now: _find(now.inside(name), key), lambda found: _about(view, name, key, found))
+        view.live(lambda now: _addresses(now.inside(name), key), lambda found: _use(name, key, found))
+        doctor = Doctor(view, name, key)
+        view.live(lambda now: getattr(_find(now.inside(name), key), "status", None), doctor.changed)
+        view.live(lambda now: _using(now.inside(name), key), _dependants)
+        view.live(lambda now: getattr(_find(now.inside(name), key), "history", ()), _history)
+
+
+def _find(inside: Inside | None, key: str) -> PrivateLinkView | None:
+    return inside.link(key) if inside else None
+
+
+def _addresses(inside: Inside | None, key: str) -> tuple[LinkStatus | None, tuple[str, ...], tuple[int, ...]]:
+    found = _find(inside, key)
+    return (found.status, found.addresses or (found.address,), found.ports) if found else (None, (), ())
+
+
+def _using(inside: Inside | None, key: str) -> list[str] | None:
+    found = _find(inside, key)
+    return dependants(inside, found) if found else None
+
+
+def dependants(inside: Inside | None, link: PrivateLinkView) -> list[str]:
+    """What uses a link, and would go with it."""
+    if inside is None:
+        return []
+    used = []
+    for resource in inside.resources:
+        name, host, _ = split_server(resource.server)
+        if name == link.name or (host and host == link.address):
+            used.append(resource.name)
+    rules = [rule.name for rule in inside.rules if any(action.resource in used for action in rule.actions)]
+    return [*(f"resource {name}" for name in used), *(f"rule {name}" for name in rules)]
+
+
+def _about(view: Desk, deployment: str, key: str, found: PrivateLinkView | None) -> None:
+    if found is None:
+        parts.empty(f"There is no private link {key}, or no longer.", "The deployment", f"/deployments/{deployment}")
+        return
+    with parts.card():
+        with parts.row("between"):
+            parts.state(found.status)
+            with parts.row():
+                if found.status is LinkStatus.FAILED:
+                    parts.button("Reconnect", lambda: _reconnect(view, deployment, found), kind="other")
+                parts.button("Delete", lambda: delete_link(view, deployment, found), kind="danger")
+        if found.reason:
+            parts.tag("strong", text=f"Reason: {found.reason.replace('_', ' ')}")
+        if found.hint:
+            parts.say(f"What helps: {found.hint}", "hint")
+        if found.cause:
+            parts.tag("pre", text=found.cause)
+        parts.facts(
+            [
+                ("Service", lambda: parts.copied(found.service_name, "the service name")),
+                ("Endpoint", found.endpoint),
+                ("Zones", ", ".join(found.zones)),
+                ("Created", parts.when(found.created)),
+            ]
+        )
+
+
+async def _reconnect(view: Desk, deployment: str, found: PrivateLinkView) -> None:
+    await view.act(lambda client: client.reconnect_link(deployment, found.id))
+
+
+def _use(deployment: str, key: str, found: tuple[LinkStatus | None, tuple[str, ...], tuple[int, ...]]) -> None:
+    status, addresses, ports = found
+    if status is None:
+        return
+    with parts.card("Address"):
+        if status is not LinkStatus.RUNNING:
+            parts.say("The address is known when the link runs.", "muted")
+            return
+        for address in addresses:
+            parts.copied(address, f"the address {address}")
+        parts.say("It resolves inside the deployment only. Use it as the Server of a resource.", "muted")
+        with parts.row():
+            server = f"link:{key}:{ports[0] if ports else 5432}"
+            parts.go("Use it: New Resource", f"/deployments/{deployment}/resources/new?server={quote(server)}")
+
+
+class Doctor:
+    """The hops, looked at when the page opens, when the state changes, and when asked."""
+
+    def __init__(self, view: Desk, deployment: str, key: str) -> None:
+        self._view, self._deployment, self._key = view, deployment, key
+        self._place = parts.stack()
+
+    def changed(self, status: LinkStatus | None) -> None:
+        """The link's state is another one now."""
+        if status in (None, LinkStatus.DELETING):
+            self._place.clear()
+            return
+        with self._place:
+            ui.timer(0.05, self.look, once=True)
+
+    async def look(self) -> None:
+        """Diagnose, and draw."""
+        found = await self._view.act(
+            lambda client: client.diagnose_link(self._deployment, self._key), lambda _: self._place.clear()
+        )
+        if found is not None:
+            self._place.clear()
+            with self._place:
+                self._draw(found)
+
+    def _draw(self, found: Diagnosis) -> None:
+        with parts.card():
+            with parts.row("between"):
+                parts.heading("Hops")
+                parts.button("Look again", self.look, kind="other")
+            with parts.tag("ol", "hops"):
+                for hop in found.hops:
+                    word = WORDS[hop.verdict]
+                    with parts.tag("li", parts.kind_of(word)):
+                        parts.tag("strong", text=hop.hop)
+                        parts.state(word)
+                        parts.say(hop.evidence, "muted")
+            for hop in found.hops:
+                if hop.hop == found.failing:
+                    parts.problem(f"{hop.hop}: {hop.evidence}\n{hop.hint}")
+
+
+def _dependants(using: list[str] | None) -> None:
+    if using is None:
+        return
+    with parts.card("Used by"):
+        if using:
+            parts.listing(using)
+        else:
+            parts.say("Nothing: it can be deleted.", "muted")
+
+
+def _history(history: tuple[HistoryEntry, ...]) -> None:
+    if history:
+        with parts.card("History"):
+            parts.listing(map(parts.told, reversed(history)))

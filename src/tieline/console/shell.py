@@ -1,0 +1,162 @@
+"""The frame of every page: navigation, theme, live sections, and actions with their errors shown."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+
+from nicegui import Client as Page
+from nicegui import ui
+from starlette.requests import Request
+
+from tieline.cloud.client import ClientError
+from tieline.console import parts
+from tieline.console.credentials import Person
+from tieline.console.feed import Feed, feed
+from tieline.console.gate import PREFIX
+from tieline.console.rest import Rest, rest
+from tieline.console.snapshot import Snapshot, read
+
+S = TypeVar("S")
+T = TypeVar("T")
+SECONDS = 0.3  # between two looks at the platform's state
+NAVIGATION = (("Overview", "/"), ("Deployments", "/deployments"), ("Provider", "/provider"))
+MISSING = object()
+
+
+class View(Generic[S]):
+    """One open page: its feed, and the sections of it that follow the feed."""
+
+    def __init__(self, source: Feed[S], now: S) -> None:
+        self.source, self.now = source, now
+        self.page: Page = ui.context.client
+        self._sections: list[Callable[[S], None]] = []
+        source.join(id(self), self._push)
+        self.page.on_delete(lambda: source.leave(id(self)))
+
+    def live(self, select: Callable[[S], T], render: Callable[[T], object], classes: str = "stack") -> None:
+        """A section that is drawn anew whenever what it shows has changed."""
+        place = parts.tag("div", classes)
+        shown: Any = MISSING
+
+        def show(state: S) -> None:
+            nonlocal shown
+            value = select(state)
+            if shown is not MISSING and value == shown:
+                return
+            shown = value
+            place.clear()
+            with place:
+                render(value)
+
+        show(self.now)
+        self._sections.append(show)
+
+    def follow(self, hear: Callable[[S], None]) -> None:
+        """Call a function with every new state."""
+        self._sections.append(hear)
+
+    def _push(self, state: S) -> None:
+        self.now = state
+        with self.page:
+            for show in self._sections:
+                show(state)
+
+
+class Desk(View[Snapshot]):
+    """A page of somebody who works with deployments."""
+
+    def __init__(self, person: Person, source: Feed[Snapshot], now: Snapshot, address: str) -> None:
+        super().__init__(source, now)
+        self.person, self._address = person, address
+        self.follow(self._notice)
+
+    def _notice(self, state: Snapshot) -> None:
+        if state.signed_out:
+            ui.navigate.to("/sign-in")
+
+    async def ask(self, call: Callable[[Rest], T]) -> T:
+        """Work with REST on the person's behalf; raises ClientError."""
+        try:
+            return await asyncio.to_thread(self._call, call)
+        finally:
+            self.source.hurry()
+
+    async def do(self, call: Callable[[Rest], object], told: Callable[[ClientError], object] | None = None) -> bool:
+        """The same for what answers nothing: whether it succeeded."""
+        return await self.act(lambda client: (call(client),), told) is not None
+
+    async def act(self, call: Callable[[Rest], T], told: Callable[[ClientError], object] | None = None) -> T | None:
+        """The same, with the error shown: by `told`, or as a notice. None where it failed."""
+        try:
+            return await self.ask(call)
+        except ClientError as error:
+            with self.page:  # the section that the click came from may be gone
+                (told or notice)(error)
+            return None
+
+    async def remove(self, kind: str, name: str, text: str, delete: Callable[[Rest], object], then: str = "") -> None:
+        """Delete after the name was typed, and go on at another page."""
+        with self.page:
+            if not await parts.confirmed(f"Delete {kind} {name}", text, name):
+                return
+            if await self.do(delete) and then:
+                ui.navigate.to(then)
+
+    def _call(self, call: Callable[[Rest], T]) -> T:
+        with rest(self.person, self._address) as client:
+            return call(client)
+
+
+async def desk(request: Request) -> Desk:
+    """The live view of whoever asks for a page."""
+    person: Person = request.state.credential
+    client = rest(person)
+    source = feed(("platform", person), lambda: read(client), SECONDS)
+    address = request.client.host if request.client else ""
+    return Desk(person, source, await source.first(), address)
+
+
+def notice(error: ClientError) -> None:
+    """An error where the page has no better place for it."""
+    ui.notify(words(error), type="negative", position="top", multi_line=True, timeout=0, close_button="Close")
+
+
+def words(error: ClientError) -> str:
+    """An error's message and what to do."""
+    return f"{error.message}\n{error.hint}" if error.hint else error.message
+
+
+@contextmanager
+def frame(title: str, path: str = "/") -> Iterator[None]:
+    """The page around its content; `path` is the place in the navigation."""
+    ui.page_title(f"{title} · tieline")
+    theme = ui.dark_mode(value=None)
+    ui.link("To the content", "#content").classes("skip")
+    with parts.tag("header", "bar"):
+        ui.link("tieline", "/").classes("brand")
+        with parts.tag("nav").props('aria-label="Main"'):
+            for name, target in NAVIGATION:
+                link = ui.link(name, target)
+                if target == path:
+                    link.props("aria-current=page")
+        parts.tag("button", "plain", "Light or dark").props("type=button").on("click", lambda: _turn(theme))
+        with ui.element("form").props(f"method=post action={PREFIX}/sign-out"):
+            parts.tag("button", "plain", "Sign out").props("type=submit")
+    with parts.tag("div", "page").props("id=content"):
+        yield
+
+
+async def _turn(theme: ui.dark_mode) -> None:
+    dark = await ui.run_javascript("document.body.classList.contains('body--dark')")
+    theme.set_value(not dark)
+
+
+def trail(*steps: tuple[str, str]) -> None:
+    """Where a page is: the way back up."""
+    with parts.tag("nav", "row muted").props('aria-label="Path"'):
+        for name, path in steps:
+            ui.link(name, path)
+            parts.tag("span", text="/")

@@ -1,0 +1,76 @@
+"""All that one person may see of the platform, as one frozen value that is cheap to compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tieline.cloud.answers import DeploymentAnswer, ResourceAnswer, RuleAnswer
+from tieline.cloud.client import Client, ClientError
+from tieline.cloud.records import HistoryEntry, PrivateLinkView
+
+CHANGES = 12  # entries of the overview's list
+
+
+@dataclass(frozen=True)
+class Inside:
+    """One deployment and all in it."""
+
+    deployment: DeploymentAnswer
+    links: tuple[PrivateLinkView, ...] = ()
+    resources: tuple[ResourceAnswer, ...] = ()
+    rules: tuple[RuleAnswer, ...] = ()
+
+    def link(self, key: str) -> PrivateLinkView | None:
+        """A link by name or id."""
+        return next((link for link in self.links if key in (link.name, link.id)), None)
+
+    def resource(self, key: str) -> ResourceAnswer | None:
+        """A resource by name or id."""
+        return next((resource for resource in self.resources if key in (resource.name, resource.id)), None)
+
+    def rule(self, key: str) -> RuleAnswer | None:
+        """A rule by name or id."""
+        return next((rule for rule in self.rules if key in (rule.name, rule.id)), None)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything; `problem` says why it could not be read, `signed_out` that the person is no longer known."""
+
+    deployments: tuple[Inside, ...] = ()
+    problem: str = ""
+    signed_out: bool = False
+
+    def inside(self, key: str) -> Inside | None:
+        """A deployment by name or id."""
+        return next((one for one in self.deployments if key in (one.deployment.name, one.deployment.id)), None)
+
+
+def read(client: Client) -> Snapshot:
+    """The present state; never raises ClientError."""
+    try:
+        return Snapshot(tuple(_inside(client, deployment) for deployment in client.deployments()))
+    except ClientError as error:
+        return Snapshot(problem=f"{error.message}. {error.hint}", signed_out=error.status == 401)
+
+
+def _inside(client: Client, deployment: DeploymentAnswer) -> Inside:
+    id = deployment.id
+    try:
+        return Inside(deployment, tuple(client.links(id)), tuple(client.resources(id)), tuple(client.rules(id)))
+    except ClientError as error:
+        if error.status == 404:  # deleted between the two reads
+            return Inside(deployment)
+        raise
+
+
+def changes(snapshot: Snapshot) -> list[tuple[HistoryEntry, str, str]]:
+    """The last changes of all records, newest first, each with what it is about and the page of that."""
+    found: list[tuple[HistoryEntry, str, str]] = []
+    for one in snapshot.deployments:
+        name = one.deployment.name
+        found += [(entry, f"deployment {name}", f"/deployments/{name}") for entry in one.deployment.history]
+        for link in one.links:
+            path = f"/deployments/{name}/private-links/{link.name}"
+            found += [(entry, f"link {link.name}", path) for entry in link.history]
+    return sorted(found, key=lambda item: item[0].at, reverse=True)[:CHANGES]
