@@ -63,7 +63,7 @@ def test_each_row_is_written_once_or_buried(
         await asyncio.wait_for(one.drained(), 20)
         assert not list(one.held())
         task.cancel()
-        figures = one.snapshot()
+        figures = one.measured().snapshot()
         assert figures["received"] == count == figures["success"] + figures["failed"]
         assert figures["queuing"] == figures["inflight"] == 0
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tieline.integration.config import Action
 from tieline.integration.message import Message
-from tieline.integration.metrics import ActionMetrics
+from tieline.integration.metrics import WEIGHED, ActionMetrics
 from tieline.integration.rules.compile import Item
 from tieline.integration.sinks.base import Rejected, Unavailable, Writer
 
@@ -85,11 +85,10 @@ class Batcher:
         """Return when nothing waits and nothing is being written."""
         await self._idle.wait()
 
-    def snapshot(self) -> dict[str, Any]:
+    def measured(self) -> ActionMetrics:
         """The metrics with the present gauges."""
         self.metrics.queuing = len(self.waiting)
-        snapshot = self.metrics.snapshot()
-        return snapshot | {"received": self.metrics.received + len(self.waiting)}
+        return self.metrics
 
     def held(self) -> Iterator[Message]:
         """The messages of rows that wait or are being written; some of the latter may be safe already."""
@@ -176,6 +175,9 @@ class Batcher:
 
     def _settle(self, batch: list[Item]) -> None:
         self.metrics.success += len(batch)
+        now, step = self._clock() * 1000, len(batch) // WEIGHED + 1
+        for _, message in batch[::step]:
+            self.metrics.latency.add(now - message.timestamp, step)
         self._done([message for _, message in batch])
 
     async def _reject(self, items: list[tuple[dict[str, Any], Message, str]]) -> None:

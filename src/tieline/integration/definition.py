@@ -9,6 +9,7 @@ from tieline.integration.config import Action, Republish, Resource, Rule, Sql
 from tieline.integration.rules.compile import CompiledRule, compile_rule
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, check_fields, sql_template, text_template
+from tieline.integration.topics import matches
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,23 @@ def define(rule: Rule, resources: Mapping[str, Resource]) -> Definition:
             check_fields(action_paths(action), compiled)
         except TemplateError as error:
             raise TemplateError(f"action {action.id}: {error}", error.field) from None
-        if action.resource not in resources and not isinstance(action, Republish):
+        if isinstance(action, Republish) and action.resource:
+            raise TemplateError(f"action {action.id}: {action.resource!r} is no broker to publish to")
+        if isinstance(action, Sql) and action.resource not in resources:
             raise TemplateError(f"action {action.id}: there is no resource {action.resource!r}")
+    _refuse_circles(rule, compiled)
     return Definition(rule, compiled)
+
+
+def _refuse_circles(rule: Rule, compiled: CompiledRule) -> None:
+    """A rule that publishes to a topic it reads from would never end."""
+    for action in rule.actions:
+        if isinstance(action, Republish) and not text_template(action.topic).paths:
+            for topic in compiled.topics:
+                if not action.resource and matches(topic, action.topic):
+                    raise TemplateError(
+                        f"action {action.id}: {action.topic} is read by this rule ({topic}) again, for ever"
+                    )
 
 
 def action_paths(action: Action) -> tuple[Path, ...]:

@@ -25,8 +25,9 @@ class Health:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to watch."""
-        self._task = asyncio.create_task(self._watch())
+        """Begin to watch, once."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._watch())
 
     def stop(self) -> None:
         """Watch no longer."""

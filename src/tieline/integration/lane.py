@@ -19,6 +19,7 @@ from tieline.integration.memory import Memory
 from tieline.integration.message import UNREAD, Message
 from tieline.integration.metrics import RuleMetrics
 from tieline.integration.rules.compile import CompiledRule, Failures, Item, failure
+from tieline.integration.rules.errors import NotMatched
 from tieline.integration.session import Session
 from tieline.integration.sinks.base import Writer
 
@@ -67,7 +68,10 @@ class Lane:
         self._batchers: dict[tuple[str, str], Batcher] = {}
         self._all: list[Batcher] = []  # with those that are being retired
         self._tasks: dict[object, asyncio.Task[None]] = {}
-        self._bytes = 0
+        self._routes: dict[str, Route] = {}
+        self._replays: dict[int, tuple[Message, Callable[[], None]]] = {}
+        self._bytes = 0  # of payload that is received and not safe
+        self._held = 0  # messages likewise
         self._closing = False
 
     # Changing rules
@@ -85,6 +89,7 @@ class Lane:
             route = Route(plan, batchers, metrics[plan.rule.id])
             routes.extend((topic, route) for topic in plan.compiled.topics)
         self._index = topics.Index(routes)
+        self._routes = {route.rule: route for _, route in routes}
         for key in self._batchers.keys() - wanted:
             self._retire(key)
         self.session.subscribe(topics.disjoint(topic for topic, _ in routes))
@@ -136,8 +141,17 @@ class Lane:
                 current, run = routes, []
             run.append(message)
         self._apply(current, run)
-        if self._bytes > self._broker.receive_bytes:
+        if self._full(1):
             self.session.pause()
+
+    def _full(self, share: float) -> bool:
+        """Whether more than this share of what may wait is waiting.
+
+        Counted here too: QoS 0 has no limit at the broker, and Mosquitto 2.0 sends more than the receive maximum when
+        some messages are acknowledged before older ones.
+        """
+        broker = self._broker
+        return self._bytes > broker.receive_bytes * share or self._held > broker.receive_maximum * share
 
     def _apply(self, routes: tuple[Route, ...], messages: list[Message]) -> None:
         """Put what these rules make of these messages on its way, and acknowledge what they make nothing of."""
@@ -146,6 +160,7 @@ class Lane:
             size = sum([len(message.payload) for _, message in items])
             routes[0].batchers[0].add(items, size)
             self._bytes += size
+            self._held += len(items)
             if len(items) < len(messages):
                 used = {id(message) for _, message in items}
                 self.session.acknowledge([message for message in messages if id(message) not in used])
@@ -171,6 +186,7 @@ class Lane:
                 unused.append(message)
             else:
                 self._bytes += len(message.payload)
+                self._held += 1
         self.session.acknowledge(unused)
 
     def _evaluate(self, route: Route, messages: list[Message], keep: bool) -> list[Item]:
@@ -198,11 +214,45 @@ class Lane:
             else:
                 finished.append(message)
         self._bytes -= sum([len(message.payload) for message in finished])
+        self._held -= len(finished)
+        if self._replays:
+            finished = [message for message in finished if not self._replayed(message)]
         self.session.acknowledge(finished)
         for message in finished:
             message.packet = None
-        if self._bytes <= self._broker.receive_bytes // 2 and not self._closing:
+        if not self._closing and not self._full(0.5):
             self.session.resume()
+
+    # Dead letters
+
+    def serves(self, rule: str, action: str) -> bool:
+        """Whether an action of a rule, or any of it where none is named, writes here."""
+        return any(owner == rule and action in ("", name) for owner, name in self._batchers)
+
+    def replay(self, rule: str, action: str, message: Message, done: Callable[[], None]) -> None:
+        """Put a message through a rule again for this action, or for all; `done` is called when its rows are safe or in
+        the dead letters. Raises RuleFailure or NotMatched, and then nothing happens.
+        """
+        failures: Failures = []
+        items = self._routes[rule].apply([message], failures, False)
+        if failures:
+            raise failure(failures[0][1])
+        if not items:
+            raise NotMatched("the rule does not match this message any more")
+        chosen = [b for (owner, name), b in self._batchers.items() if owner == rule and action in ("", name)]
+        message.more = len(items) * len(chosen) - 1
+        self._replays[id(message)] = (message, done)
+        self._bytes += len(message.payload)
+        self._held += 1
+        for batcher in chosen:
+            batcher.add(list(items), len(message.payload))
+
+    def _replayed(self, message: Message) -> bool:
+        """Tell whoever asked for a replay that it is done; False for a message of the broker."""
+        if (found := self._replays.pop(id(message), None)) is None:
+            return False
+        found[1]()
+        return True
 
     def _outstanding(self) -> list[Message]:
         """The messages that are received and not safe yet."""
@@ -223,7 +273,7 @@ class Lane:
     @property
     def pending(self) -> int:
         """Messages that are received and not safe yet."""
-        return len(self._outstanding())
+        return self._held
 
     def actions(self) -> dict[tuple[str, str], Batcher]:
         """The batches on their way, by rule and action."""

@@ -13,47 +13,25 @@ import asyncio
 import contextlib
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from tieline.integration.batcher import Batcher
 from tieline.integration.config import Broker, Config, Resource, Rule
 from tieline.integration.deadletters import DeadLetters
 from tieline.integration.definition import Definition, define
-from tieline.integration.health import Health
-from tieline.integration.lane import Lane, Plan
 from tieline.integration.memory import Memory
-from tieline.integration.metrics import RuleMetrics
+from tieline.integration.metrics import INTERVAL, RuleMetrics
+from tieline.integration.replay import Replayer
 from tieline.integration.rules.errors import RuleError, TemplateError
 from tieline.integration.session import CONNECT_SECONDS, Refused, Session
-from tieline.integration.sinks import open_sink
-from tieline.integration.sinks.base import Sink
+from tieline.integration.station import BROKER, Station
 
 PYTHON_THRESHOLD: Final = 700  # allocations between collections of young objects, by default
 YOUNG_OBJECTS: Final = 50_000
 SWEEP_SECONDS: float = 60.0  # between looks for sessions that nobody uses
 GRACE: Final = 2.0  # seconds in which rows that wait are still written on closing
-
-
-class _Station:
-    """A resource with its connections, its health, and its share of the messages."""
-
-    def __init__(self, resource: Resource, lane: Lane, clock: Callable[[], float]) -> None:
-        self.resource = resource
-        self.lane = lane
-        self.sink: Sink = open_sink(resource)
-        self.health = Health(lane, lambda: self.sink, clock)
-
-    async def change(self, resource: Resource) -> None:
-        """Use other connections from the next write on."""
-        old, self.resource, self.sink = self.sink, resource, open_sink(resource)
-        await old.close()
-
-    async def close(self, grace: float, forget: bool) -> None:
-        """Write what waits if it can be done within the grace; the broker forgets a resource that is gone."""
-        self.health.stop()
-        await self.lane.close(grace, forget)
-        await self.sink.close()
 
 
 class Pipeline:
@@ -71,11 +49,12 @@ class Pipeline:
         self._broker = broker
         self._clock = clock
         self._memory = Memory(directory)
-        self._stations: dict[str, _Station] = {}
+        self._stations: dict[str, Station] = {}
         self._faults: dict[str, RuleError | TemplateError] = {}
         self._rules: dict[str, RuleMetrics] = {}
         self._leaving: dict[str, asyncio.Task[None]] = {}
-        self._sweeping: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._replayer = Replayer(self.dead_letters)
         self._closed = asyncio.Event()
         self._running = False
 
@@ -87,7 +66,7 @@ class Pipeline:
             gc.set_threshold(YOUNG_OBJECTS)
         self._running = True
         await self.apply(self.config)
-        self._sweeping = asyncio.create_task(self._sweep())
+        self._tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(self._sample())]
         await self._closed.wait()
 
     async def apply(self, config: Config) -> None:
@@ -98,24 +77,23 @@ class Pipeline:
         if not self._running:
             return
         resources = {resource.id: resource for resource in config.resources}
-        for gone in self._stations.keys() - resources.keys():
+        for gone in self._stations.keys() - resources.keys() - {BROKER}:
             self._leaving[gone] = asyncio.create_task(self._stations.pop(gone).close(GRACE, forget=True))
-        for resource in config.resources:
+        for resource in (None, *config.resources):
             await self._arrive(resource)
         definitions = self._define(config.rules, resources)
         self._rules = {rule.id: self._rules.get(rule.id, RuleMetrics()) for rule in config.rules}
-        for id, station in self._stations.items():
-            station.lane.apply(_plans(id, station.sink, definitions), self._rules)
+        for station in self._stations.values():
+            station.apply(definitions, self._rules)
 
-    async def _arrive(self, resource: Resource) -> None:
-        station = self._stations.get(resource.id)
+    async def _arrive(self, resource: Resource | None) -> None:
+        id = resource.id if resource is not None else BROKER
+        station = self._stations.get(id)
         if station is None:
-            if leaving := self._leaving.pop(resource.id, None):
+            if leaving := self._leaving.pop(id, None):
                 await leaving
-            lane = Lane(self._broker, resource.id, self.dead_letters, self._memory, self._clock)
-            self._stations[resource.id] = _Station(resource, lane, self._clock)
-            self._stations[resource.id].health.start()
-        elif station.resource != resource:
+            self._stations[id] = Station(resource, self._broker, self.dead_letters, self._memory, self._clock)
+        elif resource is not None and station.resource != resource:
             await station.change(resource)
 
     async def _sweep(self) -> None:
@@ -157,26 +135,59 @@ class Pipeline:
     async def close(self, grace: float = GRACE) -> None:
         """Stop: what waits is written for at most `grace` seconds, the rest stays with the broker."""
         self._running = False
-        if self._sweeping is not None:
-            self._sweeping.cancel()
+        for task in self._tasks:
+            task.cancel()
         stations, self._stations = self._stations, {}
         leaving = list(self._leaving.values())
         await asyncio.gather(*(station.close(grace, forget=False) for station in stations.values()), *leaving)
         self._closed.set()
 
-    def metrics(self) -> dict[str, Any]:
-        """Counters since the start: `rules` by rule id, `actions` by rule id and action id, and dead letters."""
-        actions: dict[str, dict[str, Any]] = {}
+    async def _sample(self) -> None:
+        """Note every counter at regular times."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            now = self._clock()
+            for metrics in self._rules.values():
+                metrics.sample(now)
+            for _, batcher in self._batchers():
+                batcher.measured().sample(now)
+
+    def _batchers(self) -> Iterator[tuple[tuple[str, str], Batcher]]:
         for station in self._stations.values():
-            for (rule, action), batcher in station.lane.actions().items():
-                actions.setdefault(rule, {})[action] = batcher.snapshot()
+            yield from station.lane.actions().items()
+
+    def replay(self, ids: Iterable[str]) -> dict[str, str]:
+        """Give dead letters to their rules again: a reason for each that stays, "" for each that is on its way.
+
+        A letter disappears when its rows are safe, or when a newer letter says why not.
+        """
+        return self._replayer.replay(ids, [station.lane for station in self._stations.values()])
+
+    def reset_metrics(self, rule: str) -> None:
+        """Count a rule and its actions from zero."""
+        if rule in self._rules:
+            self._rules[rule].reset()
+        for (owner, _), batcher in self._batchers():
+            if owner == rule:
+                batcher.metrics.reset()
+
+    def history(self, rule: str) -> list[tuple[float, int, int, int]]:
+        """The last hour of a rule: time, and how many messages were matched, passed and failed until then."""
+        points = self._rules[rule].history.points() if rule in self._rules else []
+        return [(time, *counters) for time, counters in points]  # type: ignore[misc]
+
+    def metrics(self) -> dict[str, Any]:
+        """Counters and rates: `rules` by rule id, `actions` by rule id and action id, and the dead letters' number."""
+        actions: dict[str, dict[str, Any]] = {}
+        for (rule, action), batcher in self._batchers():
+            actions.setdefault(rule, {})[action] = batcher.measured().snapshot()
         rules = {id: metrics.snapshot() for id, metrics in self._rules.items()}
         letters = {"count": len(self.dead_letters), "dropped": self.dead_letters.dropped}
         return {"version": self.config.version, "rules": rules, "actions": actions, "dead_letters": letters}
 
     def status(self) -> dict[str, Any]:
         """How each resource and each rule is: `status`, and where it is not well `reason`, `hop` and `hint`."""
-        resources = {id: station.health.status() for id, station in self._stations.items()}
+        resources = {id: station.health.status() for id, station in self._stations.items() if id}
         rules = {rule.id: self._rule_status(rule, resources) for rule in self.config.rules}
         return {"version": self.config.version, "resources": resources, "rules": rules}
 
@@ -190,14 +201,3 @@ class Pipeline:
             if state.get("status") == "disconnected":
                 return {"status": "waiting", "reason": f"resource {action.resource}: {state['reason']}"}
         return {"status": "running"}
-
-
-def _plans(id: str, sink: Sink, definitions: list[Definition]) -> list[Plan]:
-    """The rules with the actions that go to this resource; the one with a rule's first action counts its matches."""
-    plans = []
-    for definition in definitions:
-        actions = definition.rule.actions
-        ours = tuple((action, sink.writer(action)) for action in actions if action.resource == id)
-        if ours:
-            plans.append(Plan(definition.rule, definition.compiled, ours, counts=actions[0].resource == id))
-    return plans

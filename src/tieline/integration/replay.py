@@ -1,0 +1,67 @@
+"""Dead letters given to their rules once more, as the rules are now."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Iterable
+from typing import Any, Final
+
+from tieline.integration.deadletters import DeadLetter, DeadLetters
+from tieline.integration.lane import Lane
+from tieline.integration.message import Message
+from tieline.integration.rules.errors import NotMatched, RuleFailure
+
+TOGETHER: Final = 0.05  # seconds in which letters that are done are collected and taken off the disk together
+
+
+class Replayer:
+    """Letters on their way. A letter is removed when every row of it is safe, or is a newer letter."""
+
+    def __init__(self, letters: DeadLetters) -> None:
+        self._letters = letters
+        self._left: dict[str, int] = {}  # places that are not done with a letter
+        self._done: set[str] = set()
+
+    def replay(self, ids: Iterable[str], lanes: list[Lane]) -> dict[str, str]:
+        """Try these letters; the answer has a reason for each that stays where it is, and "" for one on its way."""
+        known = {letter.id: letter for letter in self._letters.list()}
+        return {id: self._one(known[id], lanes) if id in known else "there is no such letter" for id in ids}
+
+    def _one(self, letter: DeadLetter, lanes: list[Lane]) -> str:
+        if letter.id in self._left:
+            return "it is being tried already"
+        message = restored(letter.message)
+        places = [lane for lane in lanes if lane.serves(letter.rule, letter.action)]
+        if not places:
+            return f"rule {letter.rule} or its action {letter.action} does not run"
+        self._left[letter.id] = len(places)
+        try:
+            for lane in places:
+                lane.replay(letter.rule, letter.action, message, lambda: self._finished(letter.id))
+                message = restored(letter.message)
+        except (RuleFailure, NotMatched) as reason:
+            del self._left[letter.id]
+            return str(reason)
+        return ""
+
+    def _finished(self, id: str) -> None:
+        self._left[id] -= 1
+        if self._left[id]:
+            return
+        del self._left[id]
+        if not self._done:
+            asyncio.get_running_loop().call_later(TOGETHER, self._remove)
+        self._done.add(id)
+
+    def _remove(self) -> None:
+        done, self._done = self._done, set()
+        self._letters.remove(done)
+
+
+def restored(fields: dict[str, Any]) -> Message:
+    """The message that a letter holds."""
+    known = dict(fields)
+    if "payload_base64" in known:
+        known["payload"] = base64.b64decode(known.pop("payload_base64"))
+    return Message.sample(known)

@@ -1,0 +1,95 @@
+"""Messages that we publish ourselves, each until the broker has taken the responsibility for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import mqtt5
+
+PACKET_IDS: Final = 65535
+
+
+class Outbox:
+    """Without I/O but for `send`. At most the broker's receive maximum is on its way; the others wait here."""
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self._send = send
+        self._packet_id = 0
+        self._limit = 0  # no connection
+        self._taken: dict[int, asyncio.Future[None]] = {}
+        self._room = asyncio.Event()
+
+    def connected(self, receive_maximum: int) -> None:
+        """The broker takes so many messages at once (MQTT 5, 3.2.2.3.3)."""
+        self._limit = receive_maximum
+        self._room.set()
+
+    def disconnected(self) -> None:
+        """Whoever waits for an answer gets none: ConnectionError."""
+        self._limit = 0
+        self._room.set()
+        waiting, self._taken = self._taken, {}
+        for future in waiting.values():
+            if not future.done():
+                future.set_exception(ConnectionError("the connection to the broker was lost"))
+
+    async def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
+        """Return when the broker has the message; raises ConnectionError where nobody knows, ValueError for a topic
+        that cannot be published to.
+        """
+        while self._limit and len(self._taken) >= self._limit:
+            self._room.clear()
+            await self._room.wait()
+        if not self._limit:
+            raise ConnectionError("there is no connection to the broker")
+        if qos == 0:
+            self._send(mqtt5.PublishPacket(topic, payload, retain=retain).write())
+            return
+        packet_id = self._free_id()
+        level = mqtt5.QoS.AT_LEAST_ONCE if qos == 1 else mqtt5.QoS.EXACTLY_ONCE
+        packet = mqtt5.PublishPacket(topic, payload, qos=level, retain=retain, packet_id=packet_id).write()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._taken[packet_id] = future
+        self._send(packet)
+        await future
+
+    def _free_id(self) -> int:
+        self._packet_id = self._packet_id % PACKET_IDS + 1
+        while self._packet_id in self._taken:
+            self._packet_id = self._packet_id % PACKET_IDS + 1
+        return self._packet_id
+
+    def take(self, data: bytes) -> bytes:
+        """Handle every whole packet that the broker sent, and return the rest."""
+        view, at = memoryview(data), 0
+        while at < len(data):
+            try:
+                packet, size = mqtt5.read(view[at:])
+            except IndexError:
+                break
+            at += size
+            self._handle(packet)
+        return data[at:]
+
+    def _handle(self, packet: mqtt5.Packet) -> None:
+        """MQTT 5, 4.3: PUBACK ends QoS 1; PUBREC is answered with PUBREL, unless it refuses, and PUBCOMP ends QoS 2."""
+        if isinstance(packet, mqtt5.PubRecPacket) and int(packet.reason_code) < 128:
+            self._send(mqtt5.PubRelPacket(packet.packet_id).write())
+        elif isinstance(packet, mqtt5.PubAckPacket | mqtt5.PubRecPacket):
+            self._finish(packet.packet_id, int(packet.reason_code), packet.reason_str)
+        elif isinstance(packet, mqtt5.PubCompPacket):
+            self._finish(packet.packet_id, 0, None)
+        elif isinstance(packet, mqtt5.DisconnectPacket):
+            raise ConnectionError(f"the broker ended the connection: {packet.reason_str or packet.reason_code!r}")
+
+    def _finish(self, packet_id: int, code: int, reason: str | None) -> None:
+        future = self._taken.pop(packet_id, None)
+        self._room.set()
+        if future is None or future.done():
+            return
+        if code >= 128:
+            future.set_exception(ValueError(f"the broker refused the message: {reason or f'reason code {code}'}"))
+        else:
+            future.set_result(None)

@@ -1,0 +1,60 @@
+"""A place that rules write to, a database or the broker itself: its connections, health and share of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tieline.integration.config import Broker, Resource
+from tieline.integration.deadletters import DeadLetters
+from tieline.integration.definition import Definition
+from tieline.integration.health import Health
+from tieline.integration.lane import Lane, Plan
+from tieline.integration.memory import Memory
+from tieline.integration.metrics import RuleMetrics
+from tieline.integration.sinks import open_broker, open_sink
+from tieline.integration.sinks.base import Sink
+
+BROKER = ""  # the id of the place that is the broker: republished messages, and rules that only count
+
+
+class Station:
+    """One place. Its MQTT session is its own, so that a dead database holds up nobody else's messages."""
+
+    def __init__(
+        self,
+        resource: Resource | None,
+        broker: Broker,
+        letters: DeadLetters,
+        memory: Memory,
+        clock: Callable[[], float],
+    ) -> None:
+        self.id = resource.id if resource is not None else BROKER
+        self.resource = resource
+        self.lane = Lane(broker, self.id, letters, memory, clock)
+        self.sink: Sink = open_sink(resource) if resource is not None else open_broker(broker)
+        self.health = Health(self.lane, lambda: self.sink, clock)
+
+    async def change(self, resource: Resource) -> None:
+        """Use other connections from the next write on."""
+        old, self.resource, self.sink = self.sink, resource, open_sink(resource)
+        await old.close()
+
+    def apply(self, definitions: list[Definition], metrics: dict[str, RuleMetrics]) -> None:
+        """Run those of the rules that have something to do here; raises TemplateError for an action that cannot."""
+        plans = [plan for definition in definitions if (plan := self._plan(definition)) is not None]
+        self.lane.apply(plans, metrics)
+        if self.resource is not None or any(plan.actions for plan in plans):
+            self.health.start()
+
+    def _plan(self, definition: Definition) -> Plan | None:
+        """The rule with its actions for this place. The place of a rule's first action counts its matches."""
+        actions = definition.rule.actions
+        ours = tuple((action, self.sink.writer(action)) for action in actions if action.resource == self.id)
+        counts = (actions[0].resource if actions else BROKER) == self.id
+        return Plan(definition.rule, definition.compiled, ours, counts) if ours or counts else None
+
+    async def close(self, grace: float, forget: bool) -> None:
+        """Write what waits if it can be done within the grace; the broker forgets a place that is gone."""
+        self.health.stop()
+        await self.lane.close(grace, forget)
+        await self.sink.close()
