@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from tieline.fabric.kernel.forwarder import BACKLOG, Forwarder
 
 NEW_USER, NEW_NET = 0x10000000, 0x40000000  # linux/sched.h
 LOOPBACK = "127.0.0.1"
+RETRY_SECONDS = 10.0  # after a port could not be published
 LISTENING = "0A"  # of /proc/net/tcp (net/tcp_states.h)
 HOLDER = "world"  # the file in the state directory that names the holding process
 MAKE = ("unshare", "--user", "--map-root-user", "--map-auto", "--mount", "--net", "--propagation", "private")
@@ -108,6 +110,7 @@ class Publisher:
     def __init__(self, world: World) -> None:
         self._world = world
         self._forwarders: dict[int, subprocess.Popen[bytes]] = {}
+        self._tried: dict[int, float] = {}
 
     def follow(self) -> None:
         """Publish what is new, and stop publishing what is gone. A port that is taken here is tried again."""
@@ -116,7 +119,9 @@ class Publisher:
             self._forwarders.pop(port).terminate()
         for port in wanted:
             running = self._forwarders.get(port)
-            if running is None or running.poll() is not None:
+            due = time.monotonic() > self._tried.get(port, -RETRY_SECONDS) + RETRY_SECONDS
+            if due and (running is None or running.poll() is not None):
+                self._tried[port] = time.monotonic()
                 command = [sys.executable, "-m", __name__, str(self._world.holder), str(port)]
                 self._forwarders[port] = subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
@@ -166,4 +171,4 @@ if __name__ == "__main__":
     try:
         forward(*_arguments())
     except OSError as failure:
-        sys.exit(f"port {sys.argv[2]} is not published: {failure}")
+        sys.exit(f"port {sys.argv[2]} cannot be published outside and is tried again: {failure.strerror}")
