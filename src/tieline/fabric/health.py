@@ -7,6 +7,7 @@ every second and becomes unhealthy when its failures have lasted as long as `unh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import msgspec
@@ -27,6 +28,7 @@ DESCRIPTIONS = {
     "Target.InvalidState": "Target is in the stopped state",
     "Target.DeregistrationInProgress": "Target deregistration is in progress",
 }
+FAILOVER = "target_group_health.dns_failover.minimum_healthy_targets."
 ZONE_NOT_ENABLED = "Target is in an Availability Zone that is not enabled for the load balancer"
 
 
@@ -100,3 +102,45 @@ def health_of(world: World, group: TargetGroup, target: Registration, now: datet
     """A target's present health; one that nothing was said of yet is initial."""
     id = key(group.id, target.id, target.port)
     return world.get(Health, id) or Health(id=id, owner=group.owner, group=group.id, since=now)
+
+
+def is_healthy(world: World, group: TargetGroup, target: Registration) -> bool:
+    """Whether a target is in service."""
+    found = world.get(Health, key(group.id, target.id, target.port))
+    return found is not None and found.state == "healthy"
+
+
+def ended(world: World, group: TargetGroup, target: Registration) -> datetime | None:
+    """Since when a target's established flows are not to go on, by the group's attributes; None where they are."""
+    if target.draining is not None:
+        return target.draining if target.severed else None
+    if group.attributes.get("target_health_state.unhealthy.connection_termination.enabled", "true") != "true":
+        return None
+    found = world.get(Health, key(group.id, target.id, target.port))
+    return found.since if found is not None and found.state == "unhealthy" else None
+
+
+def zone_serves(world: World, balancer: str, zone: str) -> bool:
+    """Whether each of a balancer's groups has enough healthy targets for the zone to be in DNS.
+
+    Enough is what the group's `dns_failover` attributes say; with cross-zone balancing every zone's targets count.
+    """
+    owner, listeners = world.get(LoadBalancer, balancer), world.where(Listener, "balancer", balancer)
+    for id in {listener.group for listener in listeners}:
+        group = world.get(TargetGroup, id)
+        if group is None or owner is None:
+            continue
+        usable = [t for t in group.targets if t.draining is None]
+        if not cross_zone(owner, group):
+            usable = [t for t in usable if t.zone in (zone, "all")]
+        healthy = sum(is_healthy(world, group, t) for t in usable)
+        if healthy < _enough(group.attributes, len(usable)):
+            return False
+    return True
+
+
+def _enough(attributes: Mapping[str, str], registered: int) -> int:
+    count = attributes.get(FAILOVER + "count", "1")
+    percentage = attributes.get(FAILOVER + "percentage", "off")
+    fewest = 0 if count == "off" else int(count)
+    return fewest if percentage == "off" else max(fewest, -(-registered * int(percentage) // 100))

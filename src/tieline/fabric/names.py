@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from tieline.fabric import zones
 from tieline.fabric.records import Account, Endpoint, EndpointService, Instance, LoadBalancer, NetworkInterface, Vpc
 from tieline.fabric.world import World
 
+Serves = Callable[[str, str], bool]  # whether a balancer, by its ARN, serves a zone
 LIVE = frozenset({"pending", "available"})
 
 
@@ -53,16 +54,31 @@ def private_domain(region: str) -> str:
     return "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
 
 
-def of_vpc(world: World, vpc: Vpc, region: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Every name that resolves inside a VPC. An endpoint's name is there from the request on, as on AWS."""
+def in_service(places: Iterable[tuple[str, str, str]], serves: Serves) -> tuple[str, ...]:
+    """Of (balancer, zone, address), the addresses whose zone serves; all of them where none does, as on AWS."""
+    found = list(places)
+    return tuple(address for balancer, zone, address in found if serves(balancer, zone)) or tuple(
+        address for _, _, address in found
+    )
+
+
+def of_vpc(world: World, vpc: Vpc, region: str, serves: Serves) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every name that resolves inside a VPC. An endpoint's name is there from the request on, as on AWS.
+
+    A zone without healthy targets is left out of the regional names, and stays in its own.
+    """
     for endpoint in world.where(Endpoint, "vpc", vpc.id):
         service = world.get(EndpointService, endpoint.service)
+        present = in_service(((door.balancer, door.zone, door.address) for door in endpoint.doors), serves)
         if service or endpoint.state in LIVE:
-            yield from endpoint_names(world, endpoint, region)
+            (regional, _), *zonal = endpoint_names(world, endpoint, region)
+            yield from ((regional, present), *zonal)
         if service and service.private_dns_name and endpoint.private_dns and vpc.dns_support and vpc.dns_hostnames:
-            yield service.private_dns_name, tuple(door.address for door in endpoint.doors)
+            yield service.private_dns_name, present
     for balancer in world.where(LoadBalancer, "vpc", vpc.id):
-        yield from balancer_names(world, balancer, region)
+        (regional, _), *zonal = balancer_names(world, balancer, region)
+        places = ((balancer.id, placement.zone, placement.address) for placement in balancer.placements)
+        yield from ((regional, in_service(places, serves)), *zonal)
     for instance in world.where(Instance, "vpc", vpc.id):
         interface = world.get(NetworkInterface, instance.interface)
         if interface:

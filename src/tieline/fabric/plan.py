@@ -6,22 +6,21 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache, partial
 from ipaddress import IPv4Network
 
 from tieline.fabric import addresses, filters, health, names, passages, states
 from tieline.fabric.records import (
     Endpoint,
-    Health,
     Instance,
     Listener,
     LoadBalancer,
     NetworkInterface,
-    Registration,
     Subnet,
     TargetGroup,
     Vpc,
 )
-from tieline.fabric.topology import Crossing, Host, Name, Node, Protocol, Target, Topology, Wire
+from tieline.fabric.topology import Crossing, Host, Name, Node, Protocol, Severance, Target, Topology, Wire
 from tieline.fabric.topology import Instance as Machine
 from tieline.fabric.topology import Listener as Port
 from tieline.fabric.topology import Vpc as Network
@@ -33,21 +32,23 @@ PROTOCOLS: dict[str, tuple[Protocol, ...]] = {"TCP": ("tcp",), "UDP": ("udp",), 
 
 def plan(world: World, region: str) -> Topology:
     """Everything that should exist in the kernel, given what is recorded."""
+    serves = cache(partial(health.zone_serves, world))
     machines = {i.id: machine(world, i) for i in world.all(Instance) if i.state in RUNNING}
     return Topology(
-        vpcs={vpc.id: network(world, vpc, region) for vpc in world.all(Vpc)},
+        vpcs={vpc.id: network(world, vpc, region, serves) for vpc in world.all(Vpc)},
         wires={e.id: wire(world, e) for e in world.all(Endpoint) if e.state in states.CONSENTED},
         instances=machines,
         passages={p.id: p for id in machines if (i := world.get(Instance, id)) for p in passages.wanted(i)},
     )
 
 
-def network(world: World, vpc: Vpc, region: str) -> Network:
+def network(world: World, vpc: Vpc, region: str, serves: names.Serves) -> Network:
     """One VPC with all that has an address in it."""
     balancers = world.where(LoadBalancer, "vpc", vpc.id)
     instances = [i for i in world.where(Instance, "vpc", vpc.id) if i.state in RUNNING]
     interfaces = world.where(NetworkInterface, "vpc", vpc.id)
     found, guards = filters.of_vpc(world, vpc.id)
+    known = names.of_vpc(world, vpc, region, serves)
     return Network(
         id=vpc.id,
         cidrs=(vpc.cidr,),
@@ -55,7 +56,7 @@ def network(world: World, vpc: Vpc, region: str) -> Network:
         hosts=tuple(host(world, instance) for instance in instances),
         nodes=tuple(node for balancer in balancers for node in nodes(world, balancer)),
         addresses=tuple(sorted(i.address for i in interfaces if i.purpose == "vpc_endpoint")),
-        names=tuple(Name(name=name, addresses=those) for name, those in sorted(names.of_vpc(world, vpc, region))),
+        names=tuple(Name(name=name, addresses=those) for name, those in sorted(known)),
         filters=found,
         guards=guards,
     )
@@ -86,7 +87,24 @@ def nodes(world: World, balancer: LoadBalancer) -> Iterable[Node]:
     listeners = world.where(Listener, "balancer", balancer.id)
     for placement in balancer.placements:
         ports = [port for listener in listeners for port in open_ports(world, balancer, listener, placement.zone)]
-        yield Node(id=placement.interface, address=placement.address, listeners=tuple(ports))
+        yield Node(
+            id=placement.interface,
+            address=placement.address,
+            listeners=tuple(ports),
+            severed=tuple(sorted(severed(world, listeners), key=lambda one: (one.target.address, one.target.port))),
+        )
+
+
+def severed(world: World, listeners: Iterable[Listener]) -> set[Severance]:
+    """The targets of a balancer whose flows do not go on: they failed, or have drained long enough."""
+    found = set()
+    for group in {listener.group: world.get(TargetGroup, listener.group) for listener in listeners}.values():
+        for target in group.targets if group else ():
+            since = health.ended(world, group, target) if group else None
+            if since is not None:
+                place = Target(address=target.address, port=target.port)
+                found.add(Severance(target=place, since=since.isoformat()))
+    return found
 
 
 def open_ports(world: World, balancer: LoadBalancer, listener: Listener, zone: str) -> Iterable[Port]:
@@ -94,9 +112,10 @@ def open_ports(world: World, balancer: LoadBalancer, listener: Listener, zone: s
     group = world.get(TargetGroup, listener.group)
     chosen = targets(world, balancer, group, zone) if group else ()
     timeout = int(listener.attributes.get("tcp.idle_timeout.seconds", "350"))
+    sticky = group is not None and group.attributes.get("stickiness.enabled") == "true"
     for protocol in PROTOCOLS[listener.protocol]:
         idle = timeout if protocol == "tcp" else 120  # UDP flows: fixed (aws.md, section 3)
-        yield Port(protocol=protocol, port=listener.port, targets=chosen, idle_timeout=idle)
+        yield Port(protocol=protocol, port=listener.port, targets=chosen, idle_timeout=idle, sticky=sticky)
 
 
 def targets(world: World, balancer: LoadBalancer, group: TargetGroup, zone: str) -> tuple[Target, ...]:
@@ -105,16 +124,11 @@ def targets(world: World, balancer: LoadBalancer, group: TargetGroup, zone: str)
     When nothing is healthy in any zone the balancer fails open to every target (aws.md, section 3).
     """
     registered = [t for t in group.targets if t.draining is None]
-    healthy = [t for t in registered if _is_healthy(world, group, t)]
+    healthy = [t for t in registered if health.is_healthy(world, group, t)]
     usable = healthy or registered
     if not health.cross_zone(balancer, group):
         usable = [t for t in usable if t.zone in (zone, "all")]
     return tuple(sorted((Target(address=t.address, port=t.port) for t in usable), key=lambda t: (t.address, t.port)))
-
-
-def _is_healthy(world: World, group: TargetGroup, target: Registration) -> bool:
-    found = world.get(Health, health.key(group.id, target.id, target.port))
-    return found is not None and found.state == "healthy"
 
 
 def wire(world: World, endpoint: Endpoint) -> Wire:

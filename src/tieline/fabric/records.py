@@ -150,6 +150,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     zone: str
     registered: datetime
     draining: datetime | None = None
+    severed: bool = False  # it has drained, and what still flows to it is being ended
 
 
 class TargetGroup(Record, frozen=True, kw_only=True):

@@ -39,7 +39,15 @@ class Listener(Value, frozen=True, kw_only=True):
     protocol: Protocol
     port: int
     targets: tuple[Target, ...] = ()
-    idle_timeout: int = 350  # seconds without a packet after which a flow is forgotten (aws.md, section 3)
+    idle_timeout: int = 350  # seconds without a packet after which a flow is forgotten
+    sticky: bool = False  # by the flow's source address alone, rather than address and port
+
+
+class Severance(Value, frozen=True, kw_only=True):
+    """A target whose flows end, once: those that were there `since` it failed or its draining began (a timestamp)."""
+
+    target: Target
+    since: str
 
 
 class Node(Value, frozen=True, kw_only=True):
@@ -48,6 +56,7 @@ class Node(Value, frozen=True, kw_only=True):
     id: str
     address: str
     listeners: tuple[Listener, ...] = ()
+    severed: tuple[Severance, ...] = ()
 
 
 class Name(Value, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from tieline.fabric.world import World
 Key = tuple[str, str]  # kind and id: "vpc", "wire", "instance" or "passage"
 REQUEST_LIFETIME = timedelta(days=7)  # AWS does not document when a request for a connection expires
 EXPIRED_LIFETIME = timedelta(hours=1)  # how long the owner of an expired key is told so, and not that it is unknown
+SEVERING = timedelta(seconds=15)  # three of the reconciler's looks
 TERMINATED_LIFETIME = timedelta(hours=1)  # how long a terminated instance is still described (AWS)
 
 
@@ -96,11 +97,15 @@ def expire(world: World, now: datetime) -> None:
 
 
 def _drain(world: World, group: TargetGroup, now: datetime) -> None:
+    """A drained target goes; where the group ends its flows then, it stays for as long as that may take."""
     delay = timedelta(seconds=int(group.attributes.get("deregistration_delay.timeout_seconds", "300")))
-    kept = tuple(t for t in group.targets if t.draining is None or now - t.draining < delay)
+    severs = group.attributes.get("deregistration_delay.connection_termination.enabled") == "true"
+    drained = {t for t in group.targets if t.draining is not None and now - t.draining >= delay}
+    gone = {t for t in drained if not severs or now - t.draining >= delay + SEVERING}  # type: ignore[operator]
+    kept = tuple(msgspec.structs.replace(t, severed=t in drained) for t in group.targets if t not in gone)
     if kept == group.targets:
         return
-    for target in set(group.targets) - set(kept):
+    for target in gone:
         record = world.get(Health, health.key(group.id, target.id, target.port))
         if record:
             world.delete(record)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tieline.fabric.kernel import commands, flows, namespaces, vpcs, wires
 from tieline.fabric.kernel.flows import Flow, Segment, to_client, to_server
 from tieline.fabric.kernel.names import Footprint
-from tieline.fabric.topology import Target, Vpc, Wire
+from tieline.fabric.topology import Vpc, Wire
 
 Nudges = Callable[[Flow], list[Segment]]
 
@@ -40,16 +40,6 @@ async def wire(footprint: Footprint, gone: Wire, sides: Sequence[Side]) -> None:
     await wires.remove(footprint, gone)
     await _sever(footprint, gone)
     await asyncio.gather(*(vpcs.converge(footprint, side.vpc, side.outgoing, side.incoming) for side in sides))
-
-
-async def target(footprint: Footprint, vpc: str, node: str, gone: Target, protocol: str = "tcp") -> int:
-    """Reset the flows that a node has carried to a target; how many there were."""
-    selection = ("-p", protocol, "--reply-src", gone.address, "--reply-dst", node)
-    ports = ("--reply-port-src", str(gone.port))
-    namespace = footprint.namespace(vpc)
-    found = await flows.forget(namespace, *selection, *ports)
-    await flows.reset(namespace, [segment for flow in found for segment in (*to_client(flow), *to_server(flow))])
-    return len(found)
 
 
 async def _answer(footprint: Footprint, vpc: Vpc, gone: Wire) -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tieline.fabric.kernel import commands, cut, instances, names, namespaces, passages, probes, vpcs, wires
+from tieline.fabric.kernel import commands, cut, flows, instances, names, namespaces, passages, probes, vpcs, wires
 from tieline.fabric.kernel.cut import Side
 from tieline.fabric.kernel.watch import Change, Watch
 from tieline.fabric.kernel.wires import Traffic
@@ -74,7 +74,7 @@ class Kernel:
 
     async def reset_target(self, vpc: str, node: str, target: Target) -> int:
         """Reset the TCP flows that the balancer node at this address carries to a target; how many there were."""
-        return await cut.target(self._footprint, vpc, node, target)
+        return await flows.sever(self._footprint.namespace(vpc), node, (target.address, target.port), "tcp")
 
     async def counters(self, wire: Wire) -> Traffic:
         """What has crossed the wire since it was laid; zeros for a VPC's wire to itself, which crosses nothing."""

@@ -58,6 +58,22 @@ def parse(listing: str) -> list[Flow]:
     return flows
 
 
+async def carried(namespace: str, node: str) -> set[tuple[str, str, int]]:
+    """Protocol, address and port of every target that a balancer's node has flows to."""
+    listing = await commands.read(*commands.entering(namespace, "conntrack", "-L", "--reply-dst", node))
+    found = ((line.split(" ", 1)[0], [value for _, value in _FIELD.findall(line)]) for line in listing.splitlines())
+    return {(protocol, ends[4], int(ends[6])) for protocol, ends in found if len(ends) == 8}
+
+
+async def sever(namespace: str, node: str, target: tuple[str, int], protocol: str) -> int:
+    """Forget and reset the flows that a node has carried to a target; how many of TCP there were."""
+    address, port = target
+    selection = ("-p", protocol, "--reply-src", address, "--reply-port-src", str(port), "--reply-dst", node)
+    found = await forget(namespace, *selection)
+    await reset(namespace, [segment for flow in found for segment in (*to_client(flow), *to_server(flow))])
+    return len(found)
+
+
 async def reset(namespace: str, segments: Sequence[Segment]) -> None:
     """Have the peers of forgotten flows, to whom these nudges go, reset them now and not at their next packet.
 

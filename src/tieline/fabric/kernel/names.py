@@ -48,6 +48,10 @@ class Footprint:
         """The digests of the nft table that was loaded last."""
         return self.runtime / "tables" / vpc
 
+    def severed(self, vpc: str) -> Path:
+        """Whose flows were ended last, and since when they are to be."""
+        return self.runtime / "severed" / vpc
+
     @property
     def wires(self) -> Path:
         return self.runtime / "wires"

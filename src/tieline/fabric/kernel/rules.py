@@ -71,6 +71,9 @@ CHAINS = """
   }}
 """
 
+STICKY_SLOTS = 128  # by which sources are shared out; with four targets, a share is 15 % off as a rule
+SEED = "0x7469656c"  # any fixed number: without one, the kernel draws another at each load, and sources would move
+
 # A flow loses its timeout policy together with the nft object that set it, so these survive a replacement.
 _HEAD = re.compile(r"^\t(map|set|chain|ct timeout) (\S+) \{$", re.MULTILINE)
 
@@ -193,17 +196,27 @@ def _chain_name(node: Node, listener: Listener) -> str:
 
 def _chain(node: Node, listener: Listener) -> str:
     """A flow is hashed by its source as it arrives, and conntrack keeps its target for life."""
-    targets = _spread(listener.protocol, listener.targets)
+    targets = _spread(listener)
     idle = f'ct timeout set "{_idle_name(listener.protocol, listener.idle_timeout)}"'
     change = f"meta l4proto {listener.protocol} dnat ip to {targets}"
     return f"  chain {_chain_name(node, listener)} {{\n    {idle}\n    {change}\n  }}"
 
 
-def _spread(protocol: str, targets: Sequence[Target]) -> str:
+def _spread(listener: Listener) -> str:
+    targets = listener.targets
     if len(targets) == 1:
         return f"{targets[0].address}:{targets[0].port}"
-    slots = ", ".join(f"{slot} : {target.address} . {target.port}" for slot, target in enumerate(targets))
-    return f"jhash ip saddr . {protocol} sport mod {len(targets)} map {{ {slots} }}"
+    if listener.sticky:
+        key, slots = "ip saddr", [_favourite(slot, targets) for slot in range(STICKY_SLOTS)]
+    else:
+        key, slots = f"ip saddr . {listener.protocol} sport", list(targets)
+    elements = ", ".join(f"{slot} : {target.address} . {target.port}" for slot, target in enumerate(slots))
+    return f"jhash {key} mod {len(slots)} seed {SEED} map {{ {elements} }}"
+
+
+def _favourite(slot: int, targets: Sequence[Target]) -> Target:
+    """Rendezvous hashing: when a target comes or goes, no source moves but those that it gets or had."""
+    return max(targets, key=lambda one: sha256(f"{slot} {one.address} {one.port}".encode()).digest())
 
 
 def _map(kind: str, name: str, type: str, elements: Iterable[str]) -> str:

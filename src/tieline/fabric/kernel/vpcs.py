@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from tieline.fabric.kernel import commands, namespaces, plan, resolver, rules
+from tieline.fabric.kernel import commands, namespaces, plan, resolver, rules, severances
 from tieline.fabric.kernel.names import HOST_LINK, Footprint, host_link
 from tieline.fabric.topology import Host, Vpc, Wire
 
@@ -16,8 +16,13 @@ async def converge(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire], inc
     if await load(footprint, vpc, outgoing, incoming):
         await remember(footprint, vpc, outgoing, incoming)
         changed = True
-    changed |= await _link_hosts(footprint, vpc, outgoing)
-    return await resolver.converge(footprint, vpc) or changed
+    severing = asyncio.create_task(severances.converge(footprint, vpc))
+    try:
+        changed |= await _link_hosts(footprint, vpc, outgoing)
+        changed |= await resolver.converge(footprint, vpc)
+    finally:
+        changed |= await severing
+    return changed
 
 
 async def load(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> bool:
@@ -44,6 +49,7 @@ async def remove(footprint: Footprint, vpc: str) -> None:
     await resolver.remove(footprint, vpc)
     await namespaces.remove(footprint.namespace(vpc))
     footprint.table(vpc).unlink(missing_ok=True)
+    footprint.severed(vpc).unlink(missing_ok=True)
 
 
 async def _link_hosts(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire]) -> bool:

@@ -42,7 +42,12 @@ ATTRIBUTES = {  # every attribute that clients read, with AWS's defaults; those 
 BOOLEAN, SECONDS = r"true|false", r"0|[1-9]\d{0,3}"
 SETTABLE = {
     "deregistration_delay.timeout_seconds": SECONDS,
+    "deregistration_delay.connection_termination.enabled": BOOLEAN,
+    "stickiness.enabled": BOOLEAN,
     "load_balancing.cross_zone.enabled": BOOLEAN + "|use_load_balancer_configuration",
+    "target_health_state.unhealthy.connection_termination.enabled": BOOLEAN,
+    "target_group_health.dns_failover.minimum_healthy_targets.count": r"off|[1-9]\d{0,3}",
+    "target_group_health.dns_failover.minimum_healthy_targets.percentage": r"off|[1-9]\d?|100",
 }
 
 CHECK = """HealthCheckProtocol HealthCheckPort HealthCheckEnabled HealthCheckPath HealthCheckIntervalSeconds
