@@ -27,11 +27,11 @@ class Scene:
         _, name = self.customer.service(self.arn, self.platform, acceptance=False)
         self.own, own_subnets = self.platform.network(ZONES)
         self.platform.endpoint(self.own, name, own_subnets)
-        self.set(**attributes)
+        self.modify(**attributes)
         self.health(FIRST, "healthy")
         self.health(SECOND, "healthy")
 
-    def set(self, **attributes: str) -> None:
+    def modify(self, **attributes: str) -> None:
         wanted = [{"Key": key.replace("__", "."), "Value": value} for key, value in attributes.items()]
         if wanted:
             self.customer.elb("ModifyTargetGroupAttributes", TargetGroupArn=self.group, Attributes=wanted)
@@ -125,7 +125,7 @@ def test_a_zone_without_healthy_targets_leaves_the_regional_names() -> None:
     scene.health(SECOND, "unhealthy")
     assert scene.regional() == (2, 2), "with none left, all are as good"
     scene.health(FIRST, "healthy")
-    scene.set(load_balancing__cross_zone__enabled="true")
+    scene.modify(load_balancing__cross_zone__enabled="true")
     assert scene.regional() == (2, 2), "any zone's targets serve both"
 
 
@@ -135,7 +135,7 @@ def test_dns_failover_counts_and_percentages() -> None:
     scene.health(FIRST, "unhealthy")
     for count, percentage, serves in (("1", "off", True), ("2", "off", False), ("off", "50", True), ("1", "51", False)):
         both = {FAILOVER + "count": count, FAILOVER + "percentage": percentage}
-        scene.set(**both)
+        scene.modify(**both)
         assert health.zone_serves(world, balancer, ZONES[0]) is serves, both
 
 

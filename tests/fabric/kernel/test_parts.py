@@ -100,8 +100,8 @@ def test_a_forwarder_is_known_by_its_prefix_and_nothing_else() -> None:
     footprint = Footprint("tl-3f2a", Path("/nowhere"))
     owner = '{"prefix":"tl-3f2a","inode":1,"passage":' + msgspec.json.encode(passage).decode() + "}"
     line = ["python3", "-I", "-S", "-B", "/x/forwarder.py", owner, "a", "b", "c", "d"]
-    found = passages._owner(footprint, line)
+    found = passages.owner(footprint, line)
     assert found is not None and found.passage == passage
-    assert passages._owner(Footprint("tl-3f2b", Path("/nowhere")), line) is None
-    assert passages._owner(footprint, [*line[:4], "/x/other.py", *line[5:]]) is None
-    assert passages._owner(footprint, ["vi", "forwarder.py"]) is None
+    assert passages.owner(Footprint("tl-3f2b", Path("/nowhere")), line) is None
+    assert passages.owner(footprint, [*line[:4], "/x/other.py", *line[5:]]) is None
+    assert passages.owner(footprint, ["vi", "forwarder.py"]) is None
