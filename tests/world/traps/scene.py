@@ -1,12 +1,17 @@
-"""The stage of the traps: a deployment, a customer with a real PostgreSQL, and the command line as a person types it."""
+"""The stage of the traps: a deployment, a customer with a real PostgreSQL, and both ways to ask for connections."""
 
 from __future__ import annotations
 
-import json
+import asyncio
 import subprocess
 from typing import Any
 
+from tieline.cloud.answers import AgentView
+from tieline.cloud.aws import Aws, AwsSettings
 from tieline.cloud.client import Client
+from tieline.cloud.connect.connect import Connected, Connecting, examine
+from tieline.cloud.connect.exposure import exposure
+from tieline.cloud.doctor.hops import Diagnosis, Hop
 from tieline.demo.customer import DATABASE, PORT, USER, Customer
 from world.running import REGION, Tieline, until
 
@@ -19,15 +24,21 @@ class Scene:
     def __init__(self, tieline: Tieline) -> None:
         self.tieline = tieline
         self.client: Client = tieline.client()
+        self.provider = Aws(AwsSettings(REGION, tieline.wire, tieline.state / "credentials", "customer"))
         self.customer = Customer(tieline.wire, tieline.state / "credentials", REGION)
         self.client.create_deployment(name=DEPLOYMENT)
-        until(lambda: self.client.deployment(DEPLOYMENT), lambda found: found.status == "running" and found.agent.broker)
+        until(
+            lambda: self.client.deployment(DEPLOYMENT), lambda found: found.status == "running" and found.agent.broker
+        )
         offer = self.client.offer(DEPLOYMENT)
         self.zones, self.principal = offer.zones, offer.principal
         self.customer.make_network(self.zones)
         self.customer.start_database()
         self.database = f"{self.customer.address}:{PORT}"
         self._until_ready()
+
+    def _agent(self) -> AgentView:
+        return self.client.deployment(DEPLOYMENT).agent
 
     def _until_ready(self) -> None:
         ready = "the database is ready"
@@ -43,24 +54,19 @@ class Scene:
         where = ["--vpc", self.customer.vpc, "--profile", "customer", "--to", to or self.database]
         return self.run("connect", "--deployment", DEPLOYMENT, "--name", name, *where, *more)
 
-    def connected(self, name: str, *more: str, to: str = "") -> dict[str, Any]:
-        """`tieline connect --accept`, which must succeed; its answer."""
-        done = self.connect(name, "--accept", "--json", *more, to=to)
-        assert done.returncode == 0, done.stdout + done.stderr
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
+    def connected(self, name: str, *to: str) -> Connected:
+        """What `tieline connect --accept` does, in this process, for it is quicker; it must succeed."""
+        wanted = exposure(name, self.customer.vpc, to or (self.database,))
+        work = Connecting(self.client, self.provider, DEPLOYMENT, wanted, lambda _: None)
+        return asyncio.run(work.run(True, 60))
 
     def disconnect(self, name: str, *more: str) -> None:
         done = self.run("disconnect", "--name", name, "--deployment", DEPLOYMENT, "--profile", "customer", *more)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def doctor(self, name: str, witness: bool = True) -> dict[str, Any]:
-        """`tieline doctor --json`, with the provider's account as a witness or without."""
-        who = ["--profile", "customer"] if witness else []
-        done = self.run("doctor", name, "--deployment", DEPLOYMENT, "--json", *who)
-        found: dict[str, Any] = json.loads(done.stdout)
-        assert done.returncode == (1 if found["failing"] else 0), done.stderr
-        return found
+    def doctor(self, name: str, witness: bool = True) -> Diagnosis:
+        """What `tieline doctor` says, with the provider's account as a witness or without."""
+        return asyncio.run(examine(self.client, DEPLOYMENT, name, self.provider if witness else None))
 
     def resource(self, name: str, link: str, /, **changed: Any) -> dict[str, Any]:
         """A resource behind a link, with what the customer's database takes."""
@@ -76,13 +82,34 @@ class Scene:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def service(self, name: str, subnets: list[str], *principals: str) -> tuple[str, str]:
+        """A service as somebody makes it by hand, with a listener on the database's port; its id and name."""
+        elb, ec2 = self.customer.elb, self.customer.ec2
+        made = elb.create_load_balancer(Name=name, Subnets=subnets, Scheme="internal", Type="network")
+        arn = made["LoadBalancers"][0]["LoadBalancerArn"]
+        spread: Any = [{"Key": "load_balancing.cross_zone.enabled", "Value": "true"}]
+        elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=spread)
+        actions: Any = [{"Type": "forward", "TargetGroupArn": self._group(name)}]
+        elb.create_listener(LoadBalancerArn=arn, Protocol="TCP", Port=PORT, DefaultActions=actions)
+        created = ec2.create_vpc_endpoint_service_configuration(NetworkLoadBalancerArns=[arn], AcceptanceRequired=True)
+        service = created["ServiceConfiguration"]
+        if principals:
+            ec2.modify_vpc_endpoint_service_permissions(
+                ServiceId=service["ServiceId"], AddAllowedPrincipals=list(principals)
+            )
+        return service["ServiceId"], service["ServiceName"]
 
-def verdicts(found: dict[str, Any]) -> dict[str, str]:
-    """The verdict of every hop."""
-    return {hop["hop"]: hop["verdict"] for hop in found["hops"]}
+    def _group(self, name: str) -> str:
+        """A target group with the database in it."""
+        elb, vpc = self.customer.elb, self.customer.vpc
+        made = elb.create_target_group(
+            Name=name, Protocol="TCP", Port=PORT, VpcId=vpc, TargetType="ip", HealthCheckIntervalSeconds=5
+        )
+        arn: str = made["TargetGroups"][0]["TargetGroupArn"]
+        elb.register_targets(TargetGroupArn=arn, Targets=[{"Id": self.customer.address}])
+        return arn
 
 
-def hop(found: dict[str, Any], name: str) -> dict[str, Any]:
+def hop(found: Diagnosis, name: str) -> Hop:
     """One hop of a diagnosis."""
-    found_hop: dict[str, Any] = next(each for each in found["hops"] if each["hop"] == name)
-    return found_hop
+    return next(each for each in found.hops if each.hop == name)

@@ -13,6 +13,7 @@ from tieline.cloud.connect.plan import Balancer, Group, Listener, Seen, Service,
 T = TypeVar("T")
 
 CHECK_SECONDS = 5  # AWS's shortest interval between health checks
+ANSWER_SECONDS = 4  # for a check's answer: less than the interval
 CHECKS = 2  # AWS's smallest thresholds, so that a backend that comes or goes is noticed soon
 
 
@@ -42,6 +43,7 @@ async def _create_group(aws: Aws, wanted: Exposure, seen: Seen, step: steps.Crea
         "HealthCheckProtocol": "TCP",
         "HealthCheckPort": check,
         "HealthCheckIntervalSeconds": CHECK_SECONDS,
+        "HealthCheckTimeoutSeconds": ANSWER_SECONDS,
         "HealthyThresholdCount": CHECKS,
         "UnhealthyThresholdCount": CHECKS,
         "Tags": _tags(wanted),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tieline.cloud.doctor import provider_hops
-from tieline.cloud.doctor.evidence import Evidence, Tested
+from tieline.cloud.doctor.evidence import Evidence, ResourceTest
 from tieline.cloud.doctor.hops import Diagnosis, Hop, HopName, Verdict, failed, passed, unknown
 from tieline.cloud.links.states import service_id
 from tieline.cloud.records import LinkStatus
@@ -133,7 +133,7 @@ HOPS: tuple[Callable[[Evidence], Hop], ...] = (
 )
 
 
-def _tested(hop: HopName, resources: tuple[Tested, ...], told: dict[str, str], hint: str) -> Hop:
+def _tested(hop: HopName, resources: tuple[ResourceTest, ...], told: dict[str, str], hint: str) -> Hop:
     """A verdict of the resources' Tests: fails where one stopped here, passes where one got further."""
     if not resources:
         return unknown(hop, "no resource goes through this link", "create a resource with server link:<name>:<port>")

@@ -64,7 +64,7 @@ class Inside(Value):
     doors: tuple[Door, ...] = ()
 
 
-class Tested(Value):
+class ResourceTest(Value):
     """The Test of a resource that goes through the link; `hop` is empty where it passed."""
 
     name: str
@@ -100,7 +100,7 @@ class Evidence(Value):
     visible: Visible | None = None
     provider: Provider | None = None
     inside: Inside | None = None
-    resources: tuple[Tested, ...] = ()
+    resources: tuple[ResourceTest, ...] = ()
 
     @property
     def wanted_ports(self) -> tuple[int, ...]:

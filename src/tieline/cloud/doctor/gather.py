@@ -8,7 +8,7 @@ import time
 from tieline.cloud.aws import AwsError
 from tieline.cloud.configuration import to_rule
 from tieline.cloud.dependants import resources_using, rules_using, split_server
-from tieline.cloud.doctor.evidence import Door, Evidence, Inside, Tested, Visible
+from tieline.cloud.doctor.evidence import Door, Evidence, Inside, ResourceTest, Visible
 from tieline.cloud.doctor.health import LinkHealth, to_probe
 from tieline.cloud.links.observe import find_service
 from tieline.cloud.platform import Platform
@@ -76,13 +76,13 @@ async def _visible(there: Platform, link: PrivateLink) -> tuple[str, Visible | N
     return principal, Visible(zones=service.zones) if service else None, ""
 
 
-async def _test_all(there: Platform, link: PrivateLink, resources: list[Resource]) -> tuple[Tested, ...]:
+async def _test_all(there: Platform, link: PrivateLink, resources: list[Resource]) -> tuple[ResourceTest, ...]:
     if link.status is not LinkStatus.RUNNING:
         return ()
     return tuple(await asyncio.gather(*(_test(there, link, resource) for resource in resources)))
 
 
-async def _test(there: Platform, link: PrivateLink, resource: Resource) -> Tested:
+async def _test(there: Platform, link: PrivateLink, resource: Resource) -> ResourceTest:
     """The Test of one resource, with the statements of the rules that use it."""
     try:
         wanted = to_config(resource, there.vault, [link])
@@ -97,13 +97,13 @@ async def _test(there: Platform, link: PrivateLink, resource: Resource) -> Teste
         }
     except PlatformError as error:
         port = split_server(resource.server)[2]
-        return Tested(name=resource.name, server=resource.server, port=port, hop="agent", message=error.message)
+        return ResourceTest(name=resource.name, server=resource.server, port=port, hop="agent", message=error.message)
     try:
         await there.hub.probe(resource.deployment, wanted, actions, TEST_SECONDS)
     except PlatformError as error:
         told = {"hop": str(error.extra.get("hop", "agent")), "cause": str(error.extra.get("cause", ""))}
-        return Tested.model_validate({**known, **told, "message": error.message, "hint": error.hint})
-    return Tested.model_validate(known)
+        return ResourceTest.model_validate({**known, **told, "message": error.message, "hint": error.hint})
+    return ResourceTest.model_validate(known)
 
 
 def actions_on(resource: Resource, rules: list[Rule]) -> tuple[config.Action, ...]:
