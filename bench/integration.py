@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from tieline.integration.topics import Index  # noqa: E402
 PAYLOAD = b'{"id": "dev42", "temp": 21.5, "ts": 1700000000042}'
 TICKS = os.sysconf("SC_CLK_TCK")
 MANY_RULES = 1000
+TABLE = "create table m(device text, temp float8, ts bigint, topic text)"
 
 
 def cpu_seconds(pid: int) -> float:
@@ -93,6 +95,63 @@ def through(command: list[str], broker: Mosquitto, database: PostgreSQL, count: 
     }
 
 
+def latency(rate: int, seconds: int) -> dict[str, float]:
+    """Milliseconds from publishing to the commit of the row, by PostgreSQL's own commit times."""
+    database = PostgreSQL()
+    database.options = ("track_commit_timestamp=on",)
+    with database, Mosquitto() as broker:
+        database.execute(TABLE)
+        login = [database.server, database.user, database.password, database.database]
+        sink = started([str(HERE / "integration_pipeline.py"), str(broker.port), *login])
+        count = rate * seconds
+        command = [str(HERE / "integration_publisher.py"), str(broker.port), str(count), str(rate)]
+        publisher = started(command, subprocess.PIPE)
+        try:
+            publisher.communicate("go\n", timeout=seconds + 60)
+            while committed(database) < count:
+                time.sleep(0.1)
+            age = "extract(epoch from pg_xact_commit_timestamp(xmin)) * 1000 - ts / 1000.0"
+            shares = "array[0.5, 0.95, 0.99, 1]"
+            query = f"select percentile_cont({shares}) within group (order by ({age})::float8) from m"
+            found = database.execute(query)[0][0]
+        finally:
+            for process in (sink, publisher):
+                process.kill()
+                process.wait()
+    return dict(zip(("p50", "p95", "p99", "max"), found, strict=True))
+
+
+def outage(count: int, seconds: float) -> dict[str, float]:
+    """A burst while the database does not move for a while: rows lost and doubled, and the sink's largest memory."""
+    with PostgreSQL() as database, Mosquitto() as broker:
+        database.execute(TABLE)
+        login = [database.server, database.user, database.password, database.database]
+        sink = started([str(HERE / "integration_pipeline.py"), str(broker.port), *login])
+        publisher = started([str(HERE / "integration_publisher.py"), str(broker.port), str(count)], subprocess.PIPE)
+        assert publisher.stdin is not None
+        try:
+            publisher.stdin.write("go\n")
+            publisher.stdin.flush()
+            time.sleep(1)
+            database.signal(signal.SIGSTOP)
+            time.sleep(seconds)
+            database.signal(signal.SIGCONT)
+            publisher.wait()
+            deadline = time.monotonic() + 600
+            while int(database.execute("select count(distinct ts) from m")[0][0]) < count:
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(1)
+            found = database.execute("select count(*), count(distinct ts) from m")[0]
+            memory = int(Path(f"/proc/{sink.pid}/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+        finally:
+            database.signal(signal.SIGCONT)
+            for process in (sink, publisher):
+                process.kill()
+                process.wait()
+    return {"lost": count - found[1], "doubles": found[0] - found[1], "memory_mb": memory}
+
+
 def committed(database: PostgreSQL) -> int:
     return int(database.execute("select count(*) from m")[0][0])
 
@@ -105,7 +164,7 @@ def compare(count: int, rounds: int, prototype: str | None) -> dict[str, list[di
     """Every contender once in each round."""
     runs: dict[str, list[dict[str, Any]]] = {}
     with PostgreSQL() as database:
-        database.execute("create table m(device text, temp float8, ts bigint, topic text)")
+        database.execute(TABLE)
         login = [database.server, database.user, database.password, database.database]
         contenders = {
             "by hand": [str(HERE / "integration_by_hand.py"), "PORT", database.dsn, str(count)],
@@ -128,23 +187,27 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=400_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--prototype", help="another program to compare with: FILE HOST:PORT DSN COUNT")
+    parser.add_argument("--outage", type=int, default=0, help="messages of a burst with a database that pauses 30 s")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    alone, many = ([evaluation(rules) for _ in range(3)] for rules in (1, MANY_RULES))
-    print(
-        f"rule evaluation, one core: {statistics.median(alone):,.0f} messages/s; "
-        f"among {MANY_RULES} rules: {statistics.median(many):,.0f}"
-    )
-    runs = compare(options.count, options.rounds, options.prototype)
+    result: dict[str, Any] = {}
+    for rules in (1, MANY_RULES):
+        rate = statistics.median(evaluation(rules) for _ in range(5))
+        result[f"evaluation, {rules} rules"] = rate
+        print(f"rule evaluation on one core, {rules} rules: {rate:,.0f} messages/s")
+    result["latency"] = latency(1000, 10)
+    print("publish to commit at 1,000/s:", ", ".join(f"{k} {v:.1f} ms" for k, v in result["latency"].items()))
+    if options.outage:
+        result["outage"] = outage(options.outage, 30)
+        print(f"{options.outage:,} messages, database paused 30 s:", result["outage"])
+    runs = result["runs"] = compare(options.count, options.rounds, options.prototype)
     print(f"{'sink':24}{'rows/s':>10}{'CPU µs/row':>12}{'lost':>6}{'doubles':>9}   ({options.count} rows, medians)")
     for name, those in runs.items():
         lost, doubles = sum(run["lost"] for run in those), sum(run["doubles"] for run in those)
-        print(
-            f"{name:24}{middle(those, 'rows_per_second'):>10,.0f}{middle(those, 'cpu_us_per_row'):>12.1f}"
-            f"{lost:>6}{doubles:>9}"
-        )
+        rows, cpu = middle(those, "rows_per_second"), middle(those, "cpu_us_per_row")
+        print(f"{name:24}{rows:>10,.0f}{cpu:>12.1f}{lost:>6}{doubles:>9}")
     if options.json:
-        options.json.write_text(json.dumps({"evaluation": alone, "evaluation_1000": many, "runs": runs}, indent=2))
+        options.json.write_text(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import Any
 
 import asyncpg
 import mqtt5
@@ -25,7 +26,7 @@ async def main(port: int, dsn: str, count: int) -> None:
     writer.write(mqtt5.SubscribePacket(1, [mqtt5.TopicFilter("t/#", max_qos=mqtt5.QoS.AT_LEAST_ONCE)]).write())
     await reader.read(1000)
     print("ready", flush=True)
-    batches: asyncio.Queue[tuple[list[tuple[object, ...]], bytes]] = asyncio.Queue(16)
+    batches: asyncio.Queue[tuple[list[tuple[Any, ...]], bytes]] = asyncio.Queue(16)
 
     async def commit() -> None:
         while True:

@@ -15,7 +15,7 @@ from tieline.integration.pipeline import Pipeline
 
 RULE = (
     "SELECT payload.id as device, payload.temp as temp, payload.ts as ts, topic "
-    'FROM "t/#" WHERE payload.temp >= 20 and payload.ts > 0'
+    'FROM "t/#" WHERE payload.temp >= 20 and payload.ts >= 0'
 )
 INSERT = "insert into m(device, temp, ts, topic) values (${device}, ${temp}, ${ts}, ${topic})"
 
@@ -28,8 +28,9 @@ def configuration(server: str, user: str, password: str, database: str, rules: i
     return Config(resources=(resource,), rules=(Rule(id="r0", sql=RULE, actions=(action,)), *others))
 
 
-async def main(port: int, server: str, user: str, password: str, database: str, rules: int) -> None:
+async def main(port: int, login: list[str], rules: int) -> None:
     broker = Broker(host="127.0.0.1", port=port, client_id="pipeline")
+    server, user, password, database = login
     pipeline = Pipeline(broker, configuration(server, user, password, database, rules))
     running = asyncio.create_task(pipeline.run())
     await asyncio.sleep(0)
@@ -39,4 +40,4 @@ async def main(port: int, server: str, user: str, password: str, database: str, 
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), *sys.argv[2:6], int(sys.argv[6]) if len(sys.argv) > 6 else 1))  # type: ignore[misc]
+    uvloop.run(main(int(sys.argv[1]), sys.argv[2:6], int(sys.argv[6]) if len(sys.argv) > 6 else 1))

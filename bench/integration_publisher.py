@@ -18,42 +18,65 @@ BURST = 200  # messages in one write
 DEVICES = 100
 
 
-def packets(count: int) -> list[bytes]:
-    """Bursts of PUBLISH packets; packet ids repeat long after their acknowledgement."""
-    bursts = []
-    for start in range(0, count, BURST):
-        burst = bytearray()
-        for n in range(start, min(start + BURST, count)):
-            payload = json.dumps({"id": f"dev{n % DEVICES}", "temp": 20 + n % 100 / 4, "ts": 1700000000000 + n})
-            burst += mqtt5.PublishPacket(
-                f"t/dev{n % DEVICES}", payload.encode(), qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=n % 60000 + 1
-            ).write()
-        bursts.append(bytes(burst))
-    return bursts
+def packet(number: int, stamp: int) -> bytes:
+    """One PUBLISH; packet ids repeat long after their acknowledgement."""
+    payload = json.dumps({"id": f"dev{number % DEVICES}", "temp": 20 + number % 100 / 4, "ts": stamp})
+    topic, qos = f"t/dev{number % DEVICES}", mqtt5.QoS.AT_LEAST_ONCE
+    return mqtt5.PublishPacket(topic, payload.encode(), qos=qos, packet_id=number % 60000 + 1).write()
+
+
+def bursts(count: int) -> list[bytes]:
+    """The packets for so many messages, made beforehand; the stamp is the message's number."""
+    numbers = range(0, count, BURST)
+    return [b"".join(packet(n, n) for n in range(start, min(start + BURST, count))) for start in numbers]
+
+
+def acknowledged(data: bytes) -> tuple[int, bytes]:
+    """The number of PUBACKs in these bytes, and what is left of them."""
+    at = found = 0
+    while at + 2 <= len(data) and at + 2 + data[at + 1] <= len(data):
+        found += data[at] == 0x40
+        at += 2 + data[at + 1]
+    return found, data[at:]
+
+
+async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ready: list[bytes], count: int) -> None:
+    """As fast as the broker acknowledges."""
+    sent, done, rest = 0, 0, b""
+    waiting = iter(ready)
+    while done < count:
+        while sent < count and sent - done < WINDOW:
+            writer.write(next(waiting))
+            sent = min(sent + BURST, count)
+        found, rest = acknowledged(rest + await reader.read(1 << 18))
+        done += found
+
+
+async def steady(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: int, rate: float) -> None:
+    """At a rate; the stamp is the time of publishing in microseconds."""
+    began, done, rest = time.perf_counter(), 0, b""
+
+    async def send() -> None:
+        for number in range(count):
+            await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
+            writer.write(packet(number, time.time_ns() // 1000))
+
+    sending = asyncio.create_task(send())
+    while done < count:
+        found, rest = acknowledged(rest + await reader.read(1 << 16))
+        done += found
+    await sending
 
 
 async def main(port: int, count: int, rate: float) -> None:
-    bursts = packets(count)
+    ready = [] if rate else bursts(count)
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
     writer.write(mqtt5.ConnectPacket(client_id="publisher", clean_start=True).write())
     await reader.read(1000)
     print("ready", flush=True)
     sys.stdin.readline()
-    sent = acknowledged = 0
-    rest = b""
     began = time.perf_counter()
-    while acknowledged < count:
-        while bursts and sent - acknowledged < WINDOW:
-            if rate:
-                await asyncio.sleep(max(0.0, began + sent / rate - time.perf_counter()))
-            writer.write(bursts.pop(0))
-            sent = min(sent + BURST, count)
-        data = rest + await reader.read(1 << 18)
-        at = 0
-        while at + 2 <= len(data) and at + 2 + data[at + 1] <= len(data):
-            acknowledged += data[at] == 0x40
-            at += 2 + data[at + 1]
-        rest = data[at:]
+    await (steady(reader, writer, count, rate) if rate else flood(reader, writer, ready, count))
     print(json.dumps({"seconds": time.perf_counter() - began}), flush=True)
 
 

@@ -20,6 +20,7 @@ class Broker(Value, frozen=True, kw_only=True):
     username: str | None = None
     password: str | None = None
     origin: bool = True  # the broker's plugin appends the publisher's client id and user name to each message
+    share: str = ""  # the group of clients that share the messages; none: all of them come here
     keep_alive: int = 30  # seconds
     receive_maximum: int = 65535  # messages that may wait for their commit, per resource
     receive_bytes: int = 64 << 20  # of payload that may wait, per resource; beyond it nothing is read

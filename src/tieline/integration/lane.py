@@ -7,9 +7,10 @@ session has not acknowledged, and only that.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from tieline.integration import topics
 from tieline.integration.batcher import Batcher
@@ -22,6 +23,8 @@ from tieline.integration.rules.compile import CompiledRule, Failures, Item, fail
 from tieline.integration.rules.errors import NotMatched
 from tieline.integration.session import Session
 from tieline.integration.sinks.base import Writer
+
+QUIET_SECONDS: Final = 0.5  # without a message after which the broker has no more for us
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Lane:
         self._replays: dict[int, tuple[Message, Callable[[], None]]] = {}
         self._bytes = 0  # of payload that is received and not safe
         self._held = 0  # messages likewise
+        self._seen = 0  # messages so far
         self._closing = False
 
     # Changing rules
@@ -130,6 +134,7 @@ class Lane:
 
     def _receive(self, messages: list[Message]) -> None:
         """Every message goes through here. Neighbours with the same rules are handled together, in their order."""
+        self._seen += len(messages)
         known, lookup = self._index.known, self._index.lookup
         run: list[Message] = []
         current: tuple[Route, ...] = ()
@@ -278,6 +283,16 @@ class Lane:
     def actions(self) -> dict[tuple[str, str], Batcher]:
         """The batches on their way, by rule and action."""
         return dict(self._batchers)
+
+    async def leave(self, seconds: float) -> None:
+        """Subscribe to nothing more, and return when what the broker has for us is safe, or the time is over."""
+        self.session.subscribe(())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                seen = -1
+                while seen != self._seen or self._held:
+                    seen = self._seen
+                    await asyncio.sleep(QUIET_SECONDS)
 
     async def close(self, grace: float, forget: bool = False) -> None:
         """Stop receiving, write for at most `grace` seconds what waits, say goodbye to the broker."""

@@ -132,14 +132,22 @@ class Pipeline:
         for station in self._stations.values():
             await station.lane.drained()
 
-    async def close(self, grace: float = GRACE) -> None:
-        """Stop: what waits is written for at most `grace` seconds, the rest stays with the broker."""
+    async def dismiss(self, seconds: float) -> None:
+        """Stop for good: take no new messages, write those that the broker still has for us, and let it forget us.
+
+        What is not written within so many seconds is lost, as nobody will come for it.
+        """
+        await asyncio.gather(*(station.lane.leave(seconds) for station in self._stations.values()))
+        await self.close(seconds, forget=True)
+
+    async def close(self, grace: float = GRACE, forget: bool = False) -> None:
+        """Stop: what waits is written for at most `grace` seconds, the rest stays with the broker unless it forgets."""
         self._running = False
         for task in self._tasks:
             task.cancel()
         stations, self._stations = self._stations, {}
         leaving = list(self._leaving.values())
-        await asyncio.gather(*(station.close(grace, forget=False) for station in stations.values()), *leaving)
+        await asyncio.gather(*(station.close(grace, forget) for station in stations.values()), *leaving)
         self._closed.set()
 
     async def _sample(self) -> None:

@@ -56,7 +56,7 @@ class Session:
     ) -> None:
         self.broker = broker
         self.client_id = client_id
-        self.subscriptions = Subscriptions(client_id, memory)
+        self.subscriptions = Subscriptions(client_id, memory, broker.share)
         self.connected = False
         self.reason = "not connected yet"
         self.subscribed = asyncio.Event()
@@ -231,7 +231,7 @@ class Session:
 
     def subscribe(self, filters: Iterable[str]) -> None:
         """Make these the subscriptions, as soon as there is a connection."""
-        self.subscriptions.wanted = frozenset(filters)
+        self.subscriptions.want(filters)
         self._reconcile()
 
     async def close(self, forget: bool = False) -> None:

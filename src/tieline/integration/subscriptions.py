@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import mqtt5
@@ -15,8 +15,9 @@ AT_ONCE: Final = 100  # filters in one packet
 class Subscriptions:
     """Without I/O: packets go in and out as values. The memory knows what a former life of this session left behind."""
 
-    def __init__(self, client_id: str, memory: Memory) -> None:
+    def __init__(self, client_id: str, memory: Memory, share: str = "") -> None:
         self.wanted: frozenset[str] = frozenset()
+        self._share = f"$share/{share}/" if share else ""  # MQTT 5, 4.8.2
         self.refused: set[str] = set()  # by the broker
         self._client_id = client_id
         self._memory = memory
@@ -24,6 +25,10 @@ class Subscriptions:
         self._asked: dict[int, list[str]] = {}  # SUBSCRIBEs without an answer
         self._given_up: dict[int, list[str]] = {}  # UNSUBSCRIBEs without an answer
         self._packet_id = 0
+
+    def want(self, filters: Iterable[str]) -> None:
+        """What the broker should deliver from now on."""
+        self.wanted = frozenset(self._share + filter for filter in filters)
 
     @property
     def settled(self) -> bool:

@@ -1,0 +1,113 @@
+"""One of several processes that share a pipeline's messages, told what to do by lines on standard input."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from tieline.integration import worker_messages as messages
+from tieline.integration.config import Config
+from tieline.integration.pipeline import Pipeline
+
+STATE_SECONDS: Final = 0.5  # between two states
+LINE: Final = 64 << 20  # bytes that one request may have
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Runs a pipeline as it is told by lines, and ends with whoever tells it."""
+
+    def __init__(self, start: messages.Start) -> None:
+        directory = Path(start.directory) if start.directory is not None else None
+        self.pipeline = Pipeline(start.broker, Config(), directory)
+        self._running = asyncio.create_task(self.pipeline.run())
+
+    async def handle(self, request: messages.ToWorker) -> messages.Answer:
+        """Do what is asked; whatever goes wrong is in the answer."""
+        try:
+            return await self._handle(request)
+        except Exception as error:
+            log.exception("%s failed", type(request).__name__)
+            return messages.Answer(id=request.id, error=f"{type(error).__name__}: {error}")
+
+    async def _handle(self, request: messages.ToWorker) -> messages.Answer:
+        pipeline, letters = self.pipeline, self.pipeline.dead_letters
+        match request:
+            case messages.Apply():
+                await pipeline.apply(request.config)
+                await pipeline.ready()
+            case messages.Letters():
+                return messages.Answer(id=request.id, letters=tuple(letters.list()))
+            case messages.Replay():
+                return messages.Answer(id=request.id, replayed=pipeline.replay(request.ids))
+            case messages.Discard():
+                letters.remove(request.ids)
+            case messages.Reset():
+                pipeline.reset_metrics(request.rule)
+            case messages.Close():
+                await self._close(request)
+        return messages.Answer(id=request.id)
+
+    async def _close(self, request: messages.Close) -> None:
+        if request.forget:
+            await self.pipeline.dismiss(request.grace)
+        else:
+            await self.pipeline.close(request.grace)
+        await self._running
+
+    def state(self) -> messages.State:
+        """How it is now."""
+        return messages.State(metrics=self.pipeline.metrics(), status=self.pipeline.status())
+
+
+async def main() -> None:
+    """Serve standard input until it ends."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=LINE)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
+    start = messages.decode_request(await reader.readline())
+    if not isinstance(start, messages.Start):
+        raise SystemExit("the first line is to be a start")
+    worker = Worker(start)
+    await asyncio.sleep(0)
+    write(messages.Answer(id=start.id))
+    telling = asyncio.create_task(tell(worker))
+    waiting: set[asyncio.Task[None]] = set()
+    while line := await reader.readline():
+        request = messages.decode_request(line)
+        task = asyncio.create_task(answer(worker, request))
+        waiting.add(task)
+        task.add_done_callback(waiting.discard)
+        if isinstance(request, messages.Close):
+            await task
+            return
+    telling.cancel()
+    await worker.pipeline.close()  # nobody is there any more: the broker keeps what is not safe
+
+
+async def answer(worker: Worker, request: messages.ToWorker) -> None:
+    """Answer one request."""
+    write(await worker.handle(request))
+
+
+async def tell(worker: Worker) -> None:
+    """Say regularly how it is."""
+    while True:
+        write(worker.state())
+        await asyncio.sleep(STATE_SECONDS)
+
+
+def write(message: messages.FromWorker) -> None:
+    """One line to whoever started us."""
+    sys.stdout.buffer.write(messages.encode(message))
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

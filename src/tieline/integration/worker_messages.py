@@ -1,0 +1,100 @@
+"""What a pipeline's processes say to each other: one JSON value a line, requests down, states and answers up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tieline.integration.config import Broker, Config
+from tieline.integration.deadletters import DeadLetter
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
+    """Base of what a worker is asked; the answer has the same `id`."""
+
+    id: int
+
+
+class Start(Request, frozen=True, kw_only=True, tag="start"):
+    """The first request: whom to be, and where to keep things."""
+
+    broker: Broker
+    directory: str | None
+
+
+class Apply(Request, frozen=True, kw_only=True, tag="apply"):
+    """Run this configuration; answered when the broker has confirmed the subscriptions."""
+
+    config: Config
+
+
+class Letters(Request, frozen=True, kw_only=True, tag="letters"):
+    """All dead letters."""
+
+
+class Replay(Request, frozen=True, kw_only=True, tag="replay"):
+    """Try these letters again."""
+
+    ids: tuple[str, ...]
+
+
+class Discard(Request, frozen=True, kw_only=True, tag="discard"):
+    """Forget these letters."""
+
+    ids: tuple[str, ...]
+
+
+class Reset(Request, frozen=True, kw_only=True, tag="reset"):
+    """Count a rule from zero."""
+
+    rule: str
+
+
+class Close(Request, frozen=True, kw_only=True, tag="close"):
+    """End; with `forget` the sessions at the broker end too, once nothing waits in them."""
+
+    grace: float
+    forget: bool = False
+
+
+ToWorker = Start | Apply | Letters | Replay | Discard | Reset | Close
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="state"):
+    """How a worker is, sent regularly."""
+
+    metrics: dict[str, Any]
+    status: dict[str, Any]
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="answer"):
+    """The answer to a request; `error` where it failed."""
+
+    id: int
+    letters: tuple[DeadLetter, ...] = ()
+    replayed: dict[str, str] = {}
+    error: str = ""
+
+
+FromWorker = State | Answer
+
+_to_worker = msgspec.json.Decoder(ToWorker)
+_from_worker = msgspec.json.Decoder(FromWorker)
+
+
+def encode(message: ToWorker | FromWorker) -> bytes:
+    """One line."""
+    return msgspec.json.encode(message) + b"\n"
+
+
+def decode_request(line: bytes) -> ToWorker:
+    """A line for a worker; raises msgspec.DecodeError."""
+    request: ToWorker = _to_worker.decode(line)
+    return request
+
+
+def decode_answer(line: bytes) -> FromWorker:
+    """A line of a worker; raises msgspec.DecodeError."""
+    answer: FromWorker = _from_worker.decode(line)
+    return answer

@@ -1,0 +1,145 @@
+"""One worker process as its owner sees it: started, spoken to, and started again when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from tieline.integration import totals
+from tieline.integration import worker_messages as messages
+from tieline.integration.config import Broker, Config
+from tieline.integration.worker import LINE
+
+RESTART_SECONDS: Final = 0.5  # before a process that died is started again
+DISMISS_SECONDS: Final = 30.0  # that a process gets to write what waits before it is dismissed
+END_SECONDS: Final = 10.0  # after which a process that should end is killed
+
+log = logging.getLogger(__name__)
+
+
+class WorkerProcess:
+    """A process with a client id and a directory of its own, which its successors inherit."""
+
+    def __init__(self, broker: Broker, directory: Path | None) -> None:
+        self._broker = broker
+        self._directory = directory
+        self.state: messages.State | None = None
+        self._past: list[dict[str, Any]] = []  # the last metrics of processes that died
+        self._config = Config()
+        self._applied = asyncio.Event()
+        self._ids = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[messages.Answer]] = {}
+        self._process: asyncio.subprocess.Process | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Run the process, again and again, until it is closed."""
+        self._task = asyncio.create_task(self._keep())
+
+    @property
+    def pid(self) -> int:
+        """The present process's id, 0 where there is none."""
+        return self._process.pid if self._process is not None else 0
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                await self._live()
+            except (OSError, msgspec.DecodeError) as error:
+                log.error("a worker of %s: %s", self._broker.client_id, error)
+            await asyncio.sleep(RESTART_SECONDS)
+
+    async def _live(self) -> None:
+        """One life: from the start to the end of its output."""
+        command = [sys.executable, "-m", "tieline.integration.worker"]
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=LINE)
+        self._process = process
+        try:
+            directory = str(self._directory) if self._directory is not None else None
+            self._send(messages.Start(id=0, broker=self._broker, directory=directory))
+            configuring = asyncio.create_task(self._configure())
+            assert process.stdout is not None
+            while line := await process.stdout.readline():
+                self._hear(messages.decode_answer(line))
+            configuring.cancel()
+        finally:
+            await self._bury(process)
+
+    async def _bury(self, process: asyncio.subprocess.Process) -> None:
+        """Forget a process that died: nobody gets an answer from it any more, but what it counted counts."""
+        self._process = None
+        self._applied.clear()
+        if self.state is not None:
+            self._past = [totals.metrics([*self._past, self.state.metrics], 0)]
+            self.state = None
+        waiting, self._answers = self._answers, {}
+        for future in waiting.values():
+            if not future.done():
+                future.set_exception(ConnectionError("the worker ended before it answered"))
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+    def _hear(self, message: messages.FromWorker) -> None:
+        if isinstance(message, messages.State):
+            self.state = message
+        elif (future := self._answers.pop(message.id, None)) is not None and not future.done():
+            future.set_result(message)
+
+    def _send(self, request: messages.ToWorker) -> None:
+        if self._process is None or self._process.stdin is None:
+            raise ConnectionError("the worker does not run")
+        self._process.stdin.write(messages.encode(request))
+
+    async def ask(self, request: messages.ToWorker) -> messages.Answer:
+        """The answer to a request, whose id is chosen here; raises ConnectionError where the process dies first."""
+        numbered = msgspec.structs.replace(request, id=next(self._ids))
+        future: asyncio.Future[messages.Answer] = asyncio.get_running_loop().create_future()
+        self._send(numbered)
+        self._answers[numbered.id] = future
+        return await future
+
+    async def _configure(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self.ask(messages.Apply(id=0, config=self._config))
+            self._applied.set()
+
+    async def apply(self, config: Config) -> None:
+        """Run this configuration, now and after every start; returns when it runs."""
+        self._config = config
+        self._applied.clear()
+        if self._process is not None:
+            await self._configure()
+        await self._applied.wait()
+
+    async def ready(self) -> None:
+        """Return when the configuration runs."""
+        await self._applied.wait()
+
+    def counted(self) -> dict[str, Any]:
+        """The metrics of this process and of those before it."""
+        present = [self.state.metrics] if self.state is not None else []
+        return totals.metrics([*self._past, *present], 0)
+
+    async def dismiss(self) -> None:
+        """Take no more messages, write what waits, let the broker forget it, and end."""
+        await self._end(messages.Close(id=0, grace=DISMISS_SECONDS, forget=True), DISMISS_SECONDS + END_SECONDS)
+
+    async def close(self, grace: float) -> None:
+        """Write what waits for at most `grace` seconds, and end."""
+        await self._end(messages.Close(id=0, grace=grace), grace + END_SECONDS)
+
+    async def _end(self, request: messages.Close, seconds: float) -> None:
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            await asyncio.wait_for(self.ask(request), seconds)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)

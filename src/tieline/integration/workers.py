@@ -1,0 +1,102 @@
+"""A pipeline in several processes: each message goes to one of them, by shared subscriptions of the broker.
+
+The face is the pipeline's own, except that what needs the processes' answers is awaited. The order of a client's
+messages is not kept across processes; what a process had in hand when it died comes again when it is started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tieline.integration import totals
+from tieline.integration import worker_messages as messages
+from tieline.integration.config import Broker, Config
+from tieline.integration.deadletters import DeadLetter
+from tieline.integration.pipeline import GRACE
+from tieline.integration.worker_process import WorkerProcess
+
+
+class Workers:
+    """`count` processes that run one configuration."""
+
+    def __init__(self, broker: Broker, config: Config, directory: Path | None = None, count: int = 2) -> None:
+        self.config = config
+        self._broker = broker
+        self._directory = directory
+        self._count = count
+        self._workers: list[WorkerProcess] = []
+        self._closed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Receive and write until `close`."""
+        await self.resize(self._count)
+        await self._closed.wait()
+
+    async def resize(self, count: int) -> None:
+        """Run so many processes. One that is not needed any more writes what waits for it before it ends."""
+        while len(self._workers) < count:
+            worker = self._worker(len(self._workers))
+            self._workers.append(worker)
+            worker.start()
+            await worker.apply(self.config)
+        surplus, self._workers = self._workers[count:], self._workers[:count]
+        for worker in surplus:
+            await worker.dismiss()
+
+    def _worker(self, number: int) -> WorkerProcess:
+        changes = {"client_id": f"{self._broker.client_id}-w{number}", "share": self._broker.client_id}
+        broker = msgspec.structs.replace(self._broker, **changes)
+        directory = self._directory / f"worker-{number}" if self._directory is not None else None
+        return WorkerProcess(broker, directory)
+
+    async def apply(self, config: Config) -> None:
+        """Make this the configuration of every process; returns when the broker has confirmed the subscriptions."""
+        self.config = config
+        await asyncio.gather(*(worker.apply(config) for worker in self._workers))
+
+    async def ready(self) -> None:
+        """Return when the broker has confirmed every subscription."""
+        await asyncio.gather(*(worker.ready() for worker in self._workers))
+
+    async def close(self, grace: float = GRACE) -> None:
+        """Stop: what waits is written for at most `grace` seconds, the rest stays with the broker."""
+        workers, self._workers = self._workers, []
+        await asyncio.gather(*(worker.close(grace) for worker in workers))
+        self._closed.set()
+
+    def metrics(self) -> dict[str, Any]:
+        """The sums of what the processes counted; latencies are the worst of them."""
+        return totals.metrics([worker.counted() for worker in self._workers], self.config.version)
+
+    def status(self) -> dict[str, Any]:
+        """For each resource and rule how the process is in which it is worst."""
+        return totals.status([worker.state.status for worker in self._workers if worker.state], self.config.version)
+
+    async def letters(self) -> list[DeadLetter]:
+        """All dead letters, the oldest first."""
+        answers = await self._ask(messages.Letters(id=0))
+        return sorted((letter for answer in answers for letter in answer.letters), key=lambda letter: letter.time)
+
+    async def replay(self, ids: Iterable[str]) -> dict[str, str]:
+        """As the pipeline's: a reason for each letter that stays where it is, "" for each that is on its way."""
+        wanted = tuple(ids)
+        replayed = [answer.replayed for answer in await self._ask(messages.Replay(id=0, ids=wanted))]
+        return {
+            id: min((found[id] for found in replayed), key=bool, default="there is no such letter") for id in wanted
+        }
+
+    async def discard(self, ids: Iterable[str]) -> None:
+        """Forget these letters."""
+        await self._ask(messages.Discard(id=0, ids=tuple(ids)))
+
+    async def reset_metrics(self, rule: str) -> None:
+        """Count a rule and its actions from zero."""
+        await self._ask(messages.Reset(id=0, rule=rule))
+
+    async def _ask(self, request: messages.ToWorker) -> list[messages.Answer]:
+        return list(await asyncio.gather(*(worker.ask(request) for worker in self._workers)))

@@ -1,0 +1,81 @@
+"""Several processes share the messages; one that is killed comes back, one that is dismissed leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from integration.world import flow
+from servers import Mosquitto, PostgreSQL
+from tieline.integration import config
+from tieline.integration.workers import Workers
+
+pytestmark = pytest.mark.world
+
+
+@asynccontextmanager
+async def working(where: config.Broker, what: config.Config, directory: Path) -> AsyncIterator[Workers]:
+    workers = Workers(where, what, directory, count=2)
+    task = asyncio.create_task(workers.run())
+    await asyncio.wait_for(_started(workers), 20)
+    try:
+        yield workers
+    finally:
+        await workers.close(0.5)
+        await task
+
+
+async def _started(workers: Workers) -> None:
+    while len(workers._workers) < 2:
+        await asyncio.sleep(0.01)
+    await workers.ready()
+
+
+async def test_two_processes_share_the_messages_and_one_is_killed(
+    postgresql: PostgreSQL, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    target = flow.table(postgresql)
+    what = config.Config(version=1, resources=(flow.resource(postgresql),), rules=(flow.rule(target),))
+    async with working(flow.broker(mosquitto), what, tmp_path) as workers:
+        publishing = asyncio.create_task(asyncio.to_thread(flow.publish, mosquitto, flow.numbered(6000)))
+        await flow.eventually(lambda: len(flow.devices(postgresql, target)) > 500, "first rows")
+        await flow.eventually(lambda: all(worker.counted()["rules"] for worker in workers._workers), "both work")
+        shares = [worker.counted()["rules"]["r"]["matched"] for worker in workers._workers]
+        assert min(shares) > 0
+        os.kill(workers._workers[0].pid, signal.SIGKILL)
+        await publishing
+        await flow.eventually(lambda: set(flow.devices(postgresql, target)) == set(flow.wanted(6000)), "every row")
+        doubles = sum(count - 1 for count in Counter(flow.devices(postgresql, target)).values())
+        assert doubles <= 1000  # what the killed process had committed and not acknowledged
+        await asyncio.wait_for(workers.ready(), 10)
+        await flow.eventually(lambda: workers.status()["resources"]["pg"]["status"] == "connected", "status")
+        assert workers.metrics()["actions"]["r"]["write"]["success"] > 0
+
+
+async def test_letters_of_all_processes_and_a_smaller_number_of_them(
+    postgresql: PostgreSQL, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    target = flow.table(postgresql, "device text, temp float8 check (temp < 100), ts bigint")
+    what = config.Config(version=1, resources=(flow.resource(postgresql),), rules=(flow.rule(target),))
+    async with working(flow.broker(mosquitto), what, tmp_path) as workers:
+        hot = [("sensors/1", {"device": f"h{n}", "temp": 200}) for n in range(20)]
+        await asyncio.to_thread(flow.publish, mosquitto, hot)
+        await flow.eventually(lambda: workers.metrics()["dead_letters"].get("count") == 20, "letters")
+        ids = [letter.id for letter in await workers.letters()]
+        assert len(ids) == 20
+        postgresql.execute(f"alter table {target} drop constraint {target}_temp_check")
+        assert set((await workers.replay(ids)).values()) == {""}
+        await flow.eventually(lambda: len(flow.devices(postgresql, target)) == 20, "rows")
+        publishing = asyncio.create_task(asyncio.to_thread(flow.publish, mosquitto, flow.numbered(3000)))
+        await flow.eventually(lambda: len(flow.devices(postgresql, target)) > 200, "more rows")
+        await workers.resize(1)
+        await publishing
+        expected = sorted([*flow.wanted(3000), *(f"h{n}" for n in range(20))])
+        await flow.eventually(lambda: flow.devices(postgresql, target) == expected, "every row once")
