@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 import time
@@ -14,7 +13,9 @@ from world.running import Tieline, until
 pytestmark = pytest.mark.world
 
 PORT = 9000
-# Sends 40 MiB in slices with pauses, so that a transfer lasts about four seconds, then its checksum.
+TRANSFERS = 64
+SLICE = 1 << 15
+# Sends 5 MiB in slices with pauses, so that a transfer lasts about four seconds, then its checksum.
 SERVE = f"""#!/usr/bin/env python3
 import hashlib, os, socketserver, time
 class Slow(socketserver.BaseRequestHandler):
@@ -23,7 +24,7 @@ class Slow(socketserver.BaseRequestHandler):
             return
         digest = hashlib.sha256()
         for _ in range(160):
-            slice = os.urandom(1 << 18)
+            slice = os.urandom({SLICE})
             digest.update(slice)
             self.request.sendall(slice)
             time.sleep(0.025)
@@ -33,17 +34,29 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 Server(("", {PORT}), Slow).serve_forever()
 """
+# Fetches several times at once; prints when all are under way, and in the end how many arrived whole.
 FETCH = """
-import socket, sys
-with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as link:
-    link.sendall(b"!")
-    while data := link.recv(1 << 18):
-        sys.stdout.buffer.write(data)
+import hashlib, socket, sys, threading
+address, count, size = (sys.argv[1], int(sys.argv[2])), int(sys.argv[3]), int(sys.argv[4])
+whole, begun = [], threading.Barrier(count + 1)
+def fetch():
+    data = bytearray()
+    with socket.create_connection(address, 30) as link:
+        link.sendall(b"!")
+        while more := link.recv(65536):
+            if not data:
+                begun.wait()
+            data += more
+    whole.append(len(data) == size + 32 and hashlib.sha256(data[:-32]).digest() == data[-32:])
+threads = [threading.Thread(target=fetch) for _ in range(count)]
+for thread in threads:
+    thread.start()
+begun.wait()
+print("flowing", flush=True)
+for thread in threads:
+    thread.join()
+print(sum(whole))
 """
-
-
-def intact(data: bytes) -> bool:
-    return len(data) == 160 * (1 << 18) + 32 and hashlib.sha256(data[:-32]).digest() == data[-32:]
 
 
 def test_sigkill_of_up_during_transfers_loses_no_byte_and_the_next_start_adopts_the_link(mortal: Tieline) -> None:
@@ -59,25 +72,21 @@ def test_sigkill_of_up_during_transfers_loses_no_byte_and_the_next_start_adopts_
     customer.ec2.accept_vpc_endpoint_connections(ServiceId=service, VpcEndpointIds=[endpoint])
     until(lambda: platform.endpoint_state(endpoint), lambda state: state == "available")
     address = platform.addresses(endpoint)[0]
-    command = ["nsenter", f"--net=/run/netns/{mortal.namespace(client)}", "--", sys.executable, "-c", FETCH]
-    transfers = [
-        subprocess.Popen([*command, address, str(PORT)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(4)
-    ]
-    time.sleep(1.0)
-    mortal.kill()
-    assert all(transfer.poll() is None for transfer in transfers), "killed while the transfers were under way"
-    for transfer in transfers:
-        data, complaint = transfer.communicate(timeout=60)
-        assert transfer.returncode == 0, complaint
-        assert intact(data)
+    command = ["nsenter", f"--net=/run/netns/{mortal.namespace(client)}", "--", sys.executable, "-c", FETCH, address]
+    options = [str(PORT), str(TRANSFERS), str(160 * SLICE)]
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as transfers:
+        assert transfers.stdout is not None and transfers.stdout.readline() == "flowing\n"
+        mortal.kill()
+        assert transfers.poll() is None, "killed while the transfers were under way"
+        assert transfers.communicate(timeout=90)[0] == f"{TRANSFERS}\n"
 
     mortal.up()
     platform = mortal.account("platform")
     assert platform.endpoint_state(endpoint) == "available"
     assert mortal.account("customer").health(group) == ["healthy"]
-    again = subprocess.run([*command, address, str(PORT)], capture_output=True, timeout=60, check=True)
-    assert intact(again.stdout)
+    options[1] = "1"
+    again = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60, check=True)
+    assert again.stdout == "flowing\n1\n"
     time.sleep(1.0)
     after = (mortal.state / "fabric.log").read_text().rsplit("Started server process", 1)[1]
     assert "nft -f" not in after and "-batch" not in after, after  # an unchanged link is not touched

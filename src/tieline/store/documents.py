@@ -35,6 +35,10 @@ class Conflict(Exception):
         self.change = change
 
 
+class Unwritable(Exception):
+    """The store takes no writes now (a full disk, somebody's lock); nothing was written, and a retry may succeed."""
+
+
 class Store(Protocol):
     """Documents by kind and id. A commit applies every change or none."""
 
@@ -47,7 +51,10 @@ class Store(Protocol):
         ...
 
     def commit(self, changes: Sequence[Change]) -> None:
-        """Write all changes or none; raises Conflict for the first whose expected version is not the present one."""
+        """Write all changes or none; raises Conflict for the first whose expected version is not the present one.
+
+        Raises Unwritable where the store itself refuses.
+        """
         ...
 
     def close(self) -> None:

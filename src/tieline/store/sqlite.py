@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tieline.store.documents import Change, Conflict, Document
+from tieline.store.documents import Change, Conflict, Document, Unwritable
 
 SCHEMA = """
 create table if not exists documents(
@@ -36,15 +36,17 @@ class SQLiteStore:
         return Document(*row) if row else None
 
     def commit(self, changes: Sequence[Change]) -> None:
-        self._db.execute("begin immediate")
         try:
+            self._db.execute("begin immediate")
             for change in changes:
                 if not self._write(change):
                     raise Conflict(change)
             self._db.execute("commit")
-        except BaseException:
-            self._db.execute("rollback")
-            raise
+        except sqlite3.OperationalError as error:
+            raise Unwritable(str(error)) from error
+        finally:
+            if self._db.in_transaction:  # a full disk has ended it already
+                self._db.execute("rollback")
 
     def _write(self, change: Change) -> bool:
         """Apply one change inside the open transaction; False where the version is not the expected one."""

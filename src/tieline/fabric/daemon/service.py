@@ -10,6 +10,7 @@ from pathlib import Path
 
 import uvicorn
 
+from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.server import UVICORN_OPTIONS, application
 from tieline.fabric.daemon import accounts
 from tieline.fabric.daemon.control import Control, listen
@@ -19,7 +20,7 @@ from tieline.fabric.daemon.reconciler import Reconciler
 from tieline.fabric.ids import Ids
 from tieline.fabric.kernel.driver import Kernel
 from tieline.fabric.world import World
-from tieline.store import Change, SQLiteStore, Store
+from tieline.store import Change, SQLiteStore, Store, Unwritable
 
 log = logging.getLogger(__name__)
 STORE = "fabric.db"
@@ -30,7 +31,11 @@ def open_world(store: Store) -> World:
     """The world as the store has it, writing back to the store."""
 
     def persist(writes: list[tuple[str, str, int, bytes | None]]) -> None:
-        store.commit([Change(*write) for write in writes])
+        try:
+            store.commit([Change(*write) for write in writes])
+        except Unwritable as error:
+            message = f"The records cannot be written ({error}): nothing was changed. Retry once they can be."
+            raise AwsError("ServiceUnavailable", message, 503) from error
 
     world = World(persist)
     world.load((d.kind, d.id, d.version, d.body) for d in store.load())
