@@ -97,7 +97,7 @@ LAST = "instance_terminated"  # spoils the others
 EACH_WAITER = sorted((each for each in waiters() if each[1] not in NEVER), key=lambda each: each[1] == LAST)
 
 
-@pytest.mark.parametrize(("service", "operation"), paginators(), ids="-".join)
+@pytest.mark.parametrize(("service", "operation"), paginators())
 def test_pages_together_are_the_whole_list(things: Things, service: str, operation: str) -> None:
     paginator = client(things, service).get_paginator(operation)
     arguments: dict[str, Any] = {
@@ -115,7 +115,7 @@ def test_pages_together_are_the_whole_list(things: Things, service: str, operati
             assert len(pages) > 1, "one page holds more than was asked for"
 
 
-@pytest.mark.parametrize(("service", "waiter"), EACH_WAITER, ids="-".join)
+@pytest.mark.parametrize(("service", "waiter"), EACH_WAITER)
 def test_a_waiter_ends(things: Things, service: str, waiter: str) -> None:
     things.prepare(waiter)
     client(things, service).get_waiter(waiter).wait(**things.waited_for(waiter), WaiterConfig=QUICK)

@@ -132,7 +132,7 @@ def test_every_operation_that_takes_an_id_is_tried() -> None:
     assert untried == set()
 
 
-@pytest.mark.parametrize(("service", "operation"), [key for key in SERVED if key[1] in FOREIGN], ids="-".join)
+@pytest.mark.parametrize(("service", "operation"), [key for key in SERVED if key[1] in FOREIGN])
 @pytest.mark.parametrize("stranger", ["other", "platform"])
 def test_another_accounts_ids_read_and_change_nothing(
     scene: Scene, service: str, operation: str, stranger: str
