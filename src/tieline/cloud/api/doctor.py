@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from tieline.cloud.api.context import Key, There, Who, Within, item
+from tieline.cloud.api.context import Key, Records, There, Who, Within, item
 from tieline.cloud.api.errors import documented
 from tieline.cloud.doctor.diagnose import diagnosis
 from tieline.cloud.doctor.gather import gather, probe_link
@@ -32,11 +32,11 @@ async def health(there: There, within: Within, link: Key) -> LinkHealth:
 
 @router.post("/reconnect", status_code=202, responses=documented(409, 502, 503))
 async def reconnect(
-    there: There, who: Who, within: Within, link: Key, wanted: Reconnect | None = None
+    there: There, records: Records, who: Who, within: Within, link: Key, wanted: Reconnect | None = None
 ) -> PrivateLinkView:
     """Start a failed link again, to a new service if one is named; resources that use it stay."""
     found = item(there, PrivateLink, within, link, "private link")
-    again = await reconnect_link(there.records, there.aws, within, found, wanted or Reconnect(), who)
+    again = await reconnect_link(records, there.aws, within, found, wanted or Reconnect(), who)
     there.links.reconciler.wake(again.id)
     there.changed(within.id)
     return PrivateLinkView.model_validate(again.model_dump())
