@@ -30,6 +30,7 @@ VERBS = (
     "connect",
     "disconnect",
     "doctor",
+    "apply",
 )  # modules with a function of the same name
 FAILED, INTERRUPTED = 1, 130  # 2 is the parser's, for a command line that it does not understand
 

@@ -1,0 +1,120 @@
+"""What differs between documents and records: pure, in the order in which it can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from tieline.cloud.documents.shapes import FIXED, SECTIONS, WRITE_ONLY, DeploymentDocument, Documents
+from tieline.cloud.problems import PlatformError
+from tieline.cloud.records import MASK
+
+Record = Mapping[str, Any]
+NOUNS = {"deployments": "deployment", "private_links": "link", "resources": "resource", "rules": "rule"}
+
+
+@dataclass(frozen=True)
+class Present:
+    """A deployment as REST shows it, with its sections by name."""
+
+    deployment: Record
+    sections: Mapping[str, Mapping[str, Record]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One record to create, update, reconnect or delete; `body` is what REST takes, `fields` are those that differ."""
+
+    action: Literal["create", "update", "reconnect", "delete"]
+    section: str
+    deployment: str
+    name: str
+    body: Record = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        where = "" if self.section == "deployments" else f" of {self.deployment}"
+        told = f": {', '.join(self.fields)}" if self.fields else ""
+        return f"{self.action} {NOUNS[self.section]} {self.name}{where}{told}"
+
+
+def diff(wanted: Documents, present: Mapping[str, Present], prune: bool, rotate: bool = False) -> tuple[Change, ...]:
+    """The changes in order; raises PlatformError for one that cannot be made on a record that is there.
+
+    A secret cannot be compared, for it is never shown: it is written with what else changes, or where `rotate` is set.
+    """
+    made = [change for one in wanted.deployments for change in _deployment(one, present.get(one.name), rotate)]
+    return (*made, *(_pruned(wanted, present) if prune else ()))
+
+
+def _deployment(wanted: DeploymentDocument, present: Present | None, rotate: bool) -> Iterator[Change]:
+    body = _given(wanted, exclude=set(SECTIONS))
+    if present is None:
+        yield Change("create", "deployments", wanted.name, wanted.name, body)
+    else:
+        yield from _update("deployments", wanted.name, body, _comparable(present.deployment), rotate)
+    for section in SECTIONS:
+        there = present.sections.get(section, {}) if present else {}
+        for item in getattr(wanted, section) or ():
+            asked = _given(item)
+            if item.name not in there:
+                yield Change("create", section, wanted.name, item.name, asked)
+            else:
+                yield from _update(section, wanted.name, asked, there[item.name], rotate)
+
+
+def _update(section: str, deployment: str, asked: Record, there: Record, rotate: bool) -> Iterator[Change]:
+    differing = {key: value for key, value in asked.items() if not _same(value, there.get(key))}
+    secret = {key for key in differing if key in WRITE_ONLY or _hides(there.get(key))}
+    if section == "private_links" and there.get("status") == "failed":
+        names = {key: asked[key] for key in ("service_name", "ports") if key in asked}
+        yield Change("reconnect", section, deployment, asked["name"], names, (str(there.get("reason") or "failed"),))
+        differing = {key: value for key, value in differing.items() if key not in names}
+    fixed = sorted(differing.keys() & FIXED[section])
+    if fixed:
+        message = f"{', '.join(fixed)} of {NOUNS[section]} {asked['name']} cannot be changed"
+        raise PlatformError(409, "CANNOT_CHANGE", message, "delete it first, or take another name; nothing was changed")
+    if differing and (rotate or differing.keys() - secret):
+        yield Change("update", section, deployment, asked["name"], differing, tuple(sorted(differing)))
+
+
+def _pruned(wanted: Documents, present: Mapping[str, Present]) -> Iterator[Change]:
+    """What no document names, what rests on others first; deployments that no document names go with all in them."""
+    named = {one.name: one for one in wanted.deployments}
+    for section in reversed(SECTIONS):
+        for name, one in named.items():
+            kept = getattr(one, section)
+            there = present[name].sections.get(section, {}) if name in present else {}
+            gone = there.keys() - {item.name for item in kept} if kept is not None else set()
+            yield from (Change("delete", section, name, each) for each in sorted(gone))
+    yield from (Change("delete", "deployments", name, name) for name in sorted(present.keys() - named.keys()))
+
+
+def _given(item: BaseModel, exclude: set[str] | None = None) -> dict[str, Any]:
+    """What the document says, and nothing that it leaves to its default."""
+    return item.model_dump(mode="json", exclude_unset=True, exclude=exclude)
+
+
+def _comparable(deployment: Record) -> Record:
+    """A deployment in the shape of its request: zones are those of its subnets."""
+    zones = [subnet["zone"] for subnet in deployment.get("subnets", ())]
+    return {**deployment, "zones": zones}
+
+
+def _same(wanted: Any, present: Any) -> bool:
+    """Whether everything that is wanted is there; what is wanted may say less than what is shown."""
+    if isinstance(wanted, dict) and isinstance(present, Mapping):
+        return all(_same(value, present.get(key)) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(present, (list, tuple)):
+        return len(wanted) == len(present) and all(map(_same, wanted, present))
+    return bool(wanted == present)
+
+
+def _hides(present: Any) -> bool:
+    """Whether a shown value is, or contains, a mask."""
+    if isinstance(present, Mapping):
+        return any(map(_hides, present.values()))
+    return bool(present == MASK)

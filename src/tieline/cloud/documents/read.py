@@ -1,0 +1,96 @@
+"""Reads documents: YAML or JSON, secrets from the environment, and what does not fit named by its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from tieline.cloud.documents.shapes import FROM_ENVIRONMENT, SECTIONS, SHOWN, Documents
+from tieline.cloud.problems import PlatformError
+
+HINT = "nothing was changed; tieline apply --schema prints what a document may say"
+
+
+def read(texts: Iterable[tuple[str, str]], environment: Mapping[str, str]) -> Documents:
+    """The document of these files, each as name and text; several documents add up. Raises PlatformError."""
+    deployments: list[Any] = []
+    for name, text in texts:
+        try:
+            found = [item for item in yaml.safe_load_all(text) if item is not None]
+        except yaml.YAMLError as error:
+            raise PlatformError(422, "INVALID_YAML", f"{name}: {error}", "nothing was changed") from error
+        for item in found:
+            deployments += _deployments(name, item)
+    try:
+        whole = Documents.model_validate({"deployments": _resolved(deployments, environment, "deployments")})
+    except ValidationError as error:
+        raise _misfit(error) from error
+    _check_unique(whole)
+    return whole
+
+
+def _deployments(file: str, item: Any) -> list[Any]:
+    """The deployments of one document: under their key, or as REST lists them, or one alone."""
+    if isinstance(item, dict) and set(item) <= {"deployments", "next_cursor"} and item:
+        item = item.get("deployments") or []
+    items = item if isinstance(item, list) else [item]
+    if not all(isinstance(one, dict) for one in items):
+        message = f"{file}: expected deployments, and found {type(item).__name__}"
+        raise PlatformError(422, "INVALID_DOCUMENT", message, HINT)
+    return [_without_shown(one) for one in items]
+
+
+def _without_shown(deployment: dict[str, Any]) -> dict[str, Any]:
+    """Without what only answers have, so that what is printed with --json can be applied."""
+    asked = {key: value for key, value in deployment.items() if key not in SHOWN["deployments"]}
+    if isinstance(asked.get("certificate"), str):  # an answer shows the chain alone, and it cannot be given without a key
+        del asked["certificate"]
+    for section in SECTIONS:
+        if isinstance(asked.get(section), list):
+            asked[section] = [
+                {key: value for key, value in item.items() if key not in SHOWN[section]}
+                if isinstance(item, dict)
+                else item
+                for item in asked[section]
+            ]
+    return asked
+
+
+def _resolved(value: Any, environment: Mapping[str, str], place: str) -> Any:
+    if isinstance(value, list):
+        return [_resolved(item, environment, f"{place}.{n}") for n, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {FROM_ENVIRONMENT}:
+        name = str(value[FROM_ENVIRONMENT])
+        if name not in environment:
+            message = f"{place}: the environment has no variable {name}"
+            raise PlatformError(422, "NO_VARIABLE", message, f"set {name}; nothing was changed")
+        return environment[name]
+    return {key: _resolved(item, environment, f"{place}.{key}") for key, item in value.items()}
+
+
+def _misfit(error: ValidationError) -> PlatformError:
+    """The values themselves stay out of the message: one of them may be a password."""
+    fields = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
+    return PlatformError(
+        422, "INVALID_DOCUMENT", "; ".join(fields), "nothing was changed; see /api/v1/schema/documents"
+    )
+
+
+def _check_unique(documents: Documents) -> None:
+    _check_names("deployments", [one.name for one in documents.deployments])
+    for deployment in documents.deployments:
+        for section in SECTIONS:
+            names = [item.name for item in getattr(deployment, section) or ()]
+            _check_names(f"deployments.{deployment.name}.{section}", names)
+
+
+def _check_names(place: str, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        message = f"{place}: {', '.join(twice)} is there more than once"
+        raise PlatformError(422, "DUPLICATE_NAME", message, "nothing was changed; keep one of each name")

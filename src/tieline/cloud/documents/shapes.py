@@ -1,0 +1,63 @@
+"""The shapes of a document: those of REST's requests, nested in their deployment; and their JSON Schema."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tieline.cloud.answers import DeploymentAnswer, ResourceAnswer, RuleAnswer
+from tieline.cloud.deployments.requests import NewDeployment
+from tieline.cloud.links.requests import NewLink
+from tieline.cloud.records import PrivateLinkView
+from tieline.cloud.resources import NewResource
+from tieline.cloud.rules import NewRule
+
+FROM_ENVIRONMENT: Final = "from_env"  # {from_env: NAME} stands for the value of an environment variable
+
+
+class DeploymentDocument(NewDeployment):
+    """A deployment and what should be in it. A section that is left out is not looked at; an empty one is empty."""
+
+    private_links: tuple[NewLink, ...] | None = None
+    resources: tuple[NewResource, ...] | None = None
+    rules: tuple[NewRule, ...] | None = None
+
+
+class Documents(BaseModel):
+    """Everything that one file describes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    deployments: tuple[DeploymentDocument, ...] = Field(default=(), description="by name")
+
+
+#: The sections of a deployment in the order in which they are made; each rests on those before it.
+SECTIONS: Final = ("private_links", "resources", "rules")
+
+#: What records show beyond what a request takes: ignored in a document, so that an answer is one.
+SHOWN: Final[dict[str, frozenset[str]]] = {
+    "deployments": frozenset(DeploymentAnswer.model_fields) - frozenset(NewDeployment.model_fields),
+    "private_links": frozenset(PrivateLinkView.model_fields) - frozenset(NewLink.model_fields),
+    "resources": frozenset(ResourceAnswer.model_fields) - frozenset(NewResource.model_fields),
+    "rules": frozenset(RuleAnswer.model_fields) - frozenset(NewRule.model_fields),
+}
+
+#: What cannot be changed on a record that is there.
+FIXED: Final[dict[str, frozenset[str]]] = {
+    "deployments": frozenset({"provider", "cidr", "zones", "mqtt"}),
+    "private_links": frozenset({"service_name"}),
+    "resources": frozenset({"type"}),
+    "rules": frozenset(),
+}
+
+#: What is written and never shown.
+WRITE_ONLY: Final = frozenset({"certificate"})
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a document, for editors: any value may come from the environment."""
+    made = Documents.model_json_schema()
+    made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    made["title"] = "tieline documents"
+    return made
