@@ -12,6 +12,7 @@ from tieline.cloud.api import (
     audit,
     deployments,
     doctor,
+    documents,
     errors,
     keys,
     links,
@@ -55,6 +56,7 @@ def create_app(platform: Platform) -> FastAPI:
             area.router, prefix=PREFIX, dependencies=[Depends(caller)], responses=known, max_body_size=MAX_BODY
         )
     app.include_router(sessions.router, prefix=PREFIX, max_body_size=MAX_BODY)
+    app.include_router(documents.router, prefix=PREFIX)
     app.include_router(operations.router)
     app.include_router(agents.router)
     return app
