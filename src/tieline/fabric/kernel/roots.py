@@ -55,6 +55,9 @@ def furnish(specification: dict[str, Any]) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         mount("tmpfs", directory, "tmpfs", NO_SUID | NO_DEV, "mode=0755" if name == "run" else "mode=1777")
     keep(root, specification["kept"])
+    for place_of_secrets in specification["hidden"]:  # also where a root that was made anew lacks it: one view for all
+        with suppress(OSError):
+            (root / place_of_secrets.lstrip("/")).mkdir(parents=True, exist_ok=True)
     hide(root, specification["hidden"])
     write_files(root, specification)
     become(root)
