@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from tieline.cloud.audit import AuditEntry
 from tieline.cloud.guard.records import ApiKeyView, Grant, UserView
 from tieline.cloud.pages import Paged
-from tieline.cloud.records import DeploymentView, PrivateLinkView, ResourceView, RuleView
+from tieline.cloud.records import DeploymentView, MqttUserView, PrivateLinkView, ResourceView, RuleView
 
 
 class AgentView(BaseModel):
@@ -19,6 +19,9 @@ class AgentView(BaseModel):
     broker: bool = Field(default=False, description="whether the broker accepts connections")
     applied: int = Field(default=-1, description="the version of the configuration that runs; -1 none")
     error: str = ""
+    without_origin: str = Field(
+        default="", description="why rules see NULL as clientid and username; empty where they see them"
+    )
     dead_letters: int = Field(default=0, description="messages that could not be used, kept on the agent's disk")
 
 
@@ -119,3 +122,9 @@ class AuditPage(Paged):
     """Changes, the newest first."""
 
     entries: list[AuditEntry]
+
+
+class MqttUsers(Paged):
+    """The MQTT users of a deployment, without their passwords."""
+
+    mqtt_users: list[MqttUserView]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel
@@ -17,6 +17,7 @@ from tieline.cloud.answers import (
     CreatedDeployment,
     DeploymentAnswer,
     Deployments,
+    MqttUsers,
     Offer,
     PrivateLinks,
     ResourceAnswer,
@@ -30,8 +31,9 @@ from tieline.cloud.doctor.health import LinkHealth
 from tieline.cloud.doctor.hops import Diagnosis
 from tieline.cloud.guard.records import ApiKeyView, UserView
 from tieline.cloud.pages import Paged
-from tieline.cloud.records import NAME_PATTERN, PrivateLinkView
+from tieline.cloud.records import NAME_PATTERN, MqttUserView, PrivateLinkView
 
+PART = NAME_PATTERN.replace("_]", "_.@:]")  # names of MQTT users hold . @ : as well
 M = TypeVar("M", bound=BaseModel)
 P = TypeVar("P", bound=Paged)
 
@@ -202,6 +204,27 @@ class Client:
         query = httpx.QueryParams({name: value for name, value in asked.items() if value})
         return self._read(AuditPage, "GET", f"{at('audit')}?{query}")
 
+    def switch(self, key: str, verb: Literal["start", "stop"]) -> DeploymentAnswer:
+        """Start or stop a deployment."""
+        return self._read(DeploymentAnswer, "POST", at("deployments", key, verb))
+
+    def certificate(self, deployment: str) -> str:
+        """The certificate (PEM) to verify the deployment's TLS listener with."""
+        return self._send("GET", at("deployments", deployment, "certificate")).text
+
+    def mqtt_users(self, deployment: str) -> list[MqttUserView]:
+        """The MQTT users of a deployment, without their passwords."""
+        pages = self._pages(MqttUsers, at("deployments", deployment, "mqtt-users"))
+        return [item for page in pages for item in page.mqtt_users]
+
+    def create_mqtt_user(self, deployment: str, **wanted: Any) -> MqttUserView:
+        """Create an MQTT user: name, password, rules."""
+        return self._read(MqttUserView, "POST", at("deployments", deployment, "mqtt-users"), wanted)
+
+    def delete_mqtt_user(self, deployment: str, key: str) -> None:
+        """Delete an MQTT user by id or name."""
+        self._send("DELETE", at("deployments", deployment, "mqtt-users", key))
+
     def _pages(self, type: type[P], path: str) -> Iterator[P]:
         page = self._read(type, "GET", path)
         yield page
@@ -228,7 +251,7 @@ class Client:
 def at(*parts: str, cascade: bool = False) -> str:
     """The path of these parts; raises ClientError for what can be neither id nor name, and would change the path."""
     for part in parts:
-        if not re.fullmatch(NAME_PATTERN, part):
+        if not re.fullmatch(PART, part):
             raise ClientError("INVALID_NAME", f"{part!r} is no id or name", "letters, digits, - and _ are allowed")
     return "/" + "/".join(parts) + ("?cascade=true" if cascade else "")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tieline.cloud.brokers.settings import Access, Listener, Settings, Tls, User
+from tieline.cloud.deployments.boot import MQTTS_PORT, WEBSOCKET_PORT
 from tieline.cloud.protocol import Configure
-from tieline.cloud.records import Deployment, PrivateLink, Resource, Rule
+from tieline.cloud.records import Deployment, MqttUser, PrivateLink, Resource, Rule
 from tieline.cloud.repository import Repository
 from tieline.cloud.resources import to_config
 from tieline.cloud.rules import to_action
@@ -18,14 +20,40 @@ def configure(records: Repository, vault: Vault, deployment: Deployment) -> Conf
     rules = records.all(Rule, lambda rule: rule.deployment == deployment.id)
     ids = {resource.name: resource.id for resource in resources}
     return Configure(
-        host=deployment.broker.host,
-        port=deployment.broker.port,
+        broker=settings(records, vault, deployment) if deployment.wanted == "running" else None,
         config=config.Config(
             version=deployment.revision,
             resources=tuple(to_config(resource, vault, links) for resource in resources),
             rules=tuple(to_rule(rule, ids) for rule in rules),
         ),
     )
+
+
+def settings(records: Repository, vault: Vault, deployment: Deployment) -> Settings:
+    """What the deployment's own broker is to be."""
+    users = records.all(MqttUser, lambda user: user.deployment == deployment.id)
+    inside, tls, websocket = deployment.broker, None, None
+    fabric = deployment.provider == "fabric"
+    if deployment.mqtts:
+        place = inside.model_copy(update={"port": MQTTS_PORT}) if fabric else deployment.mqtts
+        key = vault.decrypt(deployment.tls_key)
+        tls = Tls(host=place.host, port=place.port, certificate=deployment.certificate, key=key)
+    if deployment.websocket:
+        place = inside.model_copy(update={"port": WEBSOCKET_PORT}) if fabric else deployment.websocket
+        websocket = Listener(host=place.host, port=place.port)
+    return Settings(
+        mqtt=Listener(host=inside.host, port=inside.port),
+        tls=tls,
+        websocket=websocket,
+        users=tuple(to_user(user, vault) for user in users),
+        anonymous=not users if deployment.anonymous is None else deployment.anonymous,
+    )
+
+
+def to_user(user: MqttUser, vault: Vault) -> User:
+    """The MQTT user as the broker needs it."""
+    rules = tuple(Access(topic=rule.topic, action=rule.action, allow=rule.permission == "allow") for rule in user.rules)
+    return User(name=user.name, password=vault.decrypt(user.password), rules=rules)
 
 
 def to_rule(rule: Rule, resources: dict[str, str]) -> config.Rule:

@@ -10,15 +10,16 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tieline.cloud.problems import PlatformError
-from tieline.cloud.records import Deployment, PrivateLink, Resource, Rule, Stored
+from tieline.cloud.records import Deployment, MqttUser, PrivateLink, Resource, Rule, Stored
 
 M = TypeVar("M", bound=BaseModel)
 
 #: What people may change of each record: the platform's own writes to the others disturb no editor.
 EDITABLE: Mapping[type[Stored], tuple[str, ...]] = {
-    Deployment: ("name", "description", "project"),
+    Deployment: ("name", "description", "project", "mqtts", "websocket", "anonymous", "certificate", "tls_key"),
     PrivateLink: ("name", "description", "ports"),
     Resource: ("name", "type", "server", "options", "secrets"),
+    MqttUser: ("password", "rules"),
     Rule: ("name", "sql", "actions", "enable"),
 }
 

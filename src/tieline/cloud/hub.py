@@ -83,6 +83,7 @@ class Hub:
             broker=report.broker,
             applied=report.applied,
             error=report.error,
+            without_origin=report.without_origin,
             dead_letters=report.metrics.dead_letters.get("count", 0),
         )
 

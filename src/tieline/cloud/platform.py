@@ -90,8 +90,13 @@ class Platform:
         return configure(self.records, self.vault, found)
 
     def _reported(self, deployment: str, report: Report) -> None:
-        """The first working broker makes a deployment `running`."""
+        """What an agent reports decides whether its deployment is `running` or `stopped`."""
         found = self.records.get(Deployment, deployment)
-        if report.broker and found is not None and not found.joined:
-            self.records.update(Deployment, deployment, lambda now: now.model_copy(update={"joined": True}))
+        if found is None:
+            return
+        running = found.wanted == "running"
+        news = {"joined": found.joined or (running and report.broker and not report.stopped)}
+        news["halted"] = found.halted or (not running and report.stopped)
+        if (found.joined, found.halted) != (news["joined"], news["halted"]):
+            self.records.update(Deployment, deployment, lambda now: now.model_copy(update=news))
             self.deployments.reconciler.wake(deployment)

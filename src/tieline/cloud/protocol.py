@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tieline.cloud.brokers.settings import Settings
 from tieline.integration.config import Action, Config, Resource
 
 AGENT_PATH = "/api/v1/agent"
@@ -17,11 +18,10 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=str
 
 
 class Configure(Frame, frozen=True, kw_only=True):
-    """Platform to agent: run this from now on. The broker listens on host and port."""
+    """Platform to agent: run this from now on, on the agent's own broker; without one, nothing runs."""
 
     config: Config
-    host: str
-    port: int
+    broker: Settings | None
 
 
 class Probe(Frame, frozen=True, kw_only=True):
@@ -102,6 +102,8 @@ class Report(Frame, frozen=True, kw_only=True):
 
     applied: int
     broker: bool
+    stopped: bool = False  # as it was told to be
+    without_origin: str = ""  # why rules cannot see who published a message; "" where they can
     error: str = ""
     metrics: Metrics = Metrics()
     status: Status = Status()

@@ -37,6 +37,7 @@ class Stored(Value):
 class DeploymentStatus(StrEnum):
     CREATING = "creating"
     RUNNING = "running"
+    STOPPING = "stopping"
     STOPPED = "stopped"
     FAILED = "failed"
     DELETING = "deleting"
@@ -89,8 +90,8 @@ class Subnet(Value):
 class Address(Value):
     """A TCP address that somebody connects to."""
 
-    host: str
-    port: int = Field(ge=1, le=65535)
+    host: str = Field(pattern=r"^[0-9A-Za-z._:-]+$", max_length=253, examples=["127.0.0.1"])
+    port: int = Field(ge=1, le=65535, examples=[1883])
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -112,6 +113,12 @@ class DeploymentView(Value):
     subnets: tuple[Subnet, ...] = ()
     instance: str = ""
     mqtt: Address
+    mqtts: Address | None = Field(default=None, description="where devices connect with TLS")
+    websocket: Address | None = Field(default=None, description="where browsers connect, MQTT over WebSocket")
+    anonymous: bool | None = Field(
+        default=None, description="whether devices connect without a user; null: until there is an MQTT user"
+    )
+    wanted: Literal["running", "stopped"] = "running"
     created: str
     history: tuple[HistoryEntry, ...] = ()
 
@@ -120,11 +127,16 @@ class Deployment(DeploymentView, Stored):
     """The deployment as stored. `revision` counts the changes that its agent must hear of."""
 
     kind: ClassVar[str] = "deployment"
-    hidden: ClassVar[frozenset[str]] = frozenset({"token_hash"})
+    hidden: ClassVar[frozenset[str]] = frozenset({"token_hash", "tls_key"})
+    unaudited: ClassVar[frozenset[str]] = Stored.unaudited | {"status", "reason", "hint", "joined", "halted"}
     token_hash: str
     broker: Address  # what the broker itself listens on
     revision: int = 1
-    joined: bool = False  # whether its agent ever reported a working broker
+    joined: bool = False  # whether its agent reported a working broker since it was last started
+    halted: bool = False  # whether its agent reported that it stopped, since it was asked to
+    certificate: str = ""  # the chain of the TLS listener, as PEM
+    authority: str = ""  # what devices verify it with
+    tls_key: str = ""  # ciphertext
 
 
 class PrivateLinkView(Value):
@@ -220,3 +232,29 @@ class Rule(RuleView, Stored):
     """The rule as stored."""
 
     kind: ClassVar[str] = "rule"
+
+
+class AccessRule(Value):
+    """A rule on topics; the first that fits decides, and what none allows is refused."""
+
+    topic: str = Field(min_length=1, max_length=1000, description="a topic filter", examples=["sensors/#"])
+    action: Literal["publish", "subscribe", "all"] = "all"
+    permission: Literal["allow", "deny"] = "allow"
+
+
+class MqttUserView(Value):
+    """A user of a deployment's broker; without rules every topic is allowed."""
+
+    id: str
+    deployment: str
+    name: str
+    rules: tuple[AccessRule, ...] = ()
+    created: str
+
+
+class MqttUser(MqttUserView, Stored):
+    """The MQTT user as stored."""
+
+    kind: ClassVar[str] = "mqtt-user"
+    hidden: ClassVar[frozenset[str]] = frozenset({"password"})
+    password: str  # ciphertext: the broker is told the password itself

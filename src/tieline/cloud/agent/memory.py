@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,8 @@ from tieline.cloud.secrets import write_private
 
 log = logging.getLogger(__name__)
 
-FILE = "configuration.json"
+FILE, PASSWORD = "configuration.json", "broker-password"
+PASSWORD_BYTES = 24
 
 
 def remember(state: Path, message: Configure) -> None:
@@ -30,6 +32,14 @@ def recall(state: Path) -> Configure | None:
         log.warning("the kept configuration cannot be used, waiting for the platform: %s", error)
         return None
     return message if isinstance(message, Configure) else None
+
+
+def own_password(state: Path) -> str:
+    """The agent's password at its own broker: made here at first use, and known to nobody else."""
+    file = state / PASSWORD
+    if not file.exists():
+        write_private(file, secrets.token_urlsafe(PASSWORD_BYTES))
+    return file.read_text()
 
 
 def forget(state: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from tieline.cloud.agent.memory import forget, recall, remember
-from tieline.cloud.brokers.mosquitto import Mosquitto
+from tieline.cloud.agent.memory import forget, own_password, recall, remember
+from tieline.cloud.brokers.mosquitto import Mosquitto, dialled
+from tieline.cloud.brokers.settings import AGENT, Settings
 from tieline.cloud.protocol import Configure, Metrics, Probe, Probed, Report, Status
 from tieline.integration.config import Broker, Config
 from tieline.integration.pipeline import Pipeline
@@ -18,9 +19,7 @@ from tieline.integration.probe import ProbeFailed, probe
 
 log = logging.getLogger(__name__)
 
-ANY = "0.0.0.0"
 CLIENT_ID = "tieline-integration"  # the same after every restart: the broker keeps its session
-LOOPBACK = "127.0.0.1"
 
 
 class Worker:
@@ -29,7 +28,9 @@ class Worker:
     def __init__(self, state: Path, changed: Callable[[], None]) -> None:
         self._state = state
         self._changed = changed
-        self._broker = Mosquitto(state / "broker", changed)
+        self._password = own_password(state)
+        self._broker = Mosquitto(state / "broker", self._password, changed)
+        self._connected: Broker | None = None
         self._pipeline: Pipeline | None = None
         self._running: asyncio.Task[None] | None = None
         self._current: Configure | None = None
@@ -48,9 +49,14 @@ class Worker:
             return
         remember(self._state, message)
         try:
-            await self._broker.apply(message.host, message.port)
-            await self._integrate(message)
-            self._settle(message.config.version)
+            if message.broker is None:
+                await self._stop()
+                await self._broker.close()
+                self._applied = message.config.version
+            else:
+                await self._broker.apply(message.broker)
+                await self._integrate(message.config, message.broker)
+                self._settle(message.config.version)
             self._error = ""
         except Exception as error:
             log.exception("configuration %d cannot be applied", message.config.version)
@@ -76,6 +82,8 @@ class Worker:
         return Report(
             applied=self._applied,
             broker=self._broker.running,
+            stopped=self._current is not None and self._current.broker is None,
+            without_origin=self._broker.without_origin,
             error=self._error or self._broker.error,
             metrics=msgspec.convert(self._pipeline.metrics(), Metrics) if self._pipeline else Metrics(),
             status=msgspec.convert(self._pipeline.status(), Status) if self._pipeline else Status(),
@@ -88,21 +96,27 @@ class Worker:
         if dismissed:
             forget(self._state)
 
-    async def _integrate(self, message: Configure) -> None:
+    async def _integrate(self, config: Config, settings: Settings) -> None:
         """Bring the pipeline to the configuration; a broker elsewhere needs a new one."""
-        moved = self._current is None or (self._current.host, self._current.port) != (message.host, message.port)
+        broker = Broker(
+            host=dialled(settings.mqtt.host),
+            port=settings.mqtt.port,
+            client_id=CLIENT_ID,
+            username=AGENT,
+            password=self._password,
+            origin=not self._broker.without_origin,
+        )
         works = self._running is not None and not self._running.done()
-        if self._pipeline is not None and works and not moved:
-            await self._pipeline.apply(message.config)
+        if self._pipeline is not None and works and broker == self._connected:
+            await self._pipeline.apply(config)
             return
         await self._stop()
-        host = LOOPBACK if message.host == ANY else message.host
-        broker = Broker(host=host, port=message.port, client_id=CLIENT_ID, origin=False)
+        self._connected = broker
         self._pipeline = Pipeline(broker, Config(), self._state / "integration")
         self._running = asyncio.create_task(self._pipeline.run(), name="pipeline")
         self._running.add_done_callback(self._ended)
         await asyncio.sleep(0)  # it runs, and will take what is applied
-        await self._pipeline.apply(message.config)
+        await self._pipeline.apply(config)
 
     def _settle(self, version: int) -> None:
         """Count a configuration as applied once the broker has confirmed its subscriptions: nothing is missed then."""

@@ -16,6 +16,7 @@ from tieline.cloud.api import (
     errors,
     keys,
     links,
+    mqtt_users,
     operations,
     resources,
     rules,
@@ -51,7 +52,7 @@ def create_app(platform: Platform) -> FastAPI:
     app.state.platform = platform
     errors.install(app)
     known = documented(401, 403, 413, 422, 429)
-    for area in (deployments, links, doctor, resources, rules, users, keys, audit):
+    for area in (deployments, links, doctor, resources, rules, mqtt_users, users, keys, audit):
         app.include_router(
             area.router, prefix=PREFIX, dependencies=[Depends(caller)], responses=known, max_body_size=MAX_BODY
         )

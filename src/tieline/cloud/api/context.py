@@ -16,7 +16,7 @@ from tieline.cloud.guard.roles import permitted
 from tieline.cloud.pages import Page
 from tieline.cloud.platform import Platform
 from tieline.cloud.problems import PlatformError, not_found
-from tieline.cloud.records import Deployment, PrivateLink, Resource, Rule, Stored
+from tieline.cloud.records import Deployment, MqttUser, PrivateLink, Resource, Rule, Stored
 from tieline.cloud.repository import Repository
 
 bearer = HTTPBearer(auto_error=False, description="an API key")
@@ -28,7 +28,7 @@ IfMatch = Annotated[
     Header(max_length=1000, description="the ETag of what was read: 412 where it was changed since", examples=["*"]),
 ]
 
-Item = TypeVar("Item", PrivateLink, Resource, Rule)
+Item = TypeVar("Item", MqttUser, PrivateLink, Resource, Rule)
 
 
 async def platform(request: Request) -> Platform:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 
 from tieline.cloud.answers import CreatedDeployment, DeploymentAnswer, Deployments, Offer
 from tieline.cloud.api.context import Asked, Asking, IfMatch, Records, There, Who, Within, tagged
@@ -15,13 +18,16 @@ from tieline.cloud.deployments.requests import (
     create_deployment,
     delete_deployment,
     offer,
+    switch,
 )
 from tieline.cloud.edits import check_match
 from tieline.cloud.guard.records import Caller
 from tieline.cloud.pages import cut
 from tieline.cloud.platform import Platform
-from tieline.cloud.problems import PlatformError
+from tieline.cloud.problems import PlatformError, not_found
 from tieline.cloud.records import Deployment, DeploymentView
+
+PEM: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 
 router = APIRouter(prefix="/deployments", tags=["deployments"], route_class=Once)
 
@@ -64,14 +70,39 @@ async def change(
     response: Response,
     if_match: IfMatch = None,
 ) -> DeploymentAnswer:
-    """Change name, description or project; what is left out stays."""
+    """Change name, description, project or listeners; what is left out stays, null removes a listener."""
     check_match(within, if_match)
     if wanted.project is not None:
         check_project(asking, wanted.project)
-    changed = change_deployment(records, within, wanted, asking.name)
+    changed = change_deployment(records, there.vault, within, wanted, asking.name)
     tagged(response, changed)
-    there.deployments.reconciler.wake(changed.id)
-    return answer(there, changed)
+    there.changed(within.id)
+    return answer(there, there.records.get(Deployment, within.id) or changed)
+
+
+@router.post("/{id}/stop", status_code=202, responses=documented(404, 409))
+async def stop(there: There, records: Records, who: Who, within: Within) -> DeploymentAnswer:
+    """Stop broker and rules; sessions, queues and links stay. It is `stopped` when the agent says so."""
+    return _switched(there, switch(records, within, "stopped", who))
+
+
+@router.post("/{id}/start", status_code=202, responses=documented(404, 409))
+async def start(there: There, records: Records, who: Who, within: Within) -> DeploymentAnswer:
+    """Start a deployment that was stopped."""
+    return _switched(there, switch(records, within, "running", who))
+
+
+def _switched(there: Platform, deployment: Deployment) -> DeploymentAnswer:
+    there.changed(deployment.id)
+    return answer(there, there.records.get(Deployment, deployment.id) or deployment)
+
+
+@router.get("/{id}/certificate", response_model=None, responses={**documented(404), 200: PEM})
+async def certificate(within: Within) -> PlainTextResponse:
+    """The certificate (PEM) that devices verify the TLS listener with: mosquitto_sub --cafile."""
+    if not within.authority:
+        raise not_found("TLS listener of deployment", within.name)
+    return PlainTextResponse(within.authority)
 
 
 @router.delete("/{id}", status_code=202, responses=documented(404, 409))

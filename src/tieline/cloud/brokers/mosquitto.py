@@ -1,22 +1,34 @@
-"""Mosquitto as a deployment's broker: its configuration, and a watch that starts it again whenever it ends."""
+"""Mosquitto as a deployment's broker: configured, changed while it runs, and started again whenever it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import pwd
 import shutil
+import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tieline.cloud.brokers.access import difference, document
+from tieline.cloud.brokers.control import ControlFailed, command
+from tieline.cloud.brokers.origin import build
+from tieline.cloud.brokers.settings import AGENT, Settings
+from tieline.cloud.secrets import write_private
+
 log = logging.getLogger(__name__)
 
-CONFIGURATION = "mosquitto.conf"
+CONFIGURATION, ACCESS = "mosquitto.conf", "dynamic-security.json"
+CERTIFICATE, KEY = "certificate.pem", "key.pem"
+SECURITY = "mosquitto_dynamic_security.so"  # Debian puts it among the libraries of the architecture
+LIBRARIES = (Path("/usr/lib"), Path("/usr/local/lib"))
 PLACES = ("mosquitto", "/usr/sbin/mosquitto")  # Debian keeps it off an ordinary user's path
 USERS = ("mosquitto", "nobody")  # the first that exists runs the broker where we are root
+UNLIMITED = 1_000_000_000  # not 0: 2.0.11 then ends the connection of who publishes what it may not
 SAVE_SECONDS = 10  # between two writes of sessions and queues to disk: each write is of everything
 FIRST_RETRY, LAST_RETRY = 0.2, 5.0  # seconds before the next start, doubled each time
 STABLE_SECONDS = 10.0  # so long up, and the next start is without delay again
@@ -25,59 +37,105 @@ READY_POLL = 0.05
 ERROR_LINES = 5  # of its last words that are kept to explain its end
 
 
-def configuration(host: str, port: int) -> str:
+def configuration(settings: Settings, plugins: Sequence[str]) -> str:
     """The configuration: paths are relative, for the broker may enter its directory but not those above it."""
     lines = [
-        "per_listener_settings true",
-        f"listener {port} {host}",
-        "allow_anonymous true",
+        "per_listener_settings false",
+        f"allow_anonymous {str(settings.anonymous).lower()}",
+        f"plugin {_security()}",
+        f"plugin_opt_config_file {ACCESS}",
+        *(f"plugin {plugin}" for plugin in plugins),
         "persistence true",
         "persistence_location ./",
         f"autosave_interval {SAVE_SECONDS}",
         "max_inflight_messages 0",  # the client's receive maximum is the limit
-        "max_queued_messages 0",  # a slow database must not cost a message
+        f"max_queued_messages {UNLIMITED}",  # a slow database must not cost a message
         "set_tcp_nodelay true",
         "log_dest stderr",
         "log_type error",
         "log_type warning",
         "connection_messages false",
+        f"listener {settings.mqtt.port} {settings.mqtt.host}",
     ]
+    if settings.tls:
+        lines += [f"listener {settings.tls.port} {settings.tls.host}", f"certfile {CERTIFICATE}", f"keyfile {KEY}"]
+    if settings.websocket:
+        lines += [f"listener {settings.websocket.port} {settings.websocket.host}", "protocol websockets"]
     return "\n".join(lines) + "\n"
 
 
 class Mosquitto:
     """One broker process under watch; `changed` is called whenever it comes up or ends."""
 
-    def __init__(self, directory: Path, changed: Callable[[], None]) -> None:
+    def __init__(self, directory: Path, password: str, changed: Callable[[], None]) -> None:
         self._directory = directory
+        self._password = password
         self._changed = changed
-        self._address = ("", 0)
+        self._settings: Settings | None = None
         self._watch: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self._plugin: Path | None = None
         self.running = False
         self.error = ""
+        self.without_origin = ""  # why rules cannot see who published, "" where they can
 
-    async def apply(self, host: str, port: int) -> None:
-        """Listen there from now on; the same again changes nothing. Raises FileNotFoundError without Mosquitto."""
-        if self._address == (host, port):
+    async def apply(self, settings: Settings) -> None:
+        """Be like this from now on; the same again changes nothing. Raises FileNotFoundError without Mosquitto.
+
+        Users, rules, anonymous access and certificates change while it runs; other listeners take a restart.
+        """
+        before = self._settings
+        if before == settings:
             return
+        if before is not None and self.running and _listeners(before) == _listeners(settings):
+            try:
+                await self._adapt(before, settings)
+            except ControlFailed as error:
+                log.warning("changing users while the broker runs: %s; starting it again instead", error)
+            else:
+                self._settings = settings
+                return
         await self.close()
-        self._address = (host, port)
-        self._prepare(configuration(host, port))
+        self._settings = settings
+        self._plugin, self.without_origin = await build(self._directory)
+        self._prepare(settings)
         self._watch = asyncio.create_task(self._keep(_program()), name="mosquitto")
 
     async def close(self) -> None:
         """End the broker in good order and stop watching."""
-        watch, self._watch, self._address = self._watch, None, ("", 0)
+        watch, self._watch, self._settings = self._watch, None, None
         if watch is not None:
             watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watch
         await self._end()
 
-    def _prepare(self, text: str) -> None:
+    async def _adapt(self, before: Settings, after: Settings) -> None:
+        """Change what can be changed without an interruption; raises ControlFailed."""
+        if commands := difference(before, after):
+            host, port = dialled(after.mqtt.host), after.mqtt.port
+            await asyncio.to_thread(command, host, port, AGENT, self._password, commands)
+        if (before.anonymous, before.tls) != (after.anonymous, after.tls):
+            self._write_configuration(after)
+            self._own()
+            if self._process is not None:
+                self._process.send_signal(signal.SIGHUP)  # also ends who is no longer let in
+
+    def _prepare(self, settings: Settings) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
-        (self._directory / CONFIGURATION).write_text(text)
+        self._write_configuration(settings)
+        write_private(self._directory / ACCESS, json.dumps(document(settings, self._password, os.urandom)))
+        self._own()
+
+    def _write_configuration(self, settings: Settings) -> None:
+        plugins = [f"./{self._plugin.name}"] if self._plugin else []
+        write_private(self._directory / CONFIGURATION, configuration(settings, plugins))
+        if settings.tls:
+            write_private(self._directory / CERTIFICATE, settings.tls.certificate)
+            write_private(self._directory / KEY, settings.tls.key)
+
+    def _own(self) -> None:
+        """Give the files to the user that the broker runs as."""
         if os.geteuid() == 0:
             user = _user()
             for path in (self._directory, *self._directory.iterdir()):
@@ -111,8 +169,9 @@ class Mosquitto:
         self._set(False, f"exit status {code}: {' | '.join(last) or 'it said nothing'}")
 
     async def _wait_ready(self) -> None:
-        host, port = self._address
-        while not await accepts("127.0.0.1" if host == "0.0.0.0" else host, port):
+        assert self._settings is not None, "a broker that runs has settings"
+        listener = self._settings.mqtt
+        while not await accepts(dialled(listener.host), listener.port):
             await asyncio.sleep(READY_POLL)
         self._set(True, "")
 
@@ -133,6 +192,17 @@ class Mosquitto:
                 await process.wait()
 
 
+def dialled(host: str) -> str:
+    """The address to connect to for what listens there."""
+    return "127.0.0.1" if host == "0.0.0.0" else host
+
+
+def _listeners(settings: Settings) -> tuple[object, ...]:
+    """What takes a restart to change."""
+    tls = (settings.tls.host, settings.tls.port) if settings.tls else None
+    return settings.mqtt, tls, settings.websocket
+
+
 async def accepts(host: str, port: int) -> bool:
     """Whether something accepts TCP connections there."""
     try:
@@ -148,6 +218,13 @@ def _program() -> str:
         if found := shutil.which(place):
             return found
     raise FileNotFoundError("mosquitto is not installed: apt install mosquitto")
+
+
+def _security() -> Path:
+    for directory in LIBRARIES:
+        for found in (*directory.glob(SECURITY), *directory.glob(f"*/{SECURITY}")):
+            return found
+    raise FileNotFoundError(f"Mosquitto's plugin {SECURITY} is not installed: apt install mosquitto")
 
 
 def _user() -> pwd.struct_passwd:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tieline.cloud.records import Address, Deployment
 
+MQTTS_PORT, WEBSOCKET_PORT = 8883, 8083  # inside an instance: IANA's secure-mqtt, and as EMQX listens
 PLATFORM_PORT = 8080  # where the platform is reached on the instance's own loopback
 RETRY_SECONDS = 1
 
@@ -41,6 +43,15 @@ def tags(machine: Machine, deployment: Deployment) -> dict[str, str]:
     return {
         "Name": deployment.name,
         DEPLOYMENT_TAG: deployment.id,
-        INGRESS_TAG: f"{deployment.mqtt}->{deployment.broker.port}",
+        INGRESS_TAG: ",".join(_ingress(deployment)),
         EGRESS_TAG: f"{PLATFORM_PORT}->{machine.platform}",
     }
+
+
+def _ingress(deployment: Deployment) -> Iterator[str]:
+    """Each address for devices, and the port of the instance that it leads to."""
+    yield f"{deployment.mqtt}->{deployment.broker.port}"
+    if deployment.mqtts:
+        yield f"{deployment.mqtts}->{MQTTS_PORT}"
+    if deployment.websocket:
+        yield f"{deployment.websocket}->{WEBSOCKET_PORT}"

@@ -123,7 +123,7 @@ def plan(deployment: Deployment, observed: Observed, tags: Mapping[str, str], li
     if deployment.status is DeploymentStatus.DELETING:
         return _unmake(observed, links)
     if deployment.provider == "external":
-        return _difference(deployment, Show(DeploymentStatus.RUNNING)) if deployment.joined else ()
+        return _difference(deployment, Show(_switched(deployment)))
     if deployment.status is DeploymentStatus.FAILED and not deployment.instance:
         return ()
     if not observed.vpc:
@@ -161,12 +161,19 @@ def _running(
     deployment: Deployment, observed: Observed, instance: Instance, tags: Mapping[str, str]
 ) -> tuple[Step, ...]:
     status, reason = INSTANCE_STATES.get(instance.state, (DeploymentStatus.CREATING, None))
-    if status is DeploymentStatus.RUNNING and not deployment.joined:
-        status = DeploymentStatus.CREATING
+    if status is DeploymentStatus.RUNNING:
+        status = _switched(deployment)
     steps = _difference(deployment, Show(status, reason, "", observed))
     if instance.state not in ENDING and any(instance.tags.get(key) != value for key, value in tags.items()):
         return (*steps, Retag(instance.id, tags))
     return steps
+
+
+def _switched(deployment: Deployment) -> DeploymentStatus:
+    """What a machine that runs makes of its deployment, by what its agent reported since it was last asked."""
+    if deployment.wanted == "running":
+        return DeploymentStatus.RUNNING if deployment.joined else DeploymentStatus.CREATING
+    return DeploymentStatus.STOPPED if deployment.halted else DeploymentStatus.STOPPING
 
 
 def _unmake(observed: Observed, links: int) -> tuple[Step, ...]:

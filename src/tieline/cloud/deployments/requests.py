@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from tieline.cloud.answers import Offer
 from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
+from tieline.cloud.deployments.listeners import MQTT_PORT, Listening, addresses, mqtt_address, with_listeners
 from tieline.cloud.deployments.network import DEFAULT_CIDR, chosen_zones, layout, network
 from tieline.cloud.history import remembered, timestamp
 from tieline.cloud.links.requests import leaving
 from tieline.cloud.links.states import aws_problem
+from tieline.cloud.mqtt_users import users_of
 from tieline.cloud.problems import PlatformError, in_use, name_taken
 from tieline.cloud.records import (
     Address,
@@ -30,11 +31,10 @@ from tieline.cloud.repository import Repository
 from tieline.cloud.secrets import Vault, hashed, new_id
 from tieline.cloud.zones import zone_ids
 
-MQTT_PORT = 1883
 INSIDE = Address(host="0.0.0.0", port=MQTT_PORT)  # the broker of an instance serves its whole VPC
 
 
-class NewDeployment(BaseModel):
+class NewDeployment(Listening):
     """A deployment to create. `external`: the agent is started by hand, anywhere, with the token of the answer."""
 
     model_config = ConfigDict(extra="forbid")
@@ -48,7 +48,7 @@ class NewDeployment(BaseModel):
     mqtt: Address | None = Field(default=None, description="where devices connect; a free loopback port by default")
 
 
-class DeploymentChange(BaseModel):
+class DeploymentChange(Listening):
     """What to change about a deployment; what is left out stays."""
 
     model_config = ConfigDict(extra="forbid")
@@ -68,7 +68,7 @@ async def create_deployment(
     others = records.all(Deployment)
     if any(other.name == wanted.name for other in others):
         raise name_taken("deployment", wanted.name)
-    mqtt = _mqtt_address(wanted, [other.mqtt for other in others])
+    mqtt = mqtt_address(wanted.mqtt, [address for other in others for address in addresses(other)], not external)
     id, created = new_id("dep"), timestamp(time.time())
     token = vault.join_token(id)
     deployment = Deployment(
@@ -84,22 +84,37 @@ async def create_deployment(
         token_hash=hashed(token),
         broker=mqtt if external else INSIDE,
     )
-    deployment = remembered(deployment, created, who, "created")
+    deployment = remembered(with_listeners(vault, deployment, wanted, others), created, who, "created")
     records.commit(write=[deployment])
     return deployment, token
 
 
-def change_deployment(records: Repository, deployment: Deployment, wanted: DeploymentChange, who: str) -> Deployment:
+def change_deployment(
+    records: Repository, vault: Vault, deployment: Deployment, wanted: DeploymentChange, who: str
+) -> Deployment:
     """Change a deployment; raises PlatformError with nothing changed."""
-    changes = wanted.model_dump(exclude_none=True)
-    changed = deployment.model_copy(update=changes)
+    others = records.all(Deployment, lambda other: other.id != deployment.id)
+    plain = wanted.model_dump(include={"name", "description", "project"}, exclude_none=True)
+    changed = with_listeners(vault, deployment.model_copy(update=plain), wanted, others)
     if changed == deployment:
         return deployment
-    if changed.name != deployment.name and records.all(Deployment, lambda other: other.name == changed.name):
+    if any(other.name == changed.name for other in others):
         raise name_taken("deployment", changed.name)
-    changed = remembered(changed, timestamp(time.time()), who, f"changed {', '.join(changes)}")
-    records.commit(write=[changed])
+    told = f"changed {', '.join(sorted(wanted.model_fields_set))}"
+    records.commit(write=[remembered(changed, timestamp(time.time()), who, told)])
     return records.get(Deployment, deployment.id) or changed
+
+
+def switch(records: Repository, deployment: Deployment, wanted: Literal["running", "stopped"], who: str) -> Deployment:
+    """Ask for a deployment to be stopped or started; asking again changes nothing. Raises PlatformError."""
+    if deployment.status is DeploymentStatus.DELETING:
+        raise PlatformError(409, "DELETING", f"deployment {deployment.name!r} is being deleted", "use another one")
+    if deployment.wanted == wanted:
+        return deployment
+    asked = deployment.model_copy(update={"wanted": wanted, "joined": False, "halted": False})
+    event = "start asked for" if wanted == "running" else "stop asked for"
+    records.commit(write=[remembered(asked, timestamp(time.time()), who, event)])
+    return records.get(Deployment, deployment.id) or asked
 
 
 def delete_deployment(records: Repository, deployment: Deployment, who: str, cascade: bool = False) -> list[str]:
@@ -114,7 +129,8 @@ def delete_deployment(records: Repository, deployment: Deployment, who: str, cas
     if deployment.status is not DeploymentStatus.DELETING:
         gone = {"status": DeploymentStatus.DELETING, "reason": None, "hint": ""}
         deployment = remembered(deployment.model_copy(update=gone), at, who, "deletion asked for")
-    records.commit(write=[deployment, *(leaving(link, at, who) for link in links)], delete=[*rules, *resources])
+    write = [deployment, *(leaving(link, at, who) for link in links)]
+    records.commit(write=write, delete=[*rules, *resources, *users_of(records, deployment)])
     return [link.id for link in links]
 
 
@@ -148,29 +164,3 @@ def _contents(records: Repository, deployment: Deployment) -> tuple[list[Private
         records.all(Resource, lambda resource: resource.deployment == deployment.id),
         records.all(Rule, lambda rule: rule.deployment == deployment.id),
     )
-
-
-def _mqtt_address(wanted: NewDeployment, taken: list[Address]) -> Address:
-    """The address for devices: the one asked for, else 1883 on loopback, else any free port there."""
-    if wanted.mqtt:
-        clash = wanted.mqtt in taken or (wanted.provider == "fabric" and not _free(wanted.mqtt))
-        if clash:
-            raise PlatformError(409, "PORT_TAKEN", f"{wanted.mqtt} is in use already", "choose another port, or none")
-        return wanted.mqtt
-    usual = Address(host="127.0.0.1", port=MQTT_PORT)
-    if usual not in taken and _free(usual):
-        return usual
-    with socket.socket() as any_port:
-        any_port.bind(("127.0.0.1", 0))
-        return Address(host="127.0.0.1", port=any_port.getsockname()[1])
-
-
-def _free(address: Address) -> bool:
-    """Whether the address can be listened on at this moment."""
-    with socket.socket() as attempt:
-        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            attempt.bind((address.host, address.port))
-        except (OSError, OverflowError):
-            return False
-        return True

@@ -1,0 +1,56 @@
+"""What a deployment's own broker is told to be: where it listens, with which certificate, and who may do what."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of every setting."""
+
+
+class Listener(Setting, frozen=True, kw_only=True):
+    """An address to listen on."""
+
+    host: str
+    port: int
+
+
+class Tls(Setting, frozen=True, kw_only=True):
+    """MQTT over TLS: an address, and the certificate chain with its key as PEM texts."""
+
+    host: str
+    port: int
+    certificate: str
+    key: str
+
+
+class Access(Setting, frozen=True, kw_only=True):
+    """A rule on topics: `action` is publish, subscribe or all; the first rule that fits decides."""
+
+    topic: str
+    action: str = "all"
+    allow: bool = True
+
+
+class User(Setting, frozen=True, kw_only=True):
+    """An MQTT user; without rules every topic is allowed, with rules nothing that none of them allows."""
+
+    name: str
+    password: str
+    rules: tuple[Access, ...] = ()
+
+
+class Settings(Setting, frozen=True, kw_only=True):
+    """Everything about the broker."""
+
+    mqtt: Listener
+    tls: Tls | None = None
+    websocket: Listener | None = None
+    users: tuple[User, ...] = ()
+    anonymous: bool = True
+
+
+#: The agent's own name at its broker; no user of people's has it.
+AGENT = "tieline-agent"
+EVERY_TOPIC = (Access(topic="#"),)

@@ -1,0 +1,109 @@
+"""Where devices reach a deployment's broker: plain, with TLS, over WebSocket; addresses that clash are refused."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from tieline.cloud.certificates import Certificate, given, self_signed
+from tieline.cloud.problems import PlatformError
+from tieline.cloud.records import Address, Deployment
+from tieline.cloud.secrets import Vault
+
+MQTT_PORT = 1883
+LOCAL = ("localhost", "127.0.0.1")  # names that a certificate of ours is good for besides the listener's own
+
+
+class GivenCertificate(BaseModel):
+    """A certificate for the TLS listener."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    chain: str = Field(max_length=100_000, description="PEM: the server's certificate, then the intermediate ones")
+    key: SecretStr = Field(max_length=20_000, description="PEM: the unencrypted private key")
+
+
+class Listening(BaseModel):
+    """The listeners of a broker beside the plain one, and whether devices need a user."""
+
+    mqtts: Address | None = Field(default=None, description="MQTT over TLS; without a certificate one is made")
+    websocket: Address | None = Field(default=None, description="MQTT over WebSocket")
+    certificate: GivenCertificate | None = None
+    anonymous: bool | None = Field(
+        default=None, description="whether devices connect without a user; null: until there is an MQTT user"
+    )
+
+
+LISTENERS = ("mqtts", "websocket", "anonymous")
+
+
+def with_listeners(vault: Vault, deployment: Deployment, wanted: Listening, others: Iterable[Deployment]) -> Deployment:
+    """The deployment with the listeners that were asked for; raises PlatformError where an address is taken."""
+    asked = {name: getattr(wanted, name) for name in LISTENERS if name in wanted.model_fields_set}
+    taken = [address for other in others if other.id != deployment.id for address in addresses(other)]
+    for name in ("mqtts", "websocket"):
+        address = asked.get(name)
+        if address is not None and address != getattr(deployment, name):
+            check_free(address, [*taken, *addresses(deployment)], bound_here=deployment.provider == "fabric")
+    changed = deployment.model_copy(update=asked)
+    _check_distinct(changed)
+    return changed.model_copy(update=_certified(vault, changed, wanted.certificate))
+
+
+def addresses(deployment: Deployment) -> list[Address]:
+    """Every address that devices of a deployment connect to."""
+    return [address for address in (deployment.mqtt, deployment.mqtts, deployment.websocket) if address]
+
+
+def mqtt_address(wanted: Address | None, taken: list[Address], bound_here: bool) -> Address:
+    """The address for devices: the one asked for, else 1883 on loopback, else any free port there."""
+    if wanted:
+        check_free(wanted, taken, bound_here)
+        return wanted
+    usual = Address(host="127.0.0.1", port=MQTT_PORT)
+    if usual not in taken and _free(usual):
+        return usual
+    with socket.socket() as any_port:
+        any_port.bind(("127.0.0.1", 0))
+        return Address(host="127.0.0.1", port=any_port.getsockname()[1])
+
+
+def check_free(address: Address, taken: Iterable[Address], bound_here: bool) -> None:
+    """Raises PlatformError where another listener has this address; `bound_here` asks this machine, too."""
+    if address in taken or (bound_here and not _free(address)):
+        raise PlatformError(409, "PORT_TAKEN", f"{address} is in use already", "choose another port, or none")
+
+
+def _check_distinct(deployment: Deployment) -> None:
+    found = addresses(deployment)
+    if len(set(found)) < len(found):
+        raise PlatformError(409, "PORT_TAKEN", "two listeners have the same address", "choose different ports")
+
+
+def _certified(vault: Vault, deployment: Deployment, brought: GivenCertificate | None) -> dict[str, Any]:
+    """The certificate's fields where they change: brought by people, or made at the first TLS listener."""
+    if brought is not None:
+        return _fields(vault, given(brought.chain, brought.key.get_secret_value()))
+    if deployment.mqtts is None or deployment.certificate:
+        return {}
+    names = dict.fromkeys([deployment.mqtts.host, deployment.name, *LOCAL])
+    return _fields(vault, self_signed(deployment.name, list(names), datetime.now(UTC)))
+
+
+def _fields(vault: Vault, found: Certificate) -> dict[str, Any]:
+    return {"certificate": found.chain, "authority": found.authority, "tls_key": vault.encrypt(found.key)}
+
+
+def _free(address: Address) -> bool:
+    """Whether the address can be listened on at this moment."""
+    with socket.socket() as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((address.host, address.port))
+        except (OSError, OverflowError):
+            return False
+        return True
