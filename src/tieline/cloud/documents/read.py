@@ -46,7 +46,7 @@ def _deployments(file: str, item: Any) -> list[Any]:
 def _without_shown(deployment: dict[str, Any]) -> dict[str, Any]:
     """Without what only answers have, so that what is printed with --json can be applied."""
     asked = {key: value for key, value in deployment.items() if key not in SHOWN["deployments"]}
-    if isinstance(asked.get("certificate"), str):  # an answer shows the chain alone, and it cannot be given without a key
+    if isinstance(asked.get("certificate"), str):  # an answer shows the chain alone
         del asked["certificate"]
     for section in SECTIONS:
         if isinstance(asked.get(section), list):

@@ -1,0 +1,97 @@
+"""What changed between two looks: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, Field
+
+from tieline.cloud.protocol import Report
+from tieline.cloud.records import Deployment, PrivateLink, Resource
+
+ABSENT = "absent"
+UNKNOWN = "unknown"
+
+
+class Alert(BaseModel):
+    """One change of state, as it is sent."""
+
+    kind: str = Field(description="link or resource", examples=["link"])
+    deployment: str
+    name: str
+    before: str = Field(examples=["running"])
+    after: str = Field(examples=["failed"])
+    reason: str = ""
+    hint: str = ""
+    at: str = Field(description="RFC 3339, UTC")
+
+
+@dataclass(frozen=True)
+class State:
+    """How something is: only a change of `status` or `reason` is told."""
+
+    kind: str
+    deployment: str
+    name: str
+    status: str
+    reason: str = ""
+    hint: str = ""
+
+
+def states(
+    deployments: Iterable[Deployment],
+    links: Iterable[PrivateLink],
+    resources: Iterable[Resource],
+    reports: Mapping[str, Report],
+) -> dict[str, State]:
+    """The state of every link, and of every resource as its agent reports it, by id."""
+    names = {deployment.id: deployment.name for deployment in deployments}
+    found = {
+        link.id: State(
+            "link", names.get(link.deployment, link.deployment), link.name, link.status, link.reason or "", link.hint
+        )
+        for link in links
+    }
+    for resource in resources:
+        seen = (
+            reports[resource.deployment].status.resources.get(resource.id) if resource.deployment in reports else None
+        )
+        status, reason, hint = (seen.status, seen.reason, seen.hint) if seen else (UNKNOWN, "", "")
+        deployment = names.get(resource.deployment, resource.deployment)
+        found[resource.id] = State("resource", deployment, resource.name, status, reason, hint)
+    return found
+
+
+def changes(before: Mapping[str, State], after: Mapping[str, State], at: str) -> list[Alert]:
+    """An alert for each that changed, came or went. A resource that nobody can see has not changed."""
+    told = []
+    for id in sorted(before.keys() | after.keys()):
+        old, new = before.get(id), after.get(id)
+        seen = new or old
+        assert seen is not None, "an id is of one of them"
+        was, now = (old.status if old else ABSENT), (new.status if new else ABSENT)
+        same_reason = bool(old and new and old.reason == new.reason)
+        if was == now and (same_reason or seen.kind == "resource"):
+            continue
+        told.append(
+            Alert(
+                kind=seen.kind,
+                deployment=seen.deployment,
+                name=seen.name,
+                before=was,
+                after=now,
+                reason=new.reason if new else "",
+                hint=new.hint if new else "",
+                at=at,
+            )
+        )
+    return told
+
+
+def remembered(before: Mapping[str, State], after: Mapping[str, State]) -> dict[str, State]:
+    """What to compare with next time: the last known state of a resource outlives an agent that is away."""
+    return {
+        id: before[id] if new.kind == "resource" and new.status == UNKNOWN and id in before else new
+        for id, new in after.items()
+    }
