@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 
+from tieline.cloud.alerts.watch import Watch
 from tieline.cloud.aws import Aws
 from tieline.cloud.configuration import configure
 from tieline.cloud.deployments.boot import Machine
@@ -42,6 +43,7 @@ class Platform:
         self.hub = Hub(self._configuration, self._reported)
         self.links = LinkWorker(records, aws, self.changed)
         self.deployments = DeploymentWorker(records, aws, vault, machine, self.hub.push)
+        self.alerts = Watch(records, vault, self.hub.report)
         self._sweep: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -51,6 +53,7 @@ class Platform:
         for deployment in self.records.all(Deployment):
             self.deployments.reconciler.wake(deployment.id)
         self._sweep = asyncio.create_task(self.links.sweep(), name="sweep")
+        self.alerts.start()
 
     async def close(self) -> None:
         """Stop working; nothing on AWS changes by that."""
@@ -58,6 +61,7 @@ class Platform:
             self._sweep.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweep
+        await self.alerts.close()
         await self.links.reconciler.close()
         await self.deployments.reconciler.close()
         await self.hub.close()
