@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 
 from tieline.cloud.api import (
     agents,
+    alerts,
     audit,
     deployments,
     doctor,
@@ -52,7 +53,7 @@ def create_app(platform: Platform) -> FastAPI:
     app.state.platform = platform
     errors.install(app)
     known = documented(401, 403, 413, 422, 429)
-    for area in (deployments, links, doctor, resources, rules, mqtt_users, users, keys, audit):
+    for area in (deployments, links, doctor, resources, rules, mqtt_users, users, keys, audit, alerts):
         app.include_router(
             area.router, prefix=PREFIX, dependencies=[Depends(caller)], responses=known, max_body_size=MAX_BODY
         )
