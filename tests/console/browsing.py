@@ -46,6 +46,13 @@ def browser() -> Iterator[Any]:
             running.close()
 
 
+def expected(what: Any) -> Any:
+    """Playwright's assertion, which waits."""
+    from playwright.sync_api import expect
+
+    return expect(what)
+
+
 def page_of(running: Any, width: int = 1280, height: int = 900, dark: bool = False) -> Any:
     """A page in a context of its own: nobody is signed in. It fails on what the page's scripts complain about."""
     context = running.new_context(

@@ -22,6 +22,11 @@ from tieline.console.gate import PREFIX, Gate
 PAGES = ("overview", "deployments", "deployment", "wizard", "link", "resource", "rule", "demo")
 PROVIDER_PAGES = ("groups", "balancers", "services", "account")
 RECONNECT_SECONDS = 10.0  # a page that lost its connection for less than this goes on where it was
+# What is typed and clicked before the page's connection stands would reach the server in any order: it has to wait.
+READY = """<script>(function ready() {
+  const page = document.getElementById('content');
+  if (window.did_handshake && page) page.removeAttribute('disabled'); else setTimeout(ready, 20);
+})()</script>"""
 FAVICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
     '<path d="M1 8h4m6 0h4M5 4h6v8H5z" stroke="#0a6b62" stroke-width="2" fill="none"/></svg>'
@@ -39,6 +44,7 @@ def install(app: FastAPI, chosen: argparse.Namespace, port: int) -> None:
 
     app.router.routes.append(Route("/", home))
     ui.add_css(Path(__file__).with_name("style.css"), shared=True)
+    ui.add_head_html(READY, shared=True)
     pages_app.include_router(entrance.router)
     pages_app.add_middleware(Gate, vault=app.state.platform.vault)
     for name in ("nicegui", "httpx"):  # each page and each look at the state would be a line

@@ -145,7 +145,7 @@ def frame(title: str, path: str = "/") -> Iterator[None]:
         parts.tag("button", "plain", "Light or dark").props("type=button").on("click", lambda: _turn(theme))
         with ui.element("form").props(f"method=post action={PREFIX}/sign-out"):
             parts.tag("button", "plain", "Sign out").props("type=submit")
-    with parts.tag("div", "page").props("id=content"):
+    with parts.tag("fieldset", "page").props("id=content disabled"):  # READY enables it
         yield
 
 

@@ -54,4 +54,4 @@ def _rules(found: Inside) -> None:
 def _numbers(metrics: dict[str, Any], columns: tuple[tuple[str, str], ...]) -> None:
     for key, _ in columns:
         value = metrics.get(key)
-        parts.tag("td", "number", f"{value:,}" if isinstance(value, int | float) else "—")
+        parts.tag("td", "number", f"{int(value):,}" if isinstance(value, int | float) else "—")

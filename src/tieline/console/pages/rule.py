@@ -36,6 +36,7 @@ class Editor:
     def __init__(self, view: Desk, deployment: str) -> None:
         self._view, self._deployment = view, deployment
         self._typed = 0
+        self._editors: list[ui.codemirror] = []
         with parts.tag("div", "grid"):
             with parts.card("Select"):
                 self._name = parts.field("Name", "rule")
@@ -50,10 +51,17 @@ class Editor:
                 self._result = parts.stack().props("aria-live=polite")
         with parts.card("Action"):
             self._action()
-        ui.timer(0.1, self._try, once=True)
+        ui.timer(0.1, self._begin, once=True)
+
+    async def _begin(self) -> None:
+        if await ui.run_javascript("document.body.classList.contains('body--dark')"):
+            for editor in self._editors:
+                editor.set_theme("vscodeDark")
+        await self._try()
 
     def _editor(self, text: str, language: Any, label: str) -> ui.codemirror:
-        made = ui.codemirror(text, language=language, line_wrapping=True, on_change=self._changed)
+        made = ui.codemirror(text, language=language, line_wrapping=True, on_change=self._changed, theme="vscodeLight")
+        self._editors.append(made)
         return made.props(f'aria-label="{label}"')
 
     def _action(self) -> None:
@@ -67,7 +75,7 @@ class Editor:
             return
         self._resource = parts.choice("Resource", resources, resources[0])
         parts.tag("h3", text="Statement, with ${field}s of the result")
-        self._statement = ui.codemirror(INSERT, language="SQL", line_wrapping=True)
+        self._statement = self._editor(INSERT, "SQL", "Statement of the action")
         self._outcome = parts.stack().props("aria-live=polite")
         with parts.row():
             parts.button("Create rule", self._create)

@@ -19,10 +19,8 @@ async def endpoint_services(request: Request) -> None:
     """The page."""
     view = await provider(request)
     with provider_frame(view, "Endpoint services", PATH):
-        place = parts.stack("wide")
         drawn: dict[str, None] = {}
-        with place:
-            view.live(lambda now: not now.services, _none)
+        view.live(lambda now: not now.services, _none)
 
         def draw(now: Estate) -> None:
             """A part of the page for each service; what changes inside one leaves its neighbours alone."""
