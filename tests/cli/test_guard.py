@@ -50,3 +50,20 @@ def test_people_and_keys(state: Path) -> None:
     assert tieline(state, "key", "revoke", "ci").returncode == 0
     assert "not known" in tieline(state, "deployment", "list", **as_auditor).stderr
     assert tieline(state, "user", "delete", "ada").returncode == 0
+
+
+def test_mqtt_users_and_the_deployment_they_are_of(state: Path) -> None:
+    assert tieline(state, "deployment", "create", "plant", "--external", "--mqtt", "127.0.0.1:1").returncode == 0
+    rules = ["--rule", "deny:subscribe:own/secret", "--rule", "allow:all:own/#"]
+    made = tieline(state, "mqtt-user", "create", "pump", *rules, "--password", "-", typed=PASSWORD + "\n")
+    assert made.returncode == 0, made.stderr
+    assert PASSWORD not in made.stdout
+    shown = json.loads(tieline(state, "mqtt-user", "list", "--json").stdout)
+    assert [rule["permission"] for rule in shown[0]["rules"]] == ["deny", "allow"]
+    wrong = tieline(state, "mqtt-user", "change", "pump", "--rule", "everything")
+    assert (wrong.returncode, "allow:publish:sensors/#" in wrong.stderr) == (1, True)
+    assert tieline(state, "mqtt-user", "delete", "pump").returncode == 0
+    assert tieline(state, "deployment", "change", "plant", "--mqtts", "127.0.0.1:2").returncode == 0
+    assert tieline(state, "deployment", "certificate", "plant").stdout.startswith("-----BEGIN CERTIFICATE-----\n")
+    assert json.loads(tieline(state, "deployment", "stop", "plant", "--json").stdout)["wanted"] == "stopped"
+    assert tieline(state, "deployment", "delete", "plant").returncode == 0

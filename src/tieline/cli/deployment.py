@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from tieline.cli.connection import ApiKey, Cascade, Json, State, Url, Wait, connect
 from tieline.cli.output import details, out, show, wait_for
+from tieline.cloud.answers import DeploymentAnswer
 from tieline.cloud.client import Client, ClientError
 from tieline.cloud.records import Address, DeploymentStatus
 
@@ -82,6 +84,69 @@ def delete(
         gone = bool(wait) and wait_for(lambda: _gone(client, leaving.id), bool, wait)
     show(leaving, COLUMNS, as_json)
     if wait and not gone:
+        raise typer.Exit(1)
+
+
+@app.command()
+def stop(
+    key: Key, wait: Wait = 0, as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None
+) -> None:
+    """Stop broker and rules; sessions, queues and links stay."""
+    _switch(key, "stop", wait, as_json, url, api_key, state)
+
+
+@app.command()
+def start(
+    key: Key, wait: Wait = 0, as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None
+) -> None:
+    """Start a deployment that was stopped."""
+    _switch(key, "start", wait, as_json, url, api_key, state)
+
+
+@app.command()
+def change(
+    key: Key,
+    name: Annotated[str, typer.Option(help="The new name.")] = "",
+    mqtts: Annotated[str, typer.Option(help="host:port for MQTT over TLS; none removes it.")] = "",
+    websocket: Annotated[str, typer.Option(help="host:port for MQTT over WebSocket; none removes it.")] = "",
+    anonymous: Annotated[bool | None, typer.Option(help="Whether devices connect without a user.")] = None,
+    chain: Annotated[Path | None, typer.Option(help="PEM file: the server's certificate and those above it.")] = None,
+    private_key: Annotated[Path | None, typer.Option("--key", help="PEM file: its unencrypted key.")] = None,
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Change a deployment's name, listeners or certificate; what is not named stays."""
+    changes: dict[str, object] = {"name": name} if name else {}
+    for listener, text in (("mqtts", mqtts), ("websocket", websocket)):
+        if text:
+            changes[listener] = None if text == "none" else _address(text).model_dump()
+    if anonymous is not None:
+        changes["anonymous"] = anonymous
+    if chain and private_key:
+        changes["certificate"] = {"chain": chain.read_text(), "key": private_key.read_text()}
+    with connect(url, api_key, state) as client:
+        show(client.change(DeploymentAnswer, "deployments", key, changes=changes), COLUMNS, as_json)
+
+
+@app.command()
+def certificate(key: Key, url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+    """Print the certificate that devices verify the TLS listener with."""
+    with connect(url, api_key, state) as client:
+        out.print(client.certificate(key), end="")
+
+
+def _switch(
+    key: str, verb: Literal["start", "stop"], wait: float, as_json: bool, url: str, api_key: str, state: Path | None
+) -> None:
+    wanted = DeploymentStatus.RUNNING if verb == "start" else DeploymentStatus.STOPPED
+    with connect(url, api_key, state) as client:
+        seen = client.switch(key, verb)
+        if wait:
+            seen = wait_for(lambda: client.deployment(key), lambda found: found.status is wanted, wait)
+    show(seen, COLUMNS, as_json)
+    if wait and seen.status is not wanted:
         raise typer.Exit(1)
 
 

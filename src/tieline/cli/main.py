@@ -16,6 +16,7 @@ NOUNS = (
     "agent",
     "user",
     "key",
+    "mqtt_user",
     "account",
     "service",
 )  # modules with an `app`
@@ -49,7 +50,7 @@ def tieline() -> None:
 
 def main() -> None:
     """Run the command line of this process."""
-    _assemble(sys.argv[1] if len(sys.argv) > 1 else "")
+    _assemble(sys.argv[1].replace("-", "_") if len(sys.argv) > 1 else "")
     try:
         app()
     except KeyboardInterrupt:
@@ -79,6 +80,6 @@ def _assemble(asked: str) -> None:
             continue
         module = importlib.import_module(f"tieline.cli.{name}")
         if name in NOUNS:
-            app.add_typer(module.app, name=name)
+            app.add_typer(module.app, name=name.replace("_", "-"))
         else:
             app.command(name)(getattr(module, name))

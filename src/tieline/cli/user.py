@@ -36,7 +36,7 @@ def create(
 ) -> None:
     """Create a user."""
     with connect(url, api_key, state) as client:
-        made = client.create_user(name=name, role=role, projects=project or [], password=_password(password))
+        made = client.create_user(name=name, role=role, projects=project or [], password=typed_password(password))
         show(made, COLUMNS, as_json)
 
 
@@ -62,7 +62,7 @@ def change(
     """Change a user's role, projects or password; the sessions end."""
     changes: dict[str, object] = {"role": role, "projects": project}
     if new_password:
-        changes["password"] = _password(password)
+        changes["password"] = typed_password(password)
     with connect(url, api_key, state) as client:
         given = {name: value for name, value in changes.items() if value is not None}
         show(client.change(UserView, "users", key, changes=given), COLUMNS, as_json)
@@ -75,7 +75,7 @@ def delete(key: Key, url: Url = "", api_key: ApiKey = "", state: State = None) -
         client.delete_user(key)
 
 
-def _password(given: str) -> str:
+def typed_password(given: str) -> str:
     """A password never stands on the command line of a careful person: it is typed, or comes by standard input."""
     if given == "-":
         return sys.stdin.readline().rstrip("\n")
