@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from tieline.cli.connection import ApiKey, Cascade, DeploymentKey, Json, State, Url, Wait, connect, the_deployment
-from tieline.cli.output import details, show, wait_for
+from tieline.cli.output import details, out, show, wait_for
 from tieline.cloud.client import Client, ClientError
+from tieline.cloud.doctor.health import LinkHealth
 from tieline.cloud.records import LinkStatus, PrivateLinkView
 
 app = typer.Typer(no_args_is_help=True, help="Private links.")
@@ -16,6 +18,12 @@ app = typer.Typer(no_args_is_help=True, help="Private links.")
 COLUMNS = ("id", "name", "status", "reason", "address", "zones")
 Key = Annotated[str, typer.Argument(help="Id or name.")]
 DONE = {LinkStatus.WAITING_ACCEPTANCE, LinkStatus.RUNNING, LinkStatus.FAILED}
+
+
+class ShownLink(PrivateLinkView):
+    """A link and how it is: three things that are told apart."""
+
+    health: LinkHealth
 
 
 @app.command()
@@ -60,12 +68,37 @@ def show_(
     api_key: ApiKey = "",
     state: State = None,
 ) -> None:
-    """Show one private link with its history; with --wait until it runs or failed."""
+    """Show one private link, how its backends are, and a probe from inside; with --wait until it runs or failed."""
     with connect(url, api_key, state) as client:
         there = the_deployment(client, deployment)
         link = wait_for(lambda: client.link(there, key), _final, wait)
-        details(link, as_json)
+        health = client.link_health(there, link.id)
+    details(ShownLink(**link.model_dump(), health=health) if as_json else link, as_json)
+    if not as_json:
+        _tell(health)
     if wait and link.status is not LinkStatus.RUNNING:
+        raise typer.Exit(1)
+
+
+@app.command()
+def reconnect(
+    key: Key,
+    service: Annotated[str, typer.Option(help="The provider's new service name; none: the same as before.")] = "",
+    deployment: DeploymentKey = "",
+    wait: Wait = 0,
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Start a failed link again; resources that use it stay. With --wait until it waits for acceptance or runs."""
+    with connect(url, api_key, state) as client:
+        there = the_deployment(client, deployment)
+        link = client.reconnect_link(there, key, **({"service_name": service} if service else {}))
+        if wait:
+            link = wait_for(lambda: client.link(there, link.id), lambda seen: seen.status in DONE, wait)
+    show(link, COLUMNS, as_json)
+    if wait and link.status not in (LinkStatus.RUNNING, LinkStatus.WAITING_ACCEPTANCE):
         raise typer.Exit(1)
 
 
@@ -88,6 +121,16 @@ def delete(
     show(link, COLUMNS, as_json)
     if wait and not gone:
         raise typer.Exit(1)
+
+
+def _tell(health: LinkHealth) -> None:
+    """What `running` does not say: whether backends are healthy, and whether a connection comes about."""
+    probe = health.probe
+    reached = "unknown" if probe.reached is None else "reached" if probe.reached else "not reached"
+    told = f"{reached} at {probe.at}{f': {probe.cause}' if probe.cause else ''}"
+    hint = " (the provider's account tells: tieline doctor --profile …)" if health.backend == "unknown" else ""
+    out.print(Text.assemble(("backends  ", "bold"), f"{health.backend}{hint}"))
+    out.print(Text.assemble(("probe     ", "bold"), told))
 
 
 def _final(link: PrivateLinkView) -> bool:
