@@ -1,4 +1,4 @@
-"""A browser for the tests of a module, two people at two pages, and a running tieline with its console."""
+"""A browser and a running tieline with its console, for all tests of the directory."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def chromium() -> Iterator[Any]:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tieline(tmp_path_factory: pytest.TempPathFactory, prefixes: Callable[[], str]) -> Iterator[Tieline]:
-    """`tieline up`, for all tests of a module."""
+    """`tieline up`, for all tests of the console: each leaves it as empty as it found it."""
     running = Tieline(tmp_path_factory.mktemp("console") / "state", prefixes())
     try:
         running.up()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,23 @@ from tieline.demo.customer import DATABASE, USER
 DEPLOYMENT, LINK, RESOURCE, RULE = "plant", "orders", "plant-db", "hot"
 
 
+def sign_in(page: Any, url: str, key: str) -> None:
+    """With an API key."""
+    page.goto(f"{url}/")
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def sign_in_provider(page: Any, url: str, keys: Mapping[str, str]) -> None:
+    """With a pair of access keys."""
+    page.goto(f"{url}/provider")
+    page.get_by_label("Access key ID").fill(keys["aws_access_key_id"])
+    page.get_by_label("Secret access key").fill(keys["aws_secret_access_key"])
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Provider")).to_be_visible()
+
+
 class Walk:
     """Two people at two pages: one works with deployments, one provides a service."""
 
@@ -21,17 +39,10 @@ class Walk:
 
     def sign_in(self) -> None:
         """Both, each with what the state directory holds for them."""
-        self.consumer.goto(f"{self.url}/")
-        self.consumer.get_by_label("API key").fill((self.state / "api-key").read_text().strip())
-        self.consumer.get_by_role("button", name="Sign in", exact=True).click()
-        expect(self.consumer.get_by_role("heading", name="Overview")).to_be_visible()
+        sign_in(self.consumer, self.url, (self.state / "api-key").read_text().strip())
         keys = configparser.ConfigParser()
         keys.read(self.state / "credentials")
-        self.provider.goto(f"{self.url}/provider")
-        self.provider.get_by_label("Access key ID").fill(keys["customer"]["aws_access_key_id"])
-        self.provider.get_by_label("Secret access key").fill(keys["customer"]["aws_secret_access_key"])
-        self.provider.get_by_role("button", name="Sign in").click()
-        expect(self.provider.get_by_role("heading", name="Provider")).to_be_visible()
+        sign_in_provider(self.provider, self.url, keys["customer"])
 
     def make_deployment(self, name: str = DEPLOYMENT) -> None:
         """From the overview's empty state to a running broker."""

@@ -1,0 +1,124 @@
+"""What needs no browser: cookies, feeds, the picture's text, and what is typed for a service's name."""
+
+from __future__ import annotations
+
+import asyncio
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+
+import pytest
+from cryptography.fernet import Fernet
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tieline.cloud.answers import AgentView, DeploymentAnswer
+from tieline.cloud.records import Address, LinkStatus, PrivateLinkView
+from tieline.cloud.secrets import Vault
+from tieline.console.credentials import SECONDS, Keys, Person, opened, seal
+from tieline.console.feed import Feed
+from tieline.console.map import LINKS, draw
+from tieline.console.snapshot import Inside, Snapshot
+
+NOW = 1_800_000_000.0
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=60)
+
+
+@pytest.fixture
+def vault() -> Vault:
+    return Vault(Fernet.generate_key())
+
+
+def test_a_sealed_credential_opens_until_its_time_is_over(vault: Vault) -> None:
+    person = Person("Authorization", "Bearer tlk_x")
+    cookie = seal(vault, person, NOW)
+    assert "tlk_x" not in cookie
+    assert opened(vault, cookie, Person, NOW + SECONDS - 1) == person
+    assert opened(vault, cookie, Person, NOW + SECONDS + 1) is None
+
+
+def test_nothing_else_opens(vault: Vault) -> None:
+    keys = seal(vault, Keys("AKIA", "secret"), NOW)
+    other = Vault(Fernet.generate_key())
+    for cookie in (None, "", "x", seal(other, Person("a", "b"), NOW), keys):
+        assert opened(vault, cookie, Person, NOW) is None
+
+
+async def test_a_feed_reads_once_for_all_pages_and_pushes_only_what_changed() -> None:
+    state, reads = ["a"], 0
+
+    def read() -> str:
+        nonlocal reads
+        reads += 1
+        return state[0]
+
+    feed: Feed[str] = Feed(read, 0.01)
+    await feed.first()
+    seen: dict[int, list[str]] = {n: [] for n in range(50)}
+    for page, told in seen.items():
+        feed.join(page, told.append)
+    before = reads
+    await asyncio.sleep(0.1)
+    assert reads - before < 20
+    assert not any(seen.values())
+    state[0] = "b"
+    async with asyncio.timeout(30):
+        while not all(told == ["b"] for told in seen.values()):
+            await asyncio.sleep(0.01)
+    for page in seen:
+        feed.leave(page)
+
+
+async def test_a_page_that_fails_and_a_reader_that_fails_stop_nobody_else() -> None:
+    answers: Iterator[int | OSError] = iter([1, OSError("gone"), 2])
+    told: list[int] = []
+
+    def read() -> int:
+        answer = next(answers, 3)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    def broken(_: int) -> None:
+        raise RuntimeError("this page is gone")
+
+    feed: Feed[int] = Feed(read, 0.01)
+    await feed.first()
+    feed.join(1, broken)
+    feed.join(2, told.append)
+    async with asyncio.timeout(30):
+        while told[-1:] != [3]:
+            await asyncio.sleep(0.01)
+    feed.leave(2)
+
+
+def inside(name: str = "plant", links: tuple[PrivateLinkView, ...] = ()) -> Inside:
+    deployment = DeploymentAnswer.model_construct(
+        id="dep-1", name=name, provider="fabric", status="running", reason=None, hint="", cidr="10.0.0.0/16", vpc="",
+        subnets=(), instance="", mqtt=Address(host="127.0.0.1", port=1883), created="", history=(), revision=1,
+        agent=AgentView(),
+    )  # fmt: skip
+    return Inside(deployment, links)
+
+
+def link(name: str, status: LinkStatus = LinkStatus.RUNNING) -> PrivateLinkView:
+    return PrivateLinkView.model_construct(
+        id=name, deployment="dep-1", name=name, service_name=f"com.amazonaws.vpce.r.{name}", status=status, address="",
+        ports=(5432,),
+    )  # fmt: skip
+
+
+@settings(deadline=None)
+@given(texts, texts)
+def test_any_text_stays_text_in_the_picture(deployment: str, name: str) -> None:
+    picture = ElementTree.fromstring(draw(Snapshot((inside(deployment, (link(name),)),)), "/console"))
+    assert {element.tag.rpartition("}")[2] for element in picture.iter()} <= {
+        "svg", "a", "rect", "text", "g", "path", "circle",
+    }  # fmt: skip
+
+
+def test_a_thousand_links_are_counted_and_those_in_trouble_drawn() -> None:
+    links = tuple(link(f"l{n}") for n in range(1000))
+    picture = draw(Snapshot((inside(links=(*links, link("bad", LinkStatus.FAILED))),)), "/console")
+    assert f"and {1001 - LINKS} more" in picture
+    assert "/private-links/bad" in picture
+    assert len(picture) < 20_000
