@@ -93,6 +93,7 @@ async def test_a_poison_row_goes_to_the_dead_letters(
         await flow.eventually(lambda: len(pipeline.dead_letters) == 2, "both letters")
         letters = {letter.message["topic"] + letter.error[:8]: letter for letter in pipeline.dead_letters.list()}
         assert sorted(letters) == ["sensors/xa number", "sensors/xduplicat"]
+        assert letters["sensors/xduplicat"].error.endswith('_pkey": Key (device)=(d21) already exists.')
         assert pipeline.metrics()["actions"]["r"]["write"]["failed"] == 2
         await flow.eventually(lambda: pipeline.status()["resources"]["pg"]["pending"] == 0, "everything acknowledged")
     assert len((tmp_path / "dead-letters.jsonl").read_bytes().splitlines()) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import ssl
 from typing import Final
@@ -13,6 +14,7 @@ from tieline.integration.sinks.base import Hop, Rejected, Unavailable
 
 #: SQLSTATE classes and codes that speak of the rows themselves (PostgreSQL 15, appendix A).
 _OF_ROWS: Final = ("21", "22", "23", "44", "P0001", "54000")
+_COPY_LINE: Final = re.compile(r"^COPY .*, line (\d+)", re.MULTILINE)
 #: Of the login, and of the database that was asked for.
 _OF_LOGIN: Final = {
     "28P01": ("the password is wrong", "check the user name and the password"),
@@ -48,14 +50,20 @@ def refused(error: asyncpg.PostgresError, connecting: bool) -> Unavailable | Rej
             return Unavailable("login", message, hint, cause)
         return Unavailable("database", str(error), _OF_DATABASE.get(code, ""), cause)
     if code.startswith(_OF_ROWS):
-        return Rejected(_with_detail(error))
+        return Rejected(_with_detail(error), _line(error))
     hop: Hop = "database" if code[:2] in ("08", "53", "57", "58", "25") else "statement"
     return Unavailable(hop, str(error), _OF_STATEMENT.get(code, _HINTS.get(code, "")), cause)
 
 
+def _line(error: asyncpg.PostgresError) -> dict[int, str]:
+    """The row that COPY stopped at, by its place: the server says "COPY m, line 17"."""
+    found = _COPY_LINE.search(getattr(error, "context", None) or "")
+    return {int(found[1]) - 1: _with_detail(error)} if found else {}
+
+
 def _with_detail(error: asyncpg.PostgresError) -> str:
-    detail = getattr(error, "detail", None)
-    return f"{error}: {detail}" if detail else str(error)
+    """The server's message and detail in one line."""
+    return ": ".join(" ".join(str(error).split()).split(" DETAIL: "))
 
 
 def unreachable(error: BaseException, server: str) -> Unavailable:
