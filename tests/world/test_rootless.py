@@ -1,0 +1,61 @@
+"""An ordinary user, without any privilege, performs the whole guide in a world of his own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tieline
+
+pytestmark = pytest.mark.world
+
+USER = 54321  # nobody's id; subordinate ids are given to it in a mount namespace of the test's own
+GRANT = f"{USER}:200000:65536\n"
+BECOME = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--inh-caps=-all"]
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """The user's directory, below none that is closed to him."""
+    with tempfile.TemporaryDirectory(prefix="tlt-home-") as directory:
+        os.chown(directory, USER, USER)
+        yield Path(directory)
+
+
+@pytest.fixture
+def as_ordinary_user(tmp_path: Path, home: Path) -> list[str]:
+    """The words that run a command as an ordinary user who has subordinate ids."""
+    if shutil.which("newuidmap") is None:
+        pytest.skip("an ordinary user's world needs newuidmap (apt install uidmap)")
+    if os.geteuid() != 0 or not all(map(open_to_all, (Path(sys.executable), Path(tieline.__file__)))):
+        pytest.skip("the installation is not readable to other users, so that none can be played here")
+    (tmp_path / "subids").write_text(GRANT)
+    account = f"somebody:x:{USER}:{USER}::{home}:/bin/sh\n"
+    (tmp_path / "passwd").write_text(Path("/etc/passwd").read_text() + account)
+    grants = {"passwd": "passwd", "subids": "subuid", "subids ": "subgid"}
+    grant = " && ".join(f"mount --bind {tmp_path}/{file.strip()} /etc/{place}" for file, place in grants.items())
+    script = f'{grant} && cd {home} && exec env HOME={home} TMPDIR={home} "$@"'
+    return ["unshare", "--mount", "sh", "-c", script, "sh", *BECOME]
+
+
+@pytest.mark.timeout(240)
+def test_the_demo_passes_without_any_privilege(as_ordinary_user: list[str], home: Path) -> None:
+    command = [*as_ordinary_user, sys.executable, "-m", "tieline", "demo", "--once"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=220, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("✓") == 21
+    assert list(home.iterdir()) == []
+    ps = subprocess.run(["ps", "-U", str(USER), "-o", "args="], capture_output=True, text=True, check=False)
+    assert [line for line in ps.stdout.splitlines() if "<defunct>" not in line] == []
+
+
+def open_to_all(path: Path) -> bool:
+    """Whether everybody may go down to a file."""
+    return all(parent.stat().st_mode & 0o001 for parent in (*path.parents, *path.resolve().parents))
