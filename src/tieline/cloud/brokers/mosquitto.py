@@ -17,19 +17,21 @@ from pathlib import Path
 from tieline.cloud.brokers.access import difference, document
 from tieline.cloud.brokers.control import ControlFailed, command
 from tieline.cloud.brokers.origin import build
+from tieline.cloud.brokers.saving import keep_saved
 from tieline.cloud.brokers.settings import AGENT, Settings
 from tieline.cloud.secrets import write_private
 
 log = logging.getLogger(__name__)
 
 CONFIGURATION, ACCESS = "mosquitto.conf", "dynamic-security.json"
+QUEUES = "mosquitto.db"  # its sessions and queues
 CERTIFICATE, KEY = "certificate.pem", "key.pem"
 SECURITY = "mosquitto_dynamic_security.so"  # Debian puts it among the libraries of the architecture
 LIBRARIES = (Path("/usr/lib"), Path("/usr/local/lib"))
 PLACES = ("mosquitto", "/usr/sbin/mosquitto")  # Debian keeps it off an ordinary user's path
 USERS = ("mosquitto", "nobody")  # the first that exists runs the broker where we are root
 UNLIMITED = 1_000_000_000  # not 0: 2.0.11 then ends the connection of who publishes what it may not
-SAVE_SECONDS = 10  # between two writes of sessions and queues to disk: each write is of everything
+SAVE_SECONDS = 60  # its own interval between two writes; `saving` asks for them earlier
 FIRST_RETRY, LAST_RETRY = 0.2, 5.0  # seconds before the next start, doubled each time
 STABLE_SECONDS = 10.0  # so long up, and the next start is without delay again
 STOP_SECONDS = 5.0  # for writing the queues to disk
@@ -158,6 +160,7 @@ class Mosquitto:
         )
         assert process.stderr is not None
         ready = asyncio.create_task(self._wait_ready())
+        saving = asyncio.create_task(keep_saved(process, self._directory / QUEUES))
         last: list[str] = []
         try:
             while line := await process.stderr.readline():
@@ -166,6 +169,7 @@ class Mosquitto:
             code = await process.wait()
         finally:
             ready.cancel()
+            saving.cancel()
         self._set(False, f"exit status {code}: {' | '.join(last) or 'it said nothing'}")
 
     async def _wait_ready(self) -> None:
