@@ -120,6 +120,11 @@ def ended(world: World, group: TargetGroup, target: Registration) -> datetime | 
     return found.since if found is not None and found.state == "unhealthy" else None
 
 
+def announces_clients(group: TargetGroup | None) -> bool:
+    """Whether a group's targets get the PROXY protocol's header, on checks as well."""
+    return group is not None and group.attributes.get("proxy_protocol_v2.enabled") == "true"
+
+
 def zone_serves(world: World, balancer: str, zone: str) -> bool:
     """Whether each of a balancer's groups has enough healthy targets for the zone to be in DNS.
 

@@ -115,7 +115,14 @@ def open_ports(world: World, balancer: LoadBalancer, listener: Listener, zone: s
     sticky = group is not None and group.attributes.get("stickiness.enabled") == "true"
     for protocol in PROTOCOLS[listener.protocol]:
         idle = timeout if protocol == "tcp" else 120  # UDP flows: fixed (aws.md, section 3)
-        yield Port(protocol=protocol, port=listener.port, targets=chosen, idle_timeout=idle, sticky=sticky)
+        yield Port(
+            protocol=protocol,
+            port=listener.port,
+            targets=chosen,
+            idle_timeout=idle,
+            proxy_protocol=protocol == "tcp" and health.announces_clients(group),
+            sticky=sticky,
+        )
 
 
 def targets(world: World, balancer: LoadBalancer, group: TargetGroup, zone: str) -> tuple[Target, ...]:
@@ -149,6 +156,7 @@ def crossings(world: World, endpoint: Endpoint) -> Iterable[Crossing]:
             continue
         listeners = world.where(Listener, "balancer", balancer.id)
         ports = sorted((protocol, each.port) for each in listeners for protocol in PROTOCOLS[each.protocol])
+        announcing = {each.port for each in listeners if health.announces_clients(world.get(TargetGroup, each.group))}
         yield Crossing(
             zone=door.zone,
             endpoint=door.address,
@@ -156,4 +164,5 @@ def crossings(world: World, endpoint: Endpoint) -> Iterable[Crossing]:
             far=door.far,
             node=placement.address,
             ports=tuple(ports),
+            proxied=tuple(sorted(port for protocol, port in ports if protocol == "tcp" and port in announcing)),
         )

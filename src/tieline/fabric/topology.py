@@ -40,6 +40,7 @@ class Listener(Value, frozen=True, kw_only=True):
     port: int
     targets: tuple[Target, ...] = ()
     idle_timeout: int = 350  # seconds without a packet after which a flow is forgotten
+    proxy_protocol: bool = False  # targets are told who the client is, in a header before the first byte
     sticky: bool = False  # by the flow's source address alone, rather than address and port
 
 
@@ -119,6 +120,7 @@ class Crossing(Value, frozen=True, kw_only=True):
     far: str  # the wire's address in the provider
     node: str
     ports: tuple[tuple[Protocol, int], ...]  # the node's listener ports, and nothing else, pass
+    proxied: tuple[int, ...] = ()  # those of TCP whose flows get a header with the client's address at the endpoint
 
 
 class Wire(Value, frozen=True, kw_only=True):
@@ -174,6 +176,7 @@ class Check(Value, frozen=True, kw_only=True):
     path: str = "/"
     matcher: str = "200-399"
     host: str = ""  # the Host header, for HTTP
+    proxy_protocol: bool = False  # the probe begins with a header that says that it is nobody's but the balancer's
 
 
 class Outcome(Value, frozen=True, kw_only=True):

@@ -105,6 +105,7 @@ def check_for(world: World, group: TargetGroup, target: Registration) -> Check |
         timeout=float(check.timeout),
         path=check.path,
         matcher=check.matcher,
+        proxy_protocol=health.announces_clients(group),
         host=f"{source}:{listeners[0].port}",  # the node's address and the listener's port (aws.md, section 3)
     )
 

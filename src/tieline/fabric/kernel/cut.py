@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tieline.fabric.kernel import commands, flows, namespaces, vpcs, wires
+from tieline.fabric.kernel import announcers, commands, flows, namespaces, vpcs, wires
 from tieline.fabric.kernel.flows import Flow, Segment, to_client, to_server
 from tieline.fabric.kernel.names import Footprint
 from tieline.fabric.topology import Vpc, Wire
@@ -33,6 +33,7 @@ async def wire(footprint: Footprint, gone: Wire, sides: Sequence[Side]) -> None:
         *(vpcs.load(footprint, side.vpc, side.outgoing, side.incoming) for side in sides),
         *(_answer(footprint, side.vpc, gone) for side in sides),
     )
+    await announcers.close(footprint, gone)
     await asyncio.gather(
         _sever(footprint, gone),
         *(vpcs.remember(footprint, side.vpc, side.outgoing, side.incoming) for side in sides),

@@ -111,9 +111,15 @@ class Connection:
     """Two sockets and the streams between them, driven by readiness."""
 
     def __init__(
-        self, selector: selectors.BaseSelector, pipes: Pipes, client: socket.socket, server: socket.socket
+        self,
+        selector: selectors.BaseSelector,
+        pipes: Pipes,
+        client: socket.socket,
+        server: socket.socket,
+        preface: bytes = b"",
     ) -> None:
-        self.selector, self.client, self.server = selector, client, server
+        """`preface` goes to the server first: so little that an empty buffer takes it whole."""
+        self.selector, self.client, self.server, self.preface = selector, client, server, preface
         self.streams = Stream(pipes, client, server), Stream(pipes, server, client)
         self.connecting = True
         self._masks: dict[socket.socket, int] = {}
@@ -134,6 +140,8 @@ class Connection:
     def _connected(self) -> None:
         if error := self.server.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             raise OSError(error, os.strerror(error))
+        if self.preface:
+            self.server.send(self.preface)
         self.connecting = False
 
     def _rewatch(self) -> None:
@@ -169,18 +177,16 @@ class Connection:
 class Forwarder:
     """The listener and everything that it has accepted."""
 
-    def __init__(self, listener: socket.socket, address: tuple[str, int]) -> None:
+    def __init__(
+        self, listener: socket.socket, address: tuple[str, int], selector: selectors.BaseSelector | None = None
+    ) -> None:
         self.listener, self.address = listener, address
         self.pipes = Pipes()
-        self.selector = selectors.DefaultSelector()
+        self.selector = selector or selectors.DefaultSelector()
         self.selector.register(listener, READ, self._accept)
 
     def run(self) -> None:
-        while True:
-            for key, mask in self.selector.select():
-                if key.fileobj.fileno() >= 0:  # type: ignore[union-attr]  # else closed by what was ready before it
-                    act: Callable[[int], None] = key.data
-                    act(mask)
+        run(self.selector)
 
     def _accept(self, _mask: int) -> None:
         try:
@@ -197,10 +203,27 @@ class Forwarder:
         for end in (client, server):
             end.setblocking(False)
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if (number := server.connect_ex(self.address)) not in (0, EINPROGRESS):
+        try:
+            preface = self.prepare(client, server)
+            if (number := server.connect_ex(self.address)) not in (0, EINPROGRESS):
+                raise OSError(number, os.strerror(number))
+        except OSError:
             server.close()
-            raise OSError(number, os.strerror(number))
-        Connection(self.selector, self.pipes, client, server)
+            raise
+        Connection(self.selector, self.pipes, client, server, preface)
+
+    def prepare(self, _client: socket.socket, _server: socket.socket) -> bytes:
+        """What to say to the server before the client's first byte; raises OSError to refuse the client."""
+        return b""
+
+
+def run(selector: selectors.BaseSelector) -> None:
+    """Act on whatever is ready, for ever."""
+    while True:
+        for key, mask in selector.select():
+            if key.fileobj.fileno() >= 0:  # type: ignore[union-attr]  # else closed by what was ready before it
+                act: Callable[[int], None] = key.data
+                act(mask)
 
 
 def splice(source: int, sink: int) -> int:
@@ -215,14 +238,20 @@ def splice(source: int, sink: int) -> int:
 def main(_owner: str, listen_in: str, connect_in: str, listen: str, connect: str) -> None:
     """Arguments: whose passage it is (for finding it again), two namespaces' files, two `address:port`."""
     handles = [os.open(namespace, os.O_RDONLY | os.O_CLOEXEC) for namespace in (listen_in, connect_in)]
-    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # two for each connection, and two for each pipe in use
-    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
     check(libc.setns(handles[0], NEW_NET), "enter the namespace to listen in")
     listener = socket.create_server(parse(listen), backlog=BACKLOG)
     listener.setblocking(False)
     check(libc.setns(handles[1], NEW_NET), "enter the namespace to connect in")  # all later sockets are made here
     for handle in handles:
         os.close(handle)
+    leave_caller()
+    Forwarder(listener, parse(connect)).run()
+
+
+def leave_caller() -> None:
+    """Go on alone, with as many open files as there may be and no privileges. The caller sees its child end well."""
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # two for each connection, and two for each pipe in use
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
     give_up_privileges()
     if os.fork():
         os._exit(0)
@@ -231,7 +260,6 @@ def main(_owner: str, listen_in: str, connect_in: str, listen: str, connect: str
     null = os.open("/dev/null", os.O_RDWR)
     for stream in range(3):
         os.dup2(null, stream)
-    Forwarder(listener, parse(connect)).run()
 
 
 def give_up_privileges() -> None:

@@ -52,6 +52,10 @@ class Footprint:
         """Whose flows were ended last, and since when they are to be."""
         return self.runtime / "severed" / vpc
 
+    def announcing(self, vpc: str) -> Path:
+        """Is there while the VPC may have announcers."""
+        return self.runtime / "announcing" / vpc
+
     @property
     def wires(self) -> Path:
         return self.runtime / "wires"

@@ -8,7 +8,7 @@ import socket
 import ssl
 from functools import partial
 
-from tieline.fabric.kernel import namespaces
+from tieline.fabric.kernel import namespaces, proxy_header
 from tieline.fabric.kernel.names import Footprint
 from tieline.fabric.topology import Check, Outcome
 
@@ -38,6 +38,8 @@ async def _probe(footprint: Footprint, check: Check) -> Outcome:
     place = partial(_socket, check.source)
     with await namespaces.inside(footprint.namespace(check.vpc), place) as connection:
         await asyncio.get_running_loop().sock_connect(connection, (check.address, check.port))
+        if check.proxy_protocol:
+            await asyncio.get_running_loop().sock_sendall(connection, proxy_header.LOCAL)
         if check.protocol == "TCP":
             return Outcome(passed=True)
         status = await _status(connection, check)

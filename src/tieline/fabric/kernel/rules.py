@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 
-from tieline.fabric.kernel import filtering
+from tieline.fabric.kernel import announcements, filtering
+from tieline.fabric.kernel.announcements import Announcement
 from tieline.fabric.kernel.names import wire_link
 from tieline.fabric.topology import Crossing, Listener, Node, Target, Vpc, Wire
 
@@ -22,11 +23,13 @@ LISTENERS = "type ipv4_addr . inet_proto . inet_service : verdict"
 ARRIVALS = "type ifname . ipv4_addr . inet_proto . inet_service : verdict"
 SOURCES = "type ipv4_addr : ipv4_addr"
 REFUSING = "type ipv4_addr . inet_proto . inet_service"
+ANNOUNCING = REFUSING
 
 # Hosts enter by h-*, wires by w-*. Hosts reach endpoints and nodes; a wire reaches nothing but its own listeners.
 # A target sees the node's address, a provider sees the wire's: what a flow was aimed at says whose source it takes.
-# What enters the VPC itself: answers to what it asked (a probe), names, and what the kernel answers with a reset, as
-# nothing listens: a segment of no known flow, or a listener without targets. All else is dropped in silence, as on AWS.
+# What enters the VPC itself: answers to what it asked (a probe), names, what an announcer accepts, and what the kernel
+# answers with a reset, as nothing listens: a segment of no known flow, or a listener without targets. All else is
+# dropped in silence, as on AWS. What an announcer sends to its own node goes on to the targets.
 # Security groups see a flow's first packet alone. A host's own way out, an endpoint's and a balancer's way in are known
 # before the source is translated; whom a target meets, and what a balancer sends (probes too), only afterwards.
 CHAINS = """
@@ -35,6 +38,10 @@ CHAINS = """
     iifname "w-*" ip protocol {{ tcp, udp }} iifname . ip daddr . meta l4proto . th dport vmap @arrivals
     iifname "h-*" ip protocol {{ tcp, udp }} dnat ip to ip daddr . meta l4proto . th dport map @endpoints
     iifname "h-*" ip protocol {{ tcp, udp }} ip daddr . meta l4proto . th dport vmap @listeners
+  }}
+  chain announce {{
+    type nat hook output priority -100; policy accept;
+    ip protocol tcp ip daddr . meta l4proto . th dport vmap @announced
   }}
   chain leave {{
     type nat hook postrouting priority srcnat; policy accept;
@@ -55,6 +62,7 @@ CHAINS = """
     iifname "h-*" ip daddr {resolver} ip protocol {{ tcp, udp }} th dport 53 accept
     iifname "h-*" jump aim
     ip protocol {{ tcp, udp }} ip daddr . meta l4proto . th dport @refusing accept
+    iifname "h-*" ip protocol tcp ip daddr . meta l4proto . th dport @announcing accept
   }}
   chain aim {{
     ip saddr vmap @leaving
@@ -91,6 +99,8 @@ def table(vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> str:
         _map("map", "listeners", LISTENERS, [*_own(vpc.nodes), *_looped(inward)]),
         _map("map", "arrivals", ARRIVALS, _arrivals(inward)),
         _map("map", "sources", SOURCES, _sources(vpc.nodes, outward, inward)),
+        _map("map", "announced", LISTENERS, _announced(vpc.nodes)),
+        _map("set", "announcing", ANNOUNCING, _announcing(announcements.wanted(vpc, outgoing))),
         _map("set", "refusing", REFUSING, _refusing(vpc.nodes, inward)),
         *(_map(*block) for block in filtering.blocks(vpc)),
         *(_chain(node, listener) for node in vpc.nodes for listener in node.listeners if listener.targets),
@@ -123,20 +133,34 @@ def _crossings(wires: Iterable[Wire]) -> Iterator[tuple[Wire, Crossing]]:
 
 def _endpoints(outward: Iterable[Crossing]) -> Iterator[str]:
     for one in outward:
-        yield from (f"{one.endpoint} . {protocol} . {port} : {one.far} . {port}" for protocol, port in one.ports)
+        for protocol, port in one.ports:
+            if protocol != "tcp" or port not in one.proxied:
+                yield f"{one.endpoint} . {protocol} . {port} : {one.far} . {port}"
 
 
 def _own(nodes: Iterable[Node]) -> Iterator[str]:
     for node in nodes:
         for one in _answering(node):
-            yield f"{node.address} . {one.protocol} . {one.port} : goto {_chain_name(node, one)}"
+            if not one.proxy_protocol:
+                yield f"{node.address} . {one.protocol} . {one.port} : goto {_chain_name(node, one)}"
+
+
+def _announced(nodes: Iterable[Node]) -> Iterator[str]:
+    for node in nodes:
+        for one in _answering(node):
+            if one.proxy_protocol:
+                yield f"{node.address} . {one.protocol} . {one.port} : goto {_chain_name(node, one)}"
+
+
+def _announcing(wanted: Iterable[Announcement]) -> Iterator[str]:
+    return (f"{one.address} . tcp . {port}" for one in wanted for port in one.ports)
 
 
 def _looped(inward: Iterable[Inward]) -> Iterator[str]:
     """A wire from a VPC to itself has no link: its endpoints are further addresses of the node."""
     for wire, crossing, node in inward:
         for one in _admitted(crossing, node) if wire.consumer == wire.provider else ():
-            if one.targets:
+            if one.targets and not one.proxy_protocol:
                 yield f"{crossing.endpoint} . {one.protocol} . {one.port} : goto {_chain_name(node, one)}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from tieline.fabric.kernel import commands, namespaces, plan, resolver, rules, severances
+from tieline.fabric.kernel import announcers, commands, namespaces, plan, resolver, rules, severances
 from tieline.fabric.kernel.names import HOST_LINK, Footprint, host_link
 from tieline.fabric.topology import Host, Vpc, Wire
 
@@ -19,6 +19,7 @@ async def converge(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire], inc
     severing = asyncio.create_task(severances.converge(footprint, vpc))
     try:
         changed |= await _link_hosts(footprint, vpc, outgoing)
+        changed |= await announcers.converge(footprint, vpc, outgoing)
         changed |= await resolver.converge(footprint, vpc)
     finally:
         changed |= await severing
@@ -48,8 +49,8 @@ async def remove(footprint: Footprint, vpc: str) -> None:
     """Remove the VPC with its resolver, and with it every link that ends in it."""
     await resolver.remove(footprint, vpc)
     await namespaces.remove(footprint.namespace(vpc))
-    footprint.table(vpc).unlink(missing_ok=True)
-    footprint.severed(vpc).unlink(missing_ok=True)
+    for record in (footprint.table(vpc), footprint.severed(vpc), footprint.announcing(vpc)):
+        record.unlink(missing_ok=True)
 
 
 async def _link_hosts(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire]) -> bool:

@@ -44,6 +44,7 @@ SETTABLE = {
     "deregistration_delay.timeout_seconds": SECONDS,
     "deregistration_delay.connection_termination.enabled": BOOLEAN,
     "stickiness.enabled": BOOLEAN,
+    "proxy_protocol_v2.enabled": BOOLEAN,
     "load_balancing.cross_zone.enabled": BOOLEAN + "|use_load_balancer_configuration",
     "target_health_state.unhealthy.connection_termination.enabled": BOOLEAN,
     "target_group_health.dns_failover.minimum_healthy_targets.count": r"off|[1-9]\d{0,3}",
