@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from console import browsing
+from console.walk import Walk, made_customer
+from tieline.cloud.client import Client
+from tieline.demo.customer import Customer
 from world.running import Tieline
 
 
@@ -22,10 +25,31 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def tieline(tmp_path_factory: pytest.TempPathFactory, prefixes: Callable[[], str]) -> Iterator[Tieline]:
-    """`tieline up`, for all tests of the console: each leaves it as empty as it found it."""
+    """`tieline up`, for all tests of the console."""
     running = Tieline(tmp_path_factory.mktemp("console") / "state", prefixes())
     try:
         running.up()
         yield running
     finally:
         running.down()
+
+
+@pytest.fixture(scope="session")
+def customer(tieline: Tieline) -> Customer:
+    """The provider of the guide."""
+    return made_customer(tieline)
+
+
+@pytest.fixture(scope="session")
+def linked(tieline: Tieline, customer: Customer, chromium: Any) -> Walk:
+    """The guide's steps as far as a rule that writes; test_removal, the last of them, takes it all down."""
+    walk = Walk(tieline.rest, tieline.state, browsing.page_of(chromium), browsing.page_of(chromium))
+    walk.perform(customer)
+    return walk
+
+
+@pytest.fixture
+def client(tieline: Tieline) -> Iterator[Client]:
+    """REST, to see what the clicks made."""
+    with tieline.client() as found:
+        yield found

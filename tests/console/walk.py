@@ -9,7 +9,8 @@ from typing import Any
 
 from playwright.sync_api import expect
 
-from tieline.demo.customer import DATABASE, USER
+from tieline.demo.customer import DATABASE, USER, Customer
+from world.running import REGION, Tieline
 
 DEPLOYMENT, LINK, RESOURCE, RULE = "plant", "orders", "plant-db", "hot"
 
@@ -31,11 +32,30 @@ def sign_in_provider(page: Any, url: str, keys: Mapping[str, str]) -> None:
     expect(page.get_by_role("heading", name="Provider")).to_be_visible()
 
 
+def made_customer(tieline: Tieline) -> Customer:
+    """What the guide takes for granted on the provider's side: a VPC, and an instance that runs the database."""
+    owner = Customer(tieline.wire, tieline.state / "credentials", REGION)
+    owner.make_network(["use1-az1", "use1-az2"])
+    owner.start_database()
+    return owner
+
+
 class Walk:
     """Two people at two pages: one works with deployments, one provides a service."""
 
     def __init__(self, url: str, state: Path, consumer: Any, provider: Any) -> None:
         self.url, self.state, self.consumer, self.provider = f"{url}/console", state, consumer, provider
+
+    def perform(self, customer: Customer) -> None:
+        """The guide from an empty console to a rule that writes."""
+        self.sign_in()
+        self.make_deployment()
+        arn = self.read_offer()
+        self.balance()
+        self.create_link(self.publish(arn))
+        self.accept()
+        self.make_resource(customer.password)
+        self.make_rule()
 
     def sign_in(self) -> None:
         """Both, each with what the state directory holds for them."""

@@ -54,6 +54,7 @@ def install(app: FastAPI, chosen: argparse.Namespace, port: int) -> None:
         mount_path=PREFIX,
         title="tieline",
         dark=None,
+        language="en-US",
         favicon=FAVICON,
         tailwind=False,
         binding_refresh_interval=None,

@@ -17,6 +17,9 @@ SQL = 'SELECT\n  payload.device as device, payload.temp as temp, timestamp\nFROM
 INSERT = "insert into readings(device, temp, ts) values (${device}, ${temp}, ${timestamp})"
 SAMPLE = {"device": "d-1", "temp": 21.5}
 TOPIC = "sensors/1"
+# What is typed into is an element inside of the editor's, and it is this one that must have the name.
+NAMED = """document.querySelectorAll('.nicegui-codemirror').forEach(editor =>
+  editor.querySelector('.cm-content').setAttribute('aria-label', editor.getAttribute('aria-label')))"""
 PAUSE = 0.5  # seconds without a key before the rule is tried
 
 
@@ -57,6 +60,7 @@ class Editor:
         if await ui.run_javascript("document.body.classList.contains('body--dark')"):
             for editor in self._editors:
                 editor.set_theme("vscodeDark")
+        await ui.run_javascript(NAMED)
         await self._try()
 
     def _editor(self, text: str, language: Any, label: str) -> ui.codemirror:

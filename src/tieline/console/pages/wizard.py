@@ -26,9 +26,9 @@ async def wizard(request: Request, name: str, step: int = 1) -> None:
     with frame("+PrivateLink", "/deployments"):
         trail(("Deployments", "/deployments"), (name, f"/deployments/{name}"))
         parts.heading("+PrivateLink", 1)
-        with parts.tag("ol", "steps list row"):
+        with parts.tag("ol", "steps"):
             for number, title in enumerate(STEPS, 1):
-                mark = parts.tag("span", text=title)
+                mark = parts.tag("li", text=title)
                 if number == step:
                     mark.props("aria-current=step")
         try:

@@ -1,0 +1,77 @@
+"""`python tests/console/pictures.py`: takes the pictures of docs/images again, of a world that it makes and removes."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from console import browsing
+from console.walk import DEPLOYMENT, LINK, Walk, made_customer
+from tieline.demo.devices import publish, readings
+from world.running import Tieline, until
+
+IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+PAGES = {
+    "overview": "/",
+    "deployments": "/deployments",
+    "new-deployment": "/deployments/new",
+    "network": f"/deployments/{DEPLOYMENT}",
+    "integration": f"/deployments/{DEPLOYMENT}?tab=integration",
+    "monitoring": f"/deployments/{DEPLOYMENT}?tab=monitoring",
+    "wizard": f"/deployments/{DEPLOYMENT}/private-links/new",
+    "service-name": f"/deployments/{DEPLOYMENT}/private-links/new?step=2",
+    "link": f"/deployments/{DEPLOYMENT}/private-links/{LINK}",
+    "resource": f"/deployments/{DEPLOYMENT}/resources/new?server=link:{LINK}:5432",
+    "rule": f"/deployments/{DEPLOYMENT}/rules/new",
+    "demo": "/demo",
+    "provider": "/provider",
+    "target-groups": "/provider/target-groups",
+    "load-balancers": "/provider/load-balancers",
+    "endpoint-services": "/provider/endpoint-services",
+}
+LOOKS = {"wide-light": (1280, False), "narrow-dark": (360, True)}  # the other two are looked at by test_looks.py
+
+
+def main() -> None:
+    """Take every picture."""
+    with tempfile.TemporaryDirectory() as directory, browsing.browser() as running:
+        tieline = Tieline(Path(directory) / "state", f"tl-{secrets.token_hex(3)}")
+        try:
+            tieline.up()
+            walk = Walk(tieline.rest, tieline.state, browsing.page_of(running), browsing.page_of(running))
+            walk.perform(made_customer(tieline))
+            _publish(tieline)
+            for name, path in PAGES.items():
+                page = walk.provider if path.startswith("/provider") else walk.consumer
+                for look, (width, dark) in LOOKS.items():
+                    _take(page, walk.url + path, IMAGES / f"console-{name}-{look}.png", width, dark)
+        finally:
+            tieline.down()
+
+
+def _publish(tieline: Tieline) -> None:
+    """Messages, so that something is counted."""
+    with tieline.client() as client:
+        mqtt = client.deployment(DEPLOYMENT).mqtt
+        publish(mqtt.host, mqtt.port, readings(200))
+        until(
+            lambda: client.rules(DEPLOYMENT)[0].action_metrics[0].get("success", 0), lambda rows: rows > 0, seconds=60
+        )
+
+
+def _take(page: Any, url: str, file: Path, width: int, dark: bool) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
+    page.goto(url)
+    page.locator("#content:not([disabled])").wait_for()
+    page.wait_for_timeout(1500)
+    page.screenshot(path=str(file), full_page=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Every page, wide and narrow, light and dark: nothing is cut, the keyboard gets there, axe-core finds nothing bad."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console import browsing
+from console.pictures import PAGES
+from console.walk import Walk
+
+pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
+AXE = "axe-core@4"
+BAD = ("serious", "critical")
+LOOKS = ((1280, False), (360, True))  # width and darkness: each of the four is seen
+CUT = """[...document.querySelectorAll('#content .q-btn')].filter(button => button.scrollWidth > button.clientWidth + 2)
+  .map(button => button.innerText)"""
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """axe-core's script, from npm; a test without it is skipped with the reason."""
+    if shutil.which("npm") is None:
+        pytest.skip("axe-core comes from npm, which is not installed")
+    place = tmp_path_factory.mktemp("axe")
+    install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(place), AXE]
+    done = subprocess.run(install, capture_output=True, text=True, timeout=90, check=False)
+    script = Path(place, "node_modules", "axe-core", "axe.min.js")
+    if not script.exists():
+        pytest.skip(f"axe-core could not be installed: {done.stderr[-300:]}")
+    return script.read_text()
+
+
+def opened(walk: Walk, path: str, width: int, dark: bool) -> Any:
+    page = walk.provider if path.startswith("/provider") else walk.consumer
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme="dark" if dark else "light")
+    page.goto(walk.url + path)
+    page.locator("#content:not([disabled])").wait_for()
+    page.wait_for_timeout(150)
+    return page
+
+
+@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+def test_a_page_fits_its_window_and_axe_finds_nothing_serious(linked: Walk, axe: str, path: str) -> None:
+    for width, dark in LOOKS:
+        page = opened(linked, path, width, dark)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert not page.evaluate(CUT), width
+        page.evaluate(axe)
+        assert not [
+            f"{width} {violation['id']}: {node['html'][:200]} {node['failureSummary']}"
+            for violation in page.evaluate("axe.run().then(result => result.violations)")
+            if violation["impact"] in BAD
+            for node in violation["nodes"]
+        ]
+
+
+def test_the_keyboard_alone_makes_a_deployment(linked: Walk) -> None:
+    page = opened(linked, "/deployments/new", 1280, dark=False)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className").startswith("nicegui-link skip")
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.getAttribute('aria-label')") == "Name":
+            break
+    page.keyboard.type("not a name")
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if "Create deployment" in page.evaluate("document.activeElement.innerText"):
+            break
+    page.keyboard.press("Enter")
+    browsing.expected(page.get_by_role("alert")).to_contain_text("name")
