@@ -16,6 +16,7 @@ class AgentView(BaseModel):
     """An agent as its last report shows it."""
 
     connected: bool = False
+    agents: int = Field(default=0, description="how many are connected")
     broker: bool = Field(default=False, description="whether the broker accepts connections")
     applied: int = Field(default=-1, description="the version of the configuration that runs; -1 none")
     error: str = ""

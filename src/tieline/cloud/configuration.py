@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tieline.cloud.brokers.settings import Access, Listener, Settings, Tls, User
+from tieline.cloud.brokers.settings import Access, Listener, Remote, Settings, Tls, User
 from tieline.cloud.deployments.boot import MQTTS_PORT, WEBSOCKET_PORT
 from tieline.cloud.protocol import Configure
 from tieline.cloud.records import Deployment, MqttUser, PrivateLink, Resource, Rule
@@ -20,13 +20,22 @@ def configure(records: Repository, vault: Vault, deployment: Deployment) -> Conf
     rules = records.all(Rule, lambda rule: rule.deployment == deployment.id)
     ids = {resource.name: resource.id for resource in resources}
     return Configure(
-        broker=settings(records, vault, deployment) if deployment.wanted == "running" else None,
+        broker=broker(records, vault, deployment) if deployment.wanted == "running" else None,
+        workers=deployment.workers,
         config=config.Config(
             version=deployment.revision,
             resources=tuple(to_config(resource, vault, links) for resource in resources),
             rules=tuple(to_rule(rule, ids) for rule in rules),
         ),
     )
+
+
+def broker(records: Repository, vault: Vault, deployment: Deployment) -> Settings | Remote:
+    """The deployment's own broker, or the one that its owner brought."""
+    remote = deployment.remote
+    if remote is None:
+        return settings(records, vault, deployment)
+    return Remote(**remote.model_dump(), password=vault.decrypt(deployment.remote_password))
 
 
 def settings(records: Repository, vault: Vault, deployment: Deployment) -> Settings:

@@ -16,7 +16,17 @@ M = TypeVar("M", bound=BaseModel)
 
 #: What people may change of each record: the platform's own writes to the others disturb no editor.
 EDITABLE: Mapping[type[Stored], tuple[str, ...]] = {
-    Deployment: ("name", "description", "project", "mqtts", "websocket", "anonymous", "certificate", "tls_key"),
+    Deployment: (
+        "name",
+        "description",
+        "project",
+        "mqtts",
+        "websocket",
+        "anonymous",
+        "certificate",
+        "tls_key",
+        "workers",
+    ),
     PrivateLink: ("name", "description", "ports"),
     Resource: ("name", "type", "server", "options", "secrets"),
     MqttUser: ("password", "rules"),

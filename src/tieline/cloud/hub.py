@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -20,14 +20,17 @@ from tieline.cloud.protocol import (
     Configure,
     Dial,
     Dialled,
+    Metrics,
     Probe,
     Probed,
     Report,
+    Status,
     ToAgent,
     decode_for_platform,
     encode,
 )
 from tieline.cloud.secrets import new_id
+from tieline.integration import totals
 from tieline.integration.config import Action, Resource
 
 log = logging.getLogger(__name__)
@@ -69,17 +72,18 @@ class Hub:
     def __init__(self, configure: Callable[[str], Configure | None], reported: Callable[[str, Report], None]) -> None:
         self._configure = configure
         self._reported = reported
-        self._connections: dict[str, Connection] = {}
+        self._connections: dict[str, dict[str, Connection]] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
     def view(self, deployment: str) -> AgentView:
-        """What is known of a deployment's agent."""
-        connection = self._connections.get(deployment)
-        if connection is None:
+        """What is known of a deployment's agent; of several, what holds for all of them."""
+        connections = self._of(deployment)
+        if not connections:
             return AgentView()
-        report = connection.report
+        report = self.report(deployment)
         return AgentView(
             connected=True,
+            agents=len(connections),
             broker=report.broker,
             applied=report.applied,
             error=report.error,
@@ -88,23 +92,22 @@ class Hub:
         )
 
     def report(self, deployment: str) -> Report:
-        """The last report of a deployment's agent; an empty one while it is away."""
-        connection = self._connections.get(deployment)
-        return connection.report if connection else NOTHING
+        """The last report of a deployment's agent, of several their sum; an empty one while none is there."""
+        reports = [connection.report for connection in self._of(deployment)]
+        return together(reports) if reports else NOTHING
 
     def push(self, deployment: str) -> None:
-        """Send the present configuration to the agent, if it is connected; end the agent of a deleted deployment."""
-        connection = self._connections.get(deployment)
-        if connection is None:
-            return
-        message = self._configure(deployment)
-        self._later(connection.close(GONE) if message is None else connection.send(message))
+        """Send the present configuration to the agents that are connected; end those of a deleted deployment."""
+        connections = self._of(deployment)
+        message = self._configure(deployment) if connections else None
+        for connection in connections:
+            self._later(connection.close(GONE) if message is None else connection.send(message))
 
-    async def serve(self, deployment: str, socket: WebSocket) -> None:
-        """Talk to an agent that proved its token, until one side leaves; a predecessor is closed."""
+    async def serve(self, deployment: str, socket: WebSocket, agent: str = "") -> None:
+        """Talk to an agent that proved its token, until one side leaves; a predecessor of the same id is closed."""
         connection = Connection(socket)
-        previous = self._connections.get(deployment)
-        self._connections[deployment] = connection
+        agents = self._connections.setdefault(deployment, {})
+        previous, agents[agent] = agents.get(agent), connection
         if previous is not None:
             self._later(previous.close(REPLACED))
         self.push(deployment)
@@ -116,9 +119,14 @@ class Hub:
             log.warning("the agent of %s sent what is no message: %s", deployment, error)
             await connection.close(PROTOCOL_ERROR)
         finally:
-            if self._connections.get(deployment) is connection:
+            if agents.get(agent) is connection:
+                del agents[agent]
+            if not agents and self._connections.get(deployment) is agents:
                 del self._connections[deployment]
             connection.fail_waiting()
+
+    def _of(self, deployment: str) -> list[Connection]:
+        return list(self._connections.get(deployment, {}).values())
 
     async def _listen(self, deployment: str, connection: Connection) -> None:
         while True:
@@ -150,7 +158,7 @@ class Hub:
 
     async def _ask(self, deployment: str, question: Probe | Dial, seconds: float) -> Probed | Dialled:
         """The agent's answer to a question; raises PlatformError, hop agent, where there is none."""
-        connection = self._connections.get(deployment)
+        connection = next(iter(self._of(deployment)), None)
         if connection is None:
             raise probe_failed("agent", "the deployment's agent is not connected", "start it, or wait until it is back")
         waiter: asyncio.Future[Probed | Dialled] = asyncio.get_running_loop().create_future()
@@ -177,6 +185,24 @@ class Hub:
         task = asyncio.ensure_future(sending)
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
+
+
+def together(reports: Sequence[Report]) -> Report:
+    """Several agents' reports as one: counters are added, and what is worst is told."""
+    if len(reports) == 1:
+        return reports[0]
+    version = min(report.applied for report in reports)
+    metrics = totals.metrics([msgspec.to_builtins(report.metrics) for report in reports], version)
+    status = totals.status([msgspec.to_builtins(report.status) for report in reports], version)
+    return Report(
+        applied=version,
+        broker=all(report.broker for report in reports),
+        stopped=all(report.stopped for report in reports),
+        without_origin=max(report.without_origin for report in reports),
+        error="; ".join(dict.fromkeys(report.error for report in reports if report.error)),
+        metrics=msgspec.convert(metrics, Metrics),
+        status=msgspec.convert(status, Status),
+    )
 
 
 def probe_failed(hop: str, message: str, hint: str, **extra: object) -> PlatformError:

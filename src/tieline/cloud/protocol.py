@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from tieline.cloud.brokers.settings import Settings
+from tieline.cloud.brokers.settings import Remote, Settings
 from tieline.integration.config import Action, Config, Resource
 
+AGENT_HEADER = "Tieline-Agent"  # tells an agent of a deployment from its others
 AGENT_PATH = "/api/v1/agent"
 MAX_FRAME = 16 * 1024 * 1024  # bytes; a configuration of thousands of rules fits
 GONE = 4410  # close code: the deployment was deleted, the agent ends
@@ -18,10 +19,14 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=str
 
 
 class Configure(Frame, frozen=True, kw_only=True):
-    """Platform to agent: run this from now on, on the agent's own broker; without one, nothing runs."""
+    """Platform to agent: run this from now on, in so many processes, on the agent's own broker or on somebody else's;
+
+    without either, nothing runs.
+    """
 
     config: Config
-    broker: Settings | None
+    broker: Settings | Remote | None
+    workers: int = 1
 
 
 class Probe(Frame, frozen=True, kw_only=True):

@@ -97,6 +97,20 @@ class Address(Value):
         return f"{self.host}:{self.port}"
 
 
+class RemoteBroker(Value):
+    """An MQTT 5 broker that the deployment's owner runs."""
+
+    host: str = Field(pattern=r"^[0-9A-Za-z._:-]+$", max_length=253, examples=["emqx.example.com"])
+    port: int = Field(ge=1, le=65535, examples=[8883])
+    username: str = Field(default="", max_length=1000)
+    tls: bool = False
+    authority: str = Field(default="", max_length=100_000, description="PEM; the system's own where none is given")
+    server_name: str = Field(default="", max_length=253, description="to verify, where it is not the host")
+    group: str = Field(
+        default="tieline", pattern=r"^[0-9A-Za-z_.-]+$", max_length=100, description="of the shared subscriptions"
+    )
+
+
 class DeploymentView(Value):
     """An MQTT deployment: its network, its machine and where devices reach its broker."""
 
@@ -119,6 +133,8 @@ class DeploymentView(Value):
         default=None, description="whether devices connect without a user; null: until there is an MQTT user"
     )
     wanted: Literal["running", "stopped"] = "running"
+    workers: int = Field(default=1, description="processes that share the integration's work on each agent")
+    remote: RemoteBroker | None = Field(default=None, description="the broker of its owner's, where it brought one")
     created: str
     history: tuple[HistoryEntry, ...] = ()
 
@@ -127,7 +143,7 @@ class Deployment(DeploymentView, Stored):
     """The deployment as stored. `revision` counts the changes that its agent must hear of."""
 
     kind: ClassVar[str] = "deployment"
-    hidden: ClassVar[frozenset[str]] = frozenset({"token_hash", "tls_key"})
+    hidden: ClassVar[frozenset[str]] = frozenset({"token_hash", "tls_key", "remote_password"})
     unaudited: ClassVar[frozenset[str]] = Stored.unaudited | {"status", "reason", "hint", "joined", "halted"}
     token_hash: str
     broker: Address  # what the broker itself listens on
@@ -137,6 +153,7 @@ class Deployment(DeploymentView, Stored):
     certificate: str = ""  # the chain of the TLS listener, as PEM
     authority: str = ""  # what devices verify it with
     tls_key: str = ""  # ciphertext
+    remote_password: str = ""  # ciphertext
 
 
 class PrivateLinkView(Value):

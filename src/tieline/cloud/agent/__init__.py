@@ -19,7 +19,7 @@ async def run(platform: str, join: str, state: Path) -> None:
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     worker = Worker(state, due.set)
     await worker.resume()
-    channel = asyncio.create_task(Channel(platform, join, due).run(worker), name="channel")
+    channel = asyncio.create_task(Channel(platform, join, worker.id, due).run(worker), name="channel")
     ending = asyncio.create_task(ended.wait(), name="end")
     await asyncio.wait({channel, ending}, return_when=asyncio.FIRST_COMPLETED)
     dismissed = channel.done() and isinstance(channel.exception(), Dismissed)

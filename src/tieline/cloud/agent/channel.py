@@ -14,7 +14,17 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tieline.cloud.agent.dial import dial
 from tieline.cloud.agent.worker import Worker
-from tieline.cloud.protocol import AGENT_PATH, GONE, MAX_FRAME, Configure, Dial, Probe, decode_for_agent, encode
+from tieline.cloud.protocol import (
+    AGENT_HEADER,
+    AGENT_PATH,
+    GONE,
+    MAX_FRAME,
+    Configure,
+    Dial,
+    Probe,
+    decode_for_agent,
+    encode,
+)
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +40,10 @@ class Dismissed(Exception):
 class Channel:
     """Keeps one WebSocket to the platform: configurations and questions in, reports and answers out."""
 
-    def __init__(self, platform: str, token: str, due: asyncio.Event) -> None:
+    def __init__(self, platform: str, token: str, id: str, due: asyncio.Event) -> None:
         scheme, _, rest = platform.rstrip("/").partition("://")
         self._url = f"{'wss' if scheme == 'https' else 'ws'}://{rest}{AGENT_PATH}"
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._headers = {"Authorization": f"Bearer {token}", AGENT_HEADER: id}
         self._due = due
         self._answering: set[asyncio.Task[None]] = set()
 

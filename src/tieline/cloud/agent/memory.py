@@ -13,7 +13,7 @@ from tieline.cloud.secrets import write_private
 
 log = logging.getLogger(__name__)
 
-FILE, PASSWORD = "configuration.json", "broker-password"
+FILE, PASSWORD, ID = "configuration.json", "broker-password", "agent-id"
 PASSWORD_BYTES = 24
 
 
@@ -39,6 +39,14 @@ def own_password(state: Path) -> str:
     file = state / PASSWORD
     if not file.exists():
         write_private(file, secrets.token_urlsafe(PASSWORD_BYTES))
+    return file.read_text()
+
+
+def own_id(state: Path) -> str:
+    """This agent's id among those of its deployment: made at first use."""
+    file = state / ID
+    if not file.exists():
+        write_private(file, secrets.token_hex(4))
     return file.read_text()
 
 

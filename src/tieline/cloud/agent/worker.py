@@ -9,13 +9,15 @@ from pathlib import Path
 
 import msgspec
 
-from tieline.cloud.agent.memory import forget, own_password, recall, remember
+from tieline.cloud.agent.memory import forget, own_id, own_password, recall, remember
 from tieline.cloud.brokers.mosquitto import Mosquitto, dialled
-from tieline.cloud.brokers.settings import AGENT, Settings
+from tieline.cloud.brokers.remote import RemoteBroker
+from tieline.cloud.brokers.settings import AGENT, Remote, Settings
 from tieline.cloud.protocol import Configure, Metrics, Probe, Probed, Report, Status
 from tieline.integration.config import Broker, Config
 from tieline.integration.pipeline import Pipeline
 from tieline.integration.probe import ProbeFailed, probe
+from tieline.integration.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +31,12 @@ class Worker:
         self._state = state
         self._changed = changed
         self._password = own_password(state)
-        self._broker = Mosquitto(state / "broker", self._password, changed)
+        self.id = own_id(state)
+        self._own = Mosquitto(state / "broker", self._password, changed)
+        self._remote = RemoteBroker(changed)
+        self._broker: Mosquitto | RemoteBroker = self._own
         self._connected: Broker | None = None
-        self._pipeline: Pipeline | None = None
+        self._pipeline: Pipeline | Workers | None = None
         self._running: asyncio.Task[None] | None = None
         self._current: Configure | None = None
         self._applied = -1
@@ -49,13 +54,12 @@ class Worker:
             return
         remember(self._state, message)
         try:
-            if message.broker is None:
+            broker = await self._reach(message.broker)
+            if broker is None:
                 await self._stop()
-                await self._broker.close()
                 self._applied = message.config.version
             else:
-                await self._broker.apply(message.broker)
-                await self._integrate(message.config, message.broker)
+                await self._integrate(message.config, broker, message.workers)
                 self._settle(message.config.version)
             self._error = ""
         except Exception as error:
@@ -92,27 +96,58 @@ class Worker:
     async def close(self, dismissed: bool = False) -> None:
         """Stop in good order; a dismissed agent keeps nothing."""
         await self._stop()
-        await self._broker.close()
+        await self._own.close()
+        await self._remote.close()
         if dismissed:
             forget(self._state)
 
-    async def _integrate(self, config: Config, settings: Settings) -> None:
-        """Bring the pipeline to the configuration; a broker elsewhere needs a new one."""
-        broker = Broker(
-            host=dialled(settings.mqtt.host),
-            port=settings.mqtt.port,
-            client_id=CLIENT_ID,
-            username=AGENT,
-            password=self._password,
-            origin=not self._broker.without_origin,
-        )
+    async def _reach(self, wanted: Settings | Remote | None) -> Broker | None:
+        """Have the broker that is wanted and no other, and tell the integration how to reach it."""
+        if not isinstance(wanted, Settings):
+            await self._own.close()
+        if not isinstance(wanted, Remote):
+            await self._remote.close()
+        match wanted:
+            case Settings():
+                self._broker = self._own
+                await self._own.apply(wanted)
+                return Broker(
+                    host=dialled(wanted.mqtt.host),
+                    port=wanted.mqtt.port,
+                    client_id=CLIENT_ID,
+                    username=AGENT,
+                    password=self._password,
+                    origin=not self._own.without_origin,
+                )
+            case Remote():
+                self._broker = self._remote
+                return await self._remote.apply(wanted, f"{CLIENT_ID}-{self.id}")
+            case _:
+                return None
+
+    async def _integrate(self, config: Config, broker: Broker, workers: int) -> None:
+        """Bring the pipeline to the configuration; another broker or number of processes may need a new one."""
         works = self._running is not None and not self._running.done()
-        if self._pipeline is not None and works and broker == self._connected:
+        several = isinstance(self._pipeline, Workers)
+        if self._pipeline is not None and works and broker == self._connected and several == (workers > 1):
+            if isinstance(self._pipeline, Workers):
+                await self._pipeline.resize(workers)
             await self._pipeline.apply(config)
             return
-        await self._stop()
+        moved = broker != self._connected
+        previous, ending = (None, None) if moved or not works else (self._pipeline, self._running)
+        if previous is None:
+            await self._stop()
         self._connected = broker
-        self._pipeline = Pipeline(broker, Config(), self._state / "integration")
+        await self._begin(broker, config, workers)
+        if previous is not None and ending is not None:
+            await _retire(previous, ending, self._pipeline)
+
+    async def _begin(self, broker: Broker, config: Config, workers: int) -> None:
+        directory = self._state / "integration"
+        self._pipeline = (
+            Workers(broker, Config(), directory, workers) if workers > 1 else Pipeline(broker, Config(), directory)
+        )
         self._running = asyncio.create_task(self._pipeline.run(), name="pipeline")
         self._running.add_done_callback(self._ended)
         await asyncio.sleep(0)  # it runs, and will take what is applied
@@ -149,3 +184,16 @@ class Worker:
         if running is not None:
             running.cancel()
             await asyncio.wait({running})
+
+
+async def _retire(previous: Pipeline | Workers, running: asyncio.Task[None], next: Pipeline | Workers | None) -> None:
+    """End a pipeline once the next one hears everything, and leave no session of it behind at the broker.
+
+    What arrives in between arrives twice: twice is allowed, never is not.
+    """
+    if next is not None:
+        await next.ready()
+    await previous.apply(Config())
+    await previous.close()
+    running.cancel()
+    await asyncio.wait({running})

@@ -6,7 +6,9 @@ from fastapi import APIRouter, WebSocket
 
 from tieline.cloud.api.errors import problem
 from tieline.cloud.platform import Platform
-from tieline.cloud.protocol import AGENT_PATH
+from tieline.cloud.protocol import AGENT_HEADER, AGENT_PATH
+
+LONGEST_ID = 64
 
 router = APIRouter()
 
@@ -22,4 +24,5 @@ async def agent(socket: WebSocket) -> None:
         await socket.send_denial_response(problem(401, "UNAUTHORIZED", "this join token is not known here", hint))
         return
     await socket.accept()
-    await there.hub.serve(deployment.id, socket)
+    id = socket.headers.get(AGENT_HEADER, "")[:LONGEST_ID] if deployment.remote else ""
+    await there.hub.serve(deployment.id, socket, id)

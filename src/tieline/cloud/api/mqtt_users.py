@@ -8,6 +8,7 @@ from tieline.cloud.answers import MqttUsers
 from tieline.cloud.api.context import Asked, IfMatch, Key, Records, There, Within, item, tagged
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.once import Once
+from tieline.cloud.deployments.requests import not_ours
 from tieline.cloud.edits import check_match
 from tieline.cloud.mqtt_users import MqttUserChange, NewMqttUser, change_mqtt_user, create_mqtt_user, users_of
 from tieline.cloud.pages import cut
@@ -30,6 +31,8 @@ async def create(
     there: There, records: Records, within: Within, wanted: NewMqttUser, response: Response
 ) -> MqttUserView:
     """Create an MQTT user; from the first one on, devices need one, unless the deployment says `anonymous`."""
+    if within.remote is not None:
+        raise not_ours(within.name)
     user = create_mqtt_user(records, there.vault, within, wanted)
     there.changed(within.id)
     tagged(response, user)

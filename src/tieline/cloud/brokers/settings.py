@@ -41,7 +41,7 @@ class User(Setting, frozen=True, kw_only=True):
     rules: tuple[Access, ...] = ()
 
 
-class Settings(Setting, frozen=True, kw_only=True):
+class Settings(Setting, frozen=True, kw_only=True, tag="own"):
     """Everything about the broker."""
 
     mqtt: Listener
@@ -54,3 +54,16 @@ class Settings(Setting, frozen=True, kw_only=True):
 #: The agent's own name at its broker; no user of people's has it.
 AGENT = "tieline-agent"
 EVERY_TOPIC = (Access(topic="#"),)
+
+
+class Remote(Setting, frozen=True, kw_only=True, tag="remote"):
+    """A broker of somebody else's, and the group of clients that share its messages among them."""
+
+    host: str
+    port: int
+    username: str = ""
+    password: str = ""
+    tls: bool = False
+    authority: str = ""  # PEM; the system's own where none is given
+    server_name: str = ""  # to verify, where it is not the host
+    group: str = "tieline"

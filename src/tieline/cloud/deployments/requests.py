@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, SecretStr
 
 from tieline.cloud.answers import Offer
 from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
@@ -23,6 +23,7 @@ from tieline.cloud.records import (
     DeploymentStatus,
     Name,
     PrivateLink,
+    RemoteBroker,
     Resource,
     Rule,
     Subnet,
@@ -32,6 +33,17 @@ from tieline.cloud.secrets import Vault, hashed, new_id
 from tieline.cloud.zones import zone_ids
 
 INSIDE = Address(host="0.0.0.0", port=MQTT_PORT)  # the broker of an instance serves its whole VPC
+
+
+MOST_WORKERS = 64  # a machine has hardly more processors
+
+
+class NewRemoteBroker(RemoteBroker):
+    """A broker of one's own, with the password to it. Agents share its messages by shared subscription."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    password: SecretStr = Field(default=SecretStr(""), max_length=1000)
 
 
 class NewDeployment(Listening):
@@ -45,6 +57,10 @@ class NewDeployment(Listening):
     provider: Literal["fabric", "external"] = "fabric"
     cidr: str = Field(default=DEFAULT_CIDR, max_length=43)
     zones: tuple[str, ...] = Field(default=(), max_length=6, description="AZ ids; the first two where none are named")
+    broker: NewRemoteBroker | None = Field(
+        default=None, description="an MQTT 5 broker of one's own, such as EMQX; only where provider is external"
+    )
+    workers: int = Field(default=1, ge=1, le=MOST_WORKERS)
     mqtt: Address | None = Field(default=None, description="where devices connect; a free loopback port by default")
 
 
@@ -56,6 +72,7 @@ class DeploymentChange(Listening):
     name: Name | None = None
     description: str | None = Field(default=None, max_length=1000)
     project: Name | None = None
+    workers: int | None = Field(default=None, ge=1, le=MOST_WORKERS)
 
 
 async def create_deployment(
@@ -68,7 +85,9 @@ async def create_deployment(
     others = records.all(Deployment)
     if any(other.name == wanted.name for other in others):
         raise name_taken("deployment", wanted.name)
-    mqtt = mqtt_address(wanted.mqtt, [address for other in others for address in addresses(other)], not external)
+    _check_broker(wanted)
+    taken = [address for other in others for address in addresses(other)]
+    mqtt = _remote_address(wanted) or mqtt_address(wanted.mqtt, taken, not external)
     id, created = new_id("dep"), timestamp(time.time())
     token = vault.join_token(id)
     deployment = Deployment(
@@ -83,6 +102,8 @@ async def create_deployment(
         created=created,
         token_hash=hashed(token),
         broker=mqtt if external else INSIDE,
+        workers=wanted.workers,
+        **_remote(vault, wanted.broker),
     )
     deployment = remembered(with_listeners(vault, deployment, wanted, others), created, who, "created")
     records.commit(write=[deployment])
@@ -94,7 +115,9 @@ def change_deployment(
 ) -> Deployment:
     """Change a deployment; raises PlatformError with nothing changed."""
     others = records.all(Deployment, lambda other: other.id != deployment.id)
-    plain = wanted.model_dump(include={"name", "description", "project"}, exclude_none=True)
+    plain = wanted.model_dump(include={"name", "description", "project", "workers"}, exclude_none=True)
+    if deployment.remote is not None and wanted.model_fields_set - {"name", "description", "project"}:
+        raise not_ours(deployment.name)
     changed = with_listeners(vault, deployment.model_copy(update=plain), wanted, others)
     if changed == deployment:
         return deployment
@@ -103,6 +126,34 @@ def change_deployment(
     told = f"changed {', '.join(sorted(wanted.model_fields_set))}"
     records.commit(write=[remembered(changed, timestamp(time.time()), who, told)])
     return records.get(Deployment, deployment.id) or changed
+
+
+def _check_broker(wanted: NewDeployment) -> None:
+    """Raises PlatformError where a broker of one's own is combined with what only the platform's broker has."""
+    if wanted.broker is None:
+        return
+    if wanted.provider != "external":
+        message = "a deployment in a network of the platform's has a broker of the platform's"
+        raise PlatformError(422, "EXTERNAL_BROKER", message, "give provider external, and start an agent by hand")
+    if wanted.mqtt or wanted.mqtts or wanted.websocket or wanted.certificate or wanted.workers > 1:
+        raise not_ours(wanted.name)
+
+
+def not_ours(name: str) -> PlatformError:
+    """The answer to managing the broker that a deployment's owner brought."""
+    message = f"deployment {name!r} uses a broker of its owner's: listeners and users are not the platform's"
+    return PlatformError(409, "EXTERNAL_BROKER", message, "manage them there; for more throughput start more agents")
+
+
+def _remote_address(wanted: NewDeployment) -> Address | None:
+    return Address(host=wanted.broker.host, port=wanted.broker.port) if wanted.broker else None
+
+
+def _remote(vault: Vault, wanted: NewRemoteBroker | None) -> dict[str, Any]:
+    if wanted is None:
+        return {}
+    remote = RemoteBroker.model_validate(wanted.model_dump(exclude={"password"}))
+    return {"remote": remote, "remote_password": vault.encrypt(wanted.password.get_secret_value())}
 
 
 def switch(records: Repository, deployment: Deployment, wanted: Literal["running", "stopped"], who: str) -> Deployment:
