@@ -87,7 +87,7 @@ def measure(tieline: Tieline, rounds: int) -> dict[str, list[float]]:
         command, row = connected(scene, name)
         found["connect"].append(command)
         found["connect to first row"].append(row)
-        scene.disconnect(name, "--cascade")
+        scene.disconnect(name)
     return found
 
 

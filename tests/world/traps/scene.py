@@ -10,6 +10,7 @@ from tieline.cloud.answers import AgentView
 from tieline.cloud.aws import Aws, AwsSettings
 from tieline.cloud.client import Client
 from tieline.cloud.connect.connect import Connected, Connecting, examine
+from tieline.cloud.connect.expose import conceal
 from tieline.cloud.connect.exposure import exposure
 from tieline.cloud.doctor.hops import Diagnosis, Hop
 from tieline.demo.customer import DATABASE, PORT, USER, Customer
@@ -60,9 +61,15 @@ class Scene:
         work = Connecting(self.client, self.provider, DEPLOYMENT, wanted, lambda _: None)
         return asyncio.run(work.run(True, 60))
 
-    def disconnect(self, name: str, *more: str) -> None:
-        done = self.run("disconnect", "--name", name, "--deployment", DEPLOYMENT, "--profile", "customer", *more)
-        assert done.returncode == 0, done.stdout + done.stderr
+    def disconnect(self, name: str) -> None:
+        """What `tieline disconnect --cascade` does, in this process."""
+        self.client.delete_link(DEPLOYMENT, name, cascade=True)
+        until(lambda: [link.name for link in self.client.links(DEPLOYMENT)], lambda names: name not in names)
+        self.withdraw(name)
+
+    def withdraw(self, name: str) -> None:
+        """The provider goes first: what `tieline expose --remove` does, in this process."""
+        assert asyncio.run(conceal(self.provider, name)) > 0
 
     def doctor(self, name: str, witness: bool = True) -> Diagnosis:
         """What `tieline doctor` says, with the provider's account as a witness or without."""
