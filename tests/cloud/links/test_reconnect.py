@@ -1,0 +1,55 @@
+"""A failed link once more: the same record, another endpoint, and a token that no earlier attempt used."""
+
+from __future__ import annotations
+
+import pytest
+
+from tieline.cloud.links.reconnect import RECONNECT, client_token, restarted
+from tieline.cloud.links.requests import NewLink
+from tieline.cloud.records import LinkStatus, PrivateLink, Reason
+
+SERVICE = "com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0"
+AGAIN = NewLink(name="orders", service_name=SERVICE + "1", ports=(5432,))
+FAILED = PrivateLink(
+    id="pl-1",
+    deployment="dep-1",
+    name="orders",
+    service_name=SERVICE,
+    status=LinkStatus.FAILED,
+    reason=Reason.SERVICE_REMOVED,
+    hint="…",
+    cause="…",
+    endpoint="vpce-1",
+    endpoint_state="rejected",
+    address="a",
+    addresses=("a:5432",),
+    zones=("use1-az1",),
+    sent=1.0,
+    created="2026-01-01T00:00:00.000Z",
+    version=7,
+)
+
+
+def test_it_starts_as_if_it_had_just_been_created() -> None:
+    fresh = restarted(FAILED, AGAIN, "2026-01-02T00:00:00.000Z", "somebody")
+    assert (fresh.status, fresh.reason, fresh.hint, fresh.cause) == (LinkStatus.CREATING, None, "", "")
+    assert (fresh.endpoint, fresh.endpoint_state, fresh.address, fresh.addresses, fresh.sent) == ("", "", "", (), 0.0)
+    assert (fresh.id, fresh.name, fresh.version) == ("pl-1", "orders", 7)
+    assert (fresh.service_name, fresh.ports) == (SERVICE + "1", (5432,))
+    assert [(entry.who, entry.event) for entry in fresh.history] == [("somebody", RECONNECT)]
+
+
+@pytest.mark.parametrize("status", [status for status in LinkStatus if status is not LinkStatus.FAILED])
+def test_a_link_that_changed_meanwhile_is_left_alone(status: LinkStatus) -> None:
+    other = FAILED.model_copy(update={"status": status})
+    assert restarted(other, AGAIN, "2026-01-02T00:00:00.000Z", "somebody") == other
+
+
+def test_each_reconnection_has_a_token_of_its_own_that_repetitions_share() -> None:
+    once = restarted(FAILED, AGAIN, "2026-01-02T00:00:00.000Z", "somebody")
+    failed = once.model_copy(update={"status": LinkStatus.FAILED})
+    twice = restarted(failed, AGAIN, "2026-01-03T00:00:00.000Z", "somebody")
+    tokens = [client_token(link) for link in (FAILED, once, twice)]
+    assert len(set(tokens)) == 3
+    assert client_token(failed) == tokens[1]
+    assert all(len(token) <= 64 for token in tokens)  # the longest ClientToken that EC2 takes
