@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -17,8 +18,13 @@ from tieline.integration.sinks.base import Rejected, Unavailable, Writer
 FIRST_PAUSE: Final = 0.05  # seconds before a failed write is tried again; doubled up to the longest
 LONGEST_PAUSE: Final = 5.0
 
+log = logging.getLogger(__name__)
 Done = Callable[[Sequence[Message]], None]
 Bury = Callable[[Message, dict[str, Any], str], None]
+
+
+def _unforeseen(error: Exception) -> Unavailable:
+    return Unavailable("statement", f"{type(error).__name__}: {error}", "report it with the log")
 
 
 class Dropped(Exception):
@@ -156,8 +162,12 @@ class Batcher:
             self._changed.clear()
             try:
                 await self.writer.write([output for output, _ in batch])
-            except Unavailable as trouble:
-                self._note(trouble)
+            except Rejected:
+                raise
+            except Exception as error:  # whatever it was, the rows are still there to be tried again
+                if not isinstance(error, Unavailable):
+                    log.exception("action %s broke", self.action.id)
+                self._note(error if isinstance(error, Unavailable) else _unforeseen(error))
             else:
                 self.trouble, self.wrote_at = None, self._clock()
                 return

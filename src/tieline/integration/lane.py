@@ -9,46 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from tieline.integration import topics
 from tieline.integration.batcher import Batcher
-from tieline.integration.config import Action, Broker, Rule
+from tieline.integration.config import Action, Broker
 from tieline.integration.deadletters import DeadLetters, letter
 from tieline.integration.memory import Memory
 from tieline.integration.message import UNREAD, Message
 from tieline.integration.metrics import RuleMetrics
-from tieline.integration.rules.compile import CompiledRule, Failures, Item, failure
+from tieline.integration.routes import Plan, Route
+from tieline.integration.rules.compile import Failures, Item, failure
 from tieline.integration.rules.errors import NotMatched
 from tieline.integration.session import Session
 from tieline.integration.sinks.base import Writer
 
 QUIET_SECONDS: Final = 0.5  # without a message after which the broker has no more for us
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A rule with those of its actions that go to this lane's resource. `counts` for the lane that counts matches."""
-
-    rule: Rule
-    compiled: CompiledRule
-    actions: tuple[tuple[Action, Writer], ...]
-    counts: bool
-
-
-class Route:
-    """A rule as the receiving loop needs it."""
-
-    __slots__ = ("apply", "batchers", "counts", "foreach", "metrics", "rule")
-
-    def __init__(self, plan: Plan, batchers: list[Batcher], metrics: RuleMetrics) -> None:
-        self.rule = plan.rule.id
-        self.apply = plan.compiled.apply
-        self.batchers = batchers
-        self.counts = plan.counts
-        self.foreach = plan.compiled.foreach
-        self.metrics = metrics
 
 
 class Lane:
@@ -147,7 +123,7 @@ class Lane:
             run.append(message)
         self._apply(current, run)
         if self._full(1):
-            self.session.pause()
+            self.session.read(False)
 
     def _full(self, share: float) -> bool:
         """Whether more than this share of what may wait is waiting.
@@ -226,7 +202,7 @@ class Lane:
         for message in finished:
             message.packet = None
         if not self._closing and not self._full(0.5):
-            self.session.resume()
+            self.session.read(True)
 
     # Dead letters
 
@@ -297,7 +273,7 @@ class Lane:
     async def close(self, grace: float, forget: bool = False) -> None:
         """Stop receiving, write for at most `grace` seconds what waits, say goodbye to the broker."""
         self._closing = True
-        self.session.pause()
+        self.session.read(False)
         if self._batchers and grace > 0:
             waiting = [asyncio.ensure_future(batcher.drained()) for batcher in self._batchers.values()]
             _, late = await asyncio.wait(waiting, timeout=grace)

@@ -2,13 +2,14 @@
 
 Packets are parsed and made by `mqtt5`, a sans-I/O library (BSD licence). The connection is kept for ever: lost, it is
 made again with growing pauses. Back-pressure is twofold: the broker sends at most `receive maximum` unacknowledged
-messages, and `pause` stops reading altogether.
+messages, and `read(False)` stops reading altogether.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -31,6 +32,7 @@ PUBACK: Final = 0x40020000  # with the packet id in the lower half, the whole pa
 PUBREC: Final = 0x50020000
 
 Receive = Callable[[list[Message]], None]
+log = logging.getLogger(__name__)
 
 
 class Refused(Exception):
@@ -85,7 +87,9 @@ class Session:
             began = time.monotonic()
             try:
                 await self._serve()
-            except (OSError, TimeoutError, Refused, ValueError) as error:
+            except Exception as error:  # whatever it was, the broker still has what is not acknowledged
+                if not isinstance(error, (OSError, TimeoutError, Refused, ValueError)):
+                    log.exception("the session of %s broke", self.client_id)
                 self.reason = str(error) or type(error).__name__
             finally:
                 self._hang_up()
@@ -221,13 +225,9 @@ class Session:
                 self._released.add(message.packet.packet_id)  # type: ignore[union-attr,arg-type]
         self._write(b"".join(out))
 
-    def pause(self) -> None:
-        """Read nothing more until `resume`."""
-        self._open.clear()
-
-    def resume(self) -> None:
-        """Read again."""
-        self._open.set()
+    def read(self, allowed: bool) -> None:
+        """Read nothing more, or read again."""
+        (self._open.set if allowed else self._open.clear)()
 
     def subscribe(self, filters: Iterable[str]) -> None:
         """Make these the subscriptions, as soon as there is a connection."""

@@ -8,9 +8,10 @@ from tieline.integration.config import Broker, Resource
 from tieline.integration.deadletters import DeadLetters
 from tieline.integration.definition import Definition
 from tieline.integration.health import Health
-from tieline.integration.lane import Lane, Plan
+from tieline.integration.lane import Lane
 from tieline.integration.memory import Memory
 from tieline.integration.metrics import RuleMetrics
+from tieline.integration.routes import Plan
 from tieline.integration.sinks import open_broker, open_sink
 from tieline.integration.sinks.base import Sink
 

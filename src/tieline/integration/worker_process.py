@@ -19,6 +19,7 @@ from tieline.integration.worker import LINE
 
 RESTART_SECONDS: Final = 0.5  # before a process that died is started again
 DISMISS_SECONDS: Final = 30.0  # that a process gets to write what waits before it is dismissed
+LAST_SECONDS: Final = 1.0  # that a process may live after its output ended
 END_SECONDS: Final = 10.0  # after which a process that should end is killed
 
 log = logging.getLogger(__name__)
@@ -84,9 +85,12 @@ class WorkerProcess:
         for future in waiting.values():
             if not future.done():
                 future.set_exception(ConnectionError("the worker ended before it answered"))
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        try:
+            await asyncio.wait_for(process.wait(), LAST_SECONDS)
+        except TimeoutError:  # only now: a signal to a process that has ended takes its exit status from asyncio
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
 
     def _hear(self, message: messages.FromWorker) -> None:
         if isinstance(message, messages.State):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import psycopg
 import pytest
 
 from integration.world import flow
@@ -21,7 +22,7 @@ from tieline.integration import config
 
 pytestmark = pytest.mark.world
 
-COUNT = 6000
+COUNT = 4000
 RUNNER = Path(__file__).with_name("run_pipeline.py")
 
 
@@ -98,16 +99,16 @@ async def test_a_lost_connection_to_the_broker_doubles_nothing(mosquitto: Mosqui
     target = flow.table(postgresql)
     what = config.Config(resources=(flow.resource(postgresql),), rules=(flow.rule(target),))
     async with flow.running(flow.broker(mosquitto), what) as pipeline:
-        lock = f"lock table {target} in access exclusive mode; select pg_sleep(1.5)"
-        holding = asyncio.create_task(asyncio.to_thread(postgresql.execute, lock))
-        await asyncio.sleep(0.2)
-        await asyncio.to_thread(flow.publish, mosquitto, flow.numbered(2000))
-        lane = pipeline._stations["pg"].lane
-        await flow.eventually(lambda: lane.pending == len(flow.wanted(2000)), "all messages in hand")
-        writer = lane.session._writer
-        assert writer is not None
-        writer.transport.abort()
-        await holding
+        with psycopg.connect(postgresql.dsn) as holder:
+            holder.execute(f"lock table {target} in access exclusive mode".encode())
+            await asyncio.to_thread(flow.publish, mosquitto, flow.numbered(2000))
+            lane = pipeline._stations["pg"].lane
+            await flow.eventually(lambda: lane.pending == len(flow.wanted(2000)), "all messages in hand")
+            writer = lane.session._writer
+            assert writer is not None
+            writer.transport.abort()
+            await flow.eventually(lambda: not lane.session.connected, "the loss noticed")
+            await flow.eventually(lambda: lane.session.connected, "connected again")
         await flow.eventually(lambda: not missing_and_doubles(postgresql, target, 2000)[0], "every row")
         await flow.eventually(lambda: lane.session.connected and lane.pending == 0, "acknowledged")
         await asyncio.sleep(0.3)

@@ -44,14 +44,16 @@ async def test_two_processes_share_the_messages_and_one_is_killed(
     target = flow.table(postgresql)
     what = config.Config(version=1, resources=(flow.resource(postgresql),), rules=(flow.rule(target),))
     async with working(flow.broker(mosquitto), what, tmp_path) as workers:
-        publishing = asyncio.create_task(asyncio.to_thread(flow.publish, mosquitto, flow.numbered(6000)))
-        await flow.eventually(lambda: len(flow.devices(postgresql, target)) > 500, "first rows")
-        await flow.eventually(lambda: all(worker.counted()["rules"] for worker in workers._workers), "both work")
-        shares = [worker.counted()["rules"]["r"]["matched"] for worker in workers._workers]
-        assert min(shares) > 0
+        publishing = asyncio.create_task(asyncio.to_thread(flow.publish, mosquitto, flow.numbered(4000)))
+        await flow.eventually(lambda: len(flow.devices(postgresql, target)) > 300, "first rows")
+
+        def shares() -> list[int]:
+            return [worker.counted()["rules"].get("r", {}).get("matched", 0) for worker in workers._workers]
+
+        await flow.eventually(lambda: min(shares()) > 0, "both work")
         os.kill(workers._workers[0].pid, signal.SIGKILL)
         await publishing
-        await flow.eventually(lambda: set(flow.devices(postgresql, target)) == set(flow.wanted(6000)), "every row")
+        await flow.eventually(lambda: set(flow.devices(postgresql, target)) == set(flow.wanted(4000)), "every row")
         doubles = sum(count - 1 for count in Counter(flow.devices(postgresql, target)).values())
         assert doubles <= 1000  # what the killed process had committed and not acknowledged
         await asyncio.wait_for(workers.ready(), 10)

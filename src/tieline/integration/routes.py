@@ -1,0 +1,35 @@
+"""A rule with its actions at one place: as it is planned, and as the loop that receives messages needs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tieline.integration.batcher import Batcher
+from tieline.integration.config import Action, Rule
+from tieline.integration.metrics import RuleMetrics
+from tieline.integration.rules.compile import CompiledRule
+from tieline.integration.sinks.base import Writer
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A rule with those of its actions that go to this lane's resource. `counts` for the lane that counts matches."""
+
+    rule: Rule
+    compiled: CompiledRule
+    actions: tuple[tuple[Action, Writer], ...]
+    counts: bool
+
+
+class Route:
+    """A rule as the receiving loop needs it."""
+
+    __slots__ = ("apply", "batchers", "counts", "foreach", "metrics", "rule")
+
+    def __init__(self, plan: Plan, batchers: list[Batcher], metrics: RuleMetrics) -> None:
+        self.rule = plan.rule.id
+        self.apply = plan.compiled.apply
+        self.batchers = batchers
+        self.counts = plan.counts
+        self.foreach = plan.compiled.foreach
+        self.metrics = metrics
