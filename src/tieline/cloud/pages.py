@@ -21,9 +21,7 @@ class Page(BaseModel):
     """Which part of a list is asked for."""
 
     limit: Annotated[int, Field(ge=1, le=MOST, description="records in the answer")] = MOST
-    cursor: Annotated[str, Field(max_length=400, description="next_cursor of the page before; none for the first")] = (
-        ""
-    )
+    cursor: Annotated[str, Field(max_length=400, description="next_cursor of the page before; none for the first")] = ""
 
 
 class Paged(BaseModel):
