@@ -32,6 +32,8 @@ VERBS = (
     "disconnect",
     "doctor",
     "apply",
+    "attach",
+    "detach",
 )  # modules with a function of the same name
 FAILED, INTERRUPTED = 1, 130  # 2 is the parser's, for a command line that it does not understand
 

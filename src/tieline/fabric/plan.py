@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import cache, partial
 from ipaddress import IPv4Network
 
-from tieline.fabric import addresses, filters, health, names, passages, states
+from tieline.fabric import addresses, attachments, filters, health, names, passages, states
 from tieline.fabric.records import (
     Endpoint,
     Instance,
@@ -53,7 +53,7 @@ def network(world: World, vpc: Vpc, region: str, serves: names.Serves) -> Networ
         id=vpc.id,
         cidrs=(vpc.cidr,),
         resolver=addresses.resolver(vpc.cidr),
-        hosts=tuple(host(world, instance) for instance in instances),
+        hosts=(*(host(world, instance) for instance in instances), *attachments.hosts(world, vpc)),
         nodes=tuple(node for balancer in balancers for node in nodes(world, balancer)),
         addresses=tuple(sorted(i.address for i in interfaces if i.purpose == "vpc_endpoint")),
         names=tuple(Name(name=name, addresses=those) for name, those in sorted(known)),

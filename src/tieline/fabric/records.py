@@ -92,7 +92,7 @@ class NetworkInterface(Record, frozen=True, kw_only=True):
     """An address in a subnet. `purpose` is AWS's interface type; `holder` the instance, endpoint or balancer."""
 
     KIND: ClassVar[str] = "network-interface"
-    INDEX: ClassVar[tuple[str, ...]] = ("vpc", "subnet", "holder")
+    INDEX: ClassVar[tuple[str, ...]] = ("vpc", "subnet", "holder", "token")
     vpc: str
     subnet: str
     zone: str
@@ -104,6 +104,8 @@ class NetworkInterface(Record, frozen=True, kw_only=True):
     groups: tuple[str, ...] = ()
     attachment: str = ""
     created: datetime
+    token: str = ""
+    request: dict[str, Any] = {}
 
 
 class Instance(Record, frozen=True, kw_only=True):

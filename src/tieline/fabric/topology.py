@@ -18,12 +18,18 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Host(Value, frozen=True, kw_only=True):
-    """An instance's interface in a VPC, one routed link away from its router."""
+    """An interface in a VPC, one routed link away from its router: an instance's, or of what was attached.
+
+    An attached process's namespace has links of its own, and gets one more with routes to these networks alone.
+    Behind an attached link, the host is on the network that the link leads to, and has its settings from its owner.
+    """
 
     id: str
     address: str
     prefix_length: int  # of the subnet, as the host sees it
     router: str  # the subnet's first address
+    kind: Literal["machine", "process", "link"] = "machine"
+    networks: tuple[str, ...] = ("default",)  # that it reaches by its router
 
 
 class Target(Value, frozen=True, kw_only=True):

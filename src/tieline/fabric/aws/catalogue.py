@@ -16,6 +16,7 @@ TITLES: dict[ServiceName, str] = {"ec2": "EC2", "elbv2": "Elastic Load Balancing
 # What an action lacks that its parameters do not show.
 NOTES: dict[str, str] = {
     "AssumeRole": "The one role of each account is `tieline-admin`; sessions cannot be narrowed by policies.",
+    "CreateNetworkInterface": "IPv4; `tieline attach` puts something behind it.",
     "CreateListener": "TCP, UDP and TCP_UDP; one action, which forwards to one target group.",
     "CreateLoadBalancer": "Network load balancers, internal, IPv4.",
     "CreateSubnet": "IPv4.",
@@ -47,7 +48,7 @@ ABSENT: dict[str, str] = {
     "DeleteVpcEndpointConnectionNotifications": "",
     "CreateRouteTable, CreateRoute, CreateNetworkAcl": "Every VPC has its main table and its default list.",
     "CreateInternetGateway, CreateNatGateway, AllocateAddress": "There is no way out of a VPC but a private link.",
-    "CreateNetworkInterface, AttachNetworkInterface": "Instances, endpoints and balancers bring their own.",
+    "AttachNetworkInterface": "`tieline attach` puts what exists behind an interface, as root.",
     "CreateRule, ModifyRule": "A network load balancer's listener has its default rule only.",
     "AssumeRoleWithSAML, AssumeRoleWithWebIdentity": "There is no identity provider to trust.",
     "All of IAM": "An account has one user and one role.",

@@ -9,7 +9,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tieline.fabric.kernel import commands, cut, flows, instances, names, namespaces, passages, probes, vpcs, wires
+from tieline.fabric.kernel import (
+    attachments,
+    commands,
+    cut,
+    flows,
+    instances,
+    names,
+    namespaces,
+    passages,
+    probes,
+    vpcs,
+    wires,
+)
 from tieline.fabric.kernel.cut import Side
 from tieline.fabric.kernel.watch import Change, Watch
 from tieline.fabric.kernel.wires import Traffic
@@ -42,7 +54,7 @@ class Kernel:
     async def observe(self) -> Observed:
         """What exists; raises KernelUnavailable where this machine or user cannot hold a fabric."""
         commands.require()
-        found = await namespaces.listed(self._footprint)
+        found = [id for id in await namespaces.listed(self._footprint) if not names.is_foreign(id)]
         machines = {id for id in found if not names.is_vpc(id)} | instances.listed(self._footprint)
         return Observed(
             vpcs=frozenset(id for id in found if names.is_vpc(id)),
@@ -105,6 +117,18 @@ class Kernel:
         """Close a passage and every connection in it."""
         await passages.close(self._footprint, id)
 
+    async def attach_process(self, id: str, pid: int) -> None:
+        """Put a process's network namespace behind an interface; `converge_vpc` with its host then joins it."""
+        await attachments.plug_process(self._footprint, id, pid)
+
+    async def attach_link(self, id: str, vpc: str, parent: str, vlan: int | None = None) -> None:
+        """Put what a NIC or a VLAN on it leads to behind an interface of the VPC, which exists."""
+        await attachments.plug_link(self._footprint, id, vpc, parent, vlan)
+
+    async def detach(self, id: str) -> None:
+        """Leave what was attached to itself."""
+        await attachments.unplug(self._footprint, id)
+
     async def probe(self, check: Check) -> Outcome:
         """Try a target from its balancer node's address."""
         return await probes.probe(self._footprint, check)
@@ -114,7 +138,9 @@ class Kernel:
         commands.require()
         await passages.close_all(self._footprint)
         ids = await namespaces.listed(self._footprint)
-        await asyncio.gather(*(namespaces.remove(self._footprint.namespace(id)) for id in ids))
+        await asyncio.gather(*(attachments.unplug(self._footprint, id) for id in ids if names.is_foreign(id)))
+        ours = (self._footprint.namespace(id) for id in ids if not names.is_foreign(id))
+        await asyncio.gather(*(namespaces.remove(namespace) for namespace in ours))
         for directory in (self._footprint.runtime, self._footprint.instances):
             shutil.rmtree(directory, ignore_errors=True)
         with suppress(OSError):  # whoever else keeps something there keeps the directory

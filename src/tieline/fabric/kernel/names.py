@@ -11,6 +11,7 @@ PREFIX = re.compile(r"[a-z0-9]{1,12}-[a-z0-9]{1,12}")  # exactly one hyphen: no 
 NAMESPACES = Path("/run/netns")  # where iproute2 keeps named namespaces
 HOST_LINK = "h-"
 WIRE_LINK = "w-"
+ATTACHED_LINK = "tl-"
 LINK_LENGTH = 15  # IFNAMSIZ less the closing zero, linux/if.h
 
 
@@ -73,6 +74,16 @@ def is_vpc(id: str) -> bool:
 def host_link(id: str) -> str:
     """The VPC's end of a host's veth pair."""
     return _link(HOST_LINK, id)
+
+
+def inner_link(id: str) -> str:
+    """A host's own end of its veth pair. An attached namespace has an eth0 of its own."""
+    return _link(ATTACHED_LINK, id) if is_foreign(id) else "eth0"
+
+
+def is_foreign(id: str) -> bool:
+    """Whether a namespace is not ours, and only our name for it is: that of an attached process (AWS's id prefixes)."""
+    return id.startswith("eni-")
 
 
 def wire_link(id: str) -> str:

@@ -78,10 +78,12 @@ def of_vpc(vpc: Vpc, outgoing: Sequence[Wire]) -> Space:
 
 
 def of_host(host: Host) -> Space:
-    """A host as it sees itself: one interface, and its subnet's router towards everything else."""
-    eth0 = Link(True, frozenset({f"{host.address}/{host.prefix_length}"}))
-    lo = Link(True, frozenset({"127.0.0.1/8"}))
-    return Space({"lo": lo, "eth0": eth0}, frozenset({f"default via {host.router} dev eth0"}))
+    """A host as it sees itself: one interface, and its subnet's router towards the rest."""
+    name = names.inner_link(host.id)
+    links = {name: Link(True, frozenset({f"{host.address}/{host.prefix_length}"}))}
+    if host.kind == "machine":
+        links["lo"] = Link(True, frozenset({"127.0.0.1/8"}))
+    return Space(links, frozenset(f"{network} via {host.router} dev {name}" for network in host.networks))
 
 
 def steps(desired: Space, observed: Space) -> list[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from tieline.fabric.kernel import announcers, commands, namespaces, plan, resolver, rules, severances
-from tieline.fabric.kernel.names import HOST_LINK, Footprint, host_link
+from tieline.fabric.kernel.names import HOST_LINK, Footprint, host_link, inner_link
 from tieline.fabric.topology import Host, Vpc, Wire
 
 
@@ -54,8 +56,10 @@ async def remove(footprint: Footprint, vpc: str) -> None:
 
 
 async def _link_hosts(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire]) -> bool:
-    namespace, desired = footprint.namespace(vpc.id), plan.of_vpc(vpc, outgoing)
+    namespace = footprint.namespace(vpc.id)
     observed = await namespaces.space(namespace)
+    vpc = replace(vpc, hosts=tuple(host for host in vpc.hosts if _is_there(footprint, host, observed)))
+    desired = plan.of_vpc(vpc, outgoing)
     lines = [f"link del {name}" for name in plan.stale_links(desired.links, observed.links, HOST_LINK)]
     changed = await commands.batch(namespace, lines)
     laid = await asyncio.gather(*(_join(footprint, vpc, host, observed) for host in vpc.hosts))
@@ -65,19 +69,29 @@ async def _link_hosts(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire]) 
     return changed or bool(fresh) or any(settled)
 
 
+def _is_there(footprint: Footprint, host: Host, observed: plan.Space) -> bool:
+    """What was attached may not be there, or no longer; it comes with a converge after root has put it there."""
+    if host.kind == "link":
+        return host_link(host.id) in observed.links
+    return host.kind == "machine" or namespaces.exists(footprint.namespace(host.id))
+
+
 async def _join(footprint: Footprint, vpc: Vpc, host: Host, observed: plan.Space) -> bool:
     """Lay the host's veth pair unless both ends are there; True if it was laid.
 
     One whose other end is elsewhere goes first: a namespace that somebody still holds open outlives its name.
     """
-    near, far, name = footprint.namespace(vpc.id), footprint.namespace(host.id), host_link(host.id)
-    await namespaces.ensure(far, namespaces.HOST_SETTINGS)
-    has_near, has_far = name in observed.links, "eth0" in (await namespaces.space(far)).links
+    if host.kind == "link":
+        return False
+    near, far, name, inner = *map(footprint.namespace, (vpc.id, host.id)), host_link(host.id), inner_link(host.id)
+    if host.kind == "machine":
+        await namespaces.ensure(far, namespaces.HOST_SETTINGS)
+    has_near, has_far = name in observed.links, inner in (await namespaces.space(far)).links
     if has_near and has_far:
         return False
-    for namespace, link, is_there in ((near, name, has_near), (far, "eth0", has_far)):
+    for namespace, link, is_there in ((near, name, has_near), (far, inner, has_far)):
         await commands.batch(namespace, [f"link del {link}"] if is_there else [])
-    await commands.write("ip", "link", "add", "eth0", "netns", far, "type", "veth", "peer", "name", name, "netns", near)
+    await commands.write("ip", "link", "add", inner, "netns", far, "type", "veth", "peer", "name", name, "netns", near)
     # answers to ARP for other hosts come at once: the kernel's own delay is up to 0.8 s
     setting = f"net.ipv4.neigh.{name}.proxy_delay=0"
     await commands.write(*commands.entering(near, "sysctl", "-qw", setting))
@@ -85,7 +99,9 @@ async def _join(footprint: Footprint, vpc: Vpc, host: Host, observed: plan.Space
 
 
 async def _settle(footprint: Footprint, host: Host) -> bool:
-    """Give a host its address and its way out."""
+    """Give a host its address and its way out; one behind an attached link has them from its owner."""
+    if host.kind == "link":
+        return False
     namespace = footprint.namespace(host.id)
     return await commands.batch(namespace, plan.steps(plan.of_host(host), await namespaces.space(namespace)))
 

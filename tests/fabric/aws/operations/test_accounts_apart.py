@@ -26,6 +26,8 @@ FOREIGN: dict[str, list[Parameters]] = {
     "RevokeSecurityGroupEgress": [{"GroupId": "{group}", "SecurityGroupRuleIds": ["{rule}"]}],
     "RevokeSecurityGroupIngress": [{"GroupId": "{group}", "SecurityGroupRuleIds": ["{rule}"]}],
     "CreateSecurityGroup": [{"VpcId": "{vpc}", "GroupName": "mine", "Description": "d"}],
+    "CreateNetworkInterface": [{"SubnetId": "{subnet}"}],
+    "DeleteNetworkInterface": [{"NetworkInterfaceId": "{interface}"}],
     "CreateSubnet": [{"VpcId": "{vpc}", "CidrBlock": "10.0.9.0/24"}],
     "CreateTags": [
         {"Resources": [f"{{{kind}}}"], "Tags": TAGS}

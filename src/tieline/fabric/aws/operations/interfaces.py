@@ -78,7 +78,7 @@ def render(call: Call, interface: NetworkInterface) -> dict[str, Any]:
         "MacAddress": interface.mac,
         "InterfaceType": interface.purpose,
         "Description": interface.description,
-        "Status": "in-use",
+        "Status": _status(interface),
         "RequesterManaged": requester is not None,
         "SourceDestCheck": True,
         "Groups": [{"GroupId": group.id, "GroupName": group.name} for group in groups],
@@ -94,9 +94,15 @@ def render(call: Call, interface: NetworkInterface) -> dict[str, Any]:
     }
     if requester:
         answer["RequesterId"] = requester
+    elif not interface.holder:
+        del answer["Attachment"]
     else:
         answer["Attachment"]["InstanceId"] = interface.holder
     return answer
+
+
+def _status(interface: NetworkInterface) -> str:
+    return "in-use" if interface.holder else "available"
 
 
 FIELDS = {
@@ -108,14 +114,14 @@ FIELDS = {
     "private-ip-address": lambda i: i.address,
     "addresses.private-ip-address": lambda i: i.address,
     "mac-address": lambda i: i.mac,
-    "status": lambda _: "in-use",
+    "status": lambda i: _status(i),
     "interface-type": lambda i: i.purpose,
     "group-id": lambda i: list(i.groups),
     "requester-managed": lambda i: "true" if i.purpose in REQUESTERS else "false",
     "attachment.instance-owner-id": lambda i: REQUESTERS.get(i.purpose, i.owner),
-    "attachment.instance-id": lambda i: i.holder if i.purpose == "interface" else None,
+    "attachment.instance-id": lambda i: (i.holder or None) if i.purpose == "interface" else None,
     "attachment.attachment-id": lambda i: i.attachment,
-    "attachment.status": lambda _: "attached",
+    "attachment.status": lambda i: "attached" if i.holder else None,
 }
 
 
