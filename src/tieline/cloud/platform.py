@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Sequence
 
 from tieline.cloud.alerts.watch import Watch
 from tieline.cloud.aws import Aws
@@ -33,10 +34,13 @@ FIRST_KEY = "admin"  # the name of the key that the first start makes
 class Platform:
     """Everything that REST operations work on. Used from one event loop, as the store is."""
 
-    def __init__(self, records: Repository, aws: Aws, vault: Vault, machine: Machine) -> None:
+    def __init__(
+        self, records: Repository, aws: Aws, vault: Vault, machine: Machine, allowed: Sequence[str] = ()
+    ) -> None:
         self.records = records
         self.aws = aws
         self.vault = vault
+        self.allowed = allowed  # what resources may name besides links, see addresses
         self.doorkeeper = Doorkeeper(records)
         self.entrance = Entrance(records)
         self.idempotency = Idempotency(records, vault)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from tieline.cloud.addresses import check_address
 from tieline.cloud.dependants import link_of, rules_using, split_server
 from tieline.cloud.history import timestamp
 from tieline.cloud.problems import PlatformError, in_use, name_taken
@@ -143,6 +145,15 @@ def to_config(resource: Resource, vault: Vault, links: Iterable[PrivateLink]) ->
     except msgspec.ValidationError as error:
         message = f"this is no {resource.type} resource: {error}"
         raise PlatformError(422, "INVALID_RESOURCE", message, f"its fields: {_field_names(resource.type)}") from error
+
+
+def check_allowed(records: Repository, deployment: Deployment, server: str, allowed: Sequence[str]) -> None:
+    """Raises PlatformError 403 for a server that the operator does not let resources name (see addresses)."""
+    with contextlib.suppress(ValueError):  # what is no server at all is told elsewhere
+        name, host, _ = split_server(server)
+        links = records.all(PrivateLink, lambda link: link.deployment == deployment.id)
+        if not name and host not in [link.address for link in links]:
+            check_address(host, deployment.provider != "external", allowed)
 
 
 def _check_server(records: Repository, deployment: Deployment, server: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from tieline.cloud.addresses import check_entry
 from tieline.cloud.api.app import create_app
 from tieline.cloud.aws import Aws, AwsSettings
 from tieline.cloud.deployments.boot import Machine
@@ -47,6 +48,14 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--credentials", type=Path, help="AWS credentials file")
     parser.add_argument("--profile", help="profile of the credentials file")
     parser.add_argument("--region", default="us-east-1")
+    parser.add_argument(
+        "--allow-address",
+        action="append",
+        default=[],
+        type=check_entry,
+        metavar="CIDR|NAME",
+        help="what resources may name besides private links; again for each; everything but the agent's own by default",
+    )
     return parser.parse_args(arguments)
 
 
@@ -56,7 +65,9 @@ def build(chosen: argparse.Namespace, port: int) -> Platform:
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     aws = Aws(AwsSettings(chosen.region, chosen.aws_endpoint, chosen.credentials, chosen.profile))
     machine = Machine(sys.executable, Address(host=HOST, port=port), AGENT_STATE)
-    platform = Platform(Repository(SQLiteStore(state / STORE)), aws, Vault.open(state / VAULT_KEY), machine)
+    platform = Platform(
+        Repository(SQLiteStore(state / STORE)), aws, Vault.open(state / VAULT_KEY), machine, chosen.allow_address
+    )
     if key := platform.first_key():
         write_private(state / API_KEY, key)
     (state / URL).write_text(f"http://{HOST}:{port}")
