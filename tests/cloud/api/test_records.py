@@ -125,3 +125,6 @@ def test_health_and_metrics_are_open(platform: PlatformProcess, deployment: Crea
     assert f'tieline_agent_connected{{deployment="{deployment.name}"}} 0' in text
     for line in text.splitlines():
         assert re.fullmatch(r"# (HELP|TYPE) .+|[a-z_]+(\{[^}]*\})? [-+.e0-9]+", line), line
+    typed = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(typed) == len(set(typed))
+    assert {line.partition("{")[0] for line in text.splitlines() if not line.startswith("#")} <= set(typed)

@@ -14,7 +14,7 @@ from platforms import PlatformProcess
 from tieline.cloud.guard.roles import PERMITTED, Role
 from tieline.cloud.records import NAME_PATTERN
 
-OPEN = {"session_login"}
+OPEN = {"session_login", "operations_documents"}
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ from tieline.cloud.api import (
 )
 from tieline.cloud.api.context import caller, operation_id
 from tieline.cloud.api.errors import documented
+from tieline.cloud.api.examples import describe
 from tieline.cloud.platform import Platform
 
 PREFIX = "/api/v1"
@@ -52,6 +53,7 @@ def create_app(platform: Platform) -> FastAPI:
     )
     app.state.platform = platform
     errors.install(app)
+    describe(app)
     known = documented(401, 403, 413, 422, 429)
     for area in (deployments, links, doctor, resources, rules, mqtt_users, users, keys, audit, alerts):
         app.include_router(
