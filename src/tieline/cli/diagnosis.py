@@ -8,6 +8,7 @@ from tieline.cli.output import out, print_json
 from tieline.cloud.doctor.hops import Diagnosis, Verdict
 
 MARKS = {Verdict.PASS: ("✓", "green"), Verdict.FAIL: ("✗", "bold red"), Verdict.UNKNOWN: ("?", "yellow")}
+HINTS = {Verdict.PASS: "dim", Verdict.FAIL: "red", Verdict.UNKNOWN: "dim"}
 
 
 def show_diagnosis(found: Diagnosis, as_json: bool) -> None:
@@ -18,7 +19,7 @@ def show_diagnosis(found: Diagnosis, as_json: bool) -> None:
     for hop in found.hops:
         mark, style = MARKS[hop.verdict]
         out.print(Text.assemble((f"{mark} ", style), (f"{hop.hop:<10}", "bold"), hop.evidence))
-        if hop.hint and (hop.verdict is Verdict.FAIL):
-            out.print(Text(f"            {hop.hint}", "red"))
+        if hop.hint:
+            out.print(Text(f"            {hop.hint}", HINTS[hop.verdict]))
     if found.failing:
         out.print(Text.assemble(("fails at ", "bold"), (found.failing, "bold red")))
