@@ -1,0 +1,244 @@
+"""The AWS wire with its operations, side by side with moto's server: CPU for each call, calls a second, growth.
+
+python bench/fabric.py [--seconds 4] [--json FILE] [--moto COMMAND]
+
+Both servers get the same signed bytes from the same four client processes, plain sockets that cost next to nothing;
+tieline verifies the signatures, moto does not. CPU is user and system time of the server's process. tieline's records
+are on disk, committed before each answer; no kernel objects are made. moto has a temporary environment of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+
+HERE = Path(__file__).resolve().parent
+CLIENTS = 4
+MOTO = "moto[server]==5.2.5"
+REGION, SERVER = "us-east-1", "fabric_server.py"
+TICKS = os.sysconf("SC_CLK_TCK")
+EC2, ELB = "ec2", "elasticloadbalancing"
+VERSIONS = {EC2: "2016-11-15", ELB: "2015-12-01"}
+PER_VPC = 50  # endpoints, AWS's quota
+Call = tuple[str, dict[str, str]]  # signing name and form
+
+
+class Server:
+    """A running server and a customer's things on it."""
+
+    def __init__(self, name: str, command: list[str], key: str, secret: str, port: int) -> None:
+        self.name, self.key, self.secret, self.port = name, key, secret, port
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        keys: dict[str, Any] = {"aws_access_key_id": key, "aws_secret_access_key": secret, "region_name": REGION}
+        keys |= {"endpoint_url": f"http://127.0.0.1:{port}", "config": Config(retries={"max_attempts": 1})}
+        self.ec2, self.elb = boto3.client("ec2", **keys), boto3.client("elbv2", **keys)
+        self._wait()
+
+    def _wait(self) -> None:
+        for _ in range(600):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise SystemExit(f"{self.name} did not start")
+
+    def cpu(self) -> float:
+        """User and system time so far, in seconds."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def publish(self) -> None:
+        """A network, a target group with a target, a balancer and a service that asks for no acceptance."""
+        vpc, subnet = self.network()
+        made = self.elb.create_target_group(Name="db", Protocol="TCP", Port=5432, VpcId=vpc, TargetType="ip")
+        self.group = made["TargetGroups"][0]["TargetGroupArn"]
+        self.elb.register_targets(TargetGroupArn=self.group, Targets=[{"Id": "10.0.1.10", "Port": 5432}])
+        arguments: Any = {"Name": "db", "Type": "network", "Scheme": "internal", "Subnets": [subnet]}
+        arn = self.elb.create_load_balancer(**arguments)["LoadBalancers"][0]["LoadBalancerArn"]
+        forward: Any = [{"Type": "forward", "TargetGroupArn": self.group}]
+        self.elb.create_listener(LoadBalancerArn=arn, Protocol="TCP", Port=5432, DefaultActions=forward)
+        service = self.ec2.create_vpc_endpoint_service_configuration(
+            NetworkLoadBalancerArns=[arn], AcceptanceRequired=False
+        )
+        self.service = service["ServiceConfiguration"]["ServiceName"]
+
+    def network(self) -> tuple[str, str]:
+        vpc = self.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        zone = self.ec2.describe_availability_zones()["AvailabilityZones"][0]["ZoneName"]
+        made = self.ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24", AvailabilityZone=zone)
+        return vpc, made["Subnet"]["SubnetId"]
+
+    def creates(self, number: int) -> list[Call]:
+        """Requests for that many endpoints, as many in each VPC as it may have."""
+        calls: list[Call] = []
+        for start in range(0, number, PER_VPC):
+            vpc, subnet = self.network()
+            form = {"Action": "CreateVpcEndpoint", "VpcEndpointType": "Interface", "VpcId": vpc}
+            form |= {"ServiceName": self.service, "SubnetId.1": subnet, "PrivateDnsEnabled": "false"}
+            calls += [(EC2, form)] * min(PER_VPC, number - start)
+        return calls
+
+    def endpoints(self) -> list[str]:
+        return [each["VpcEndpointId"] for each in self.ec2.describe_vpc_endpoints()["VpcEndpoints"]]
+
+    def raw(self, service: str, form: dict[str, str]) -> bytes:
+        """A signed request as it goes over the wire."""
+        host = f"127.0.0.1:{self.port}"
+        body = "&".join(f"{k}={v.replace(':', '%3A').replace('/', '%2F')}" for k, v in form.items())
+        body += f"&Version={VERSIONS[service]}"
+        headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+        request = AWSRequest("POST", f"http://{host}/", headers, body.encode())
+        SigV4Auth(Credentials(self.key, self.secret), service, REGION).add_auth(request)
+        lines = ["POST / HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in request.headers.items())]
+        return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", body]).encode()
+
+    def measure(self, calls: list[Call], seconds: float) -> dict[str, float]:
+        """Milliseconds of CPU for each call, and calls a second, from four clients; a list of several is sent once."""
+        for call in calls[:1] * 20 if len(calls) == 1 else []:
+            send(self.port, [self.raw(*call)], 0)
+        wires = [self.raw(*call) for call in calls]
+        shares = [wires[n::CLIENTS] for n in range(CLIENTS)] if len(wires) > 1 else [wires] * CLIENTS
+        repeat = seconds if len(wires) == 1 else 0.0
+        before, began = self.cpu(), time.monotonic()
+        with multiprocessing.get_context("fork").Pool(CLIENTS) as pool:
+            done = sum(pool.starmap(send, [(self.port, share, repeat) for share in shares]))
+        return {"cpu_ms": (self.cpu() - before) * 1000 / done, "calls_per_s": done / (time.monotonic() - began)}
+
+
+def send(port: int, requests: list[bytes], seconds: float) -> int:
+    """Send the requests again and again for `seconds`, or once; how many were answered.
+
+    One connection is kept for as long as the server keeps it, as botocore's pool does.
+    """
+    done, deadline = 0, time.monotonic() + seconds
+    connection: socket.socket | None = None
+    while True:
+        for request in requests:
+            connection = connection or socket.create_connection(("127.0.0.1", port), timeout=60)
+            connection.sendall(request)
+            if not _read(connection):
+                connection.close()
+                connection = None
+            done += 1
+        if time.monotonic() >= deadline:
+            return done
+
+
+def _read(connection: socket.socket) -> bool:
+    """Read one answer whole; whether the server keeps the connection."""
+    with connection.makefile("rb") as answer:
+        status, length, kept = answer.readline(), 0, True
+        if b" 200 " not in status:
+            raise RuntimeError(f"{status!r} {answer.read(2000)!r}")
+        while (line := answer.readline()) not in (b"\r\n", b""):
+            name, _, value = line.lower().partition(b":")
+            length = int(value) if name == b"content-length" else length
+            kept = kept and not (name == b"connection" and b"close" in value)
+        answer.read(length)
+    return kept and status.startswith(b"HTTP/1.1")
+
+
+def rows(server: Server, seconds: float) -> dict[str, dict[str, float]]:
+    """All figures of one server, on the same things."""
+    listing: list[Call] = [(EC2, {"Action": "DescribeVpcEndpoints"})]
+    server.publish()
+    found = {"DescribeVpcEndpoints, 0 of them": server.measure(listing, seconds)}
+    calls = server.creates(200)
+    found["CreateVpcEndpoint"] = server.measure(calls, seconds)
+    assert len(server.endpoints()) == 200
+    found["DescribeVpcEndpoints, 200 of them"] = server.measure(listing, seconds)
+    health: list[Call] = [(ELB, {"Action": "DescribeTargetHealth", "TargetGroupArn": server.group})]
+    found["DescribeTargetHealth"] = server.measure(health, seconds)
+    return found
+
+
+def growth(server: Server, seconds: float) -> dict[str, float]:
+    """Milliseconds of CPU for a call that names one id, with 50 endpoints in the store and with 5,000."""
+    server.publish()
+    costs = {}
+    for total in (50, 5000):
+        server.measure(server.creates(total - len(server.endpoints())), 0)
+        one = {"Action": "DescribeVpcEndpoints", "VpcEndpointId.1": server.endpoints()[-1]}
+        costs[str(total)] = server.measure([(EC2, one)], seconds)["cpu_ms"]
+    return costs
+
+
+@contextmanager
+def tieline() -> Iterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="tieline-bench-") as place:
+        port = free_port()
+        command = [sys.executable, str(HERE / SERVER), place, str(port)]
+        key, secret = "AKIABENCHBENCHBENCH2", "a-secret-of-the-bench"
+        server = Server("tieline", [*command, key, secret], key, secret, port)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def moto(command: str) -> Iterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="tieline-bench-") as place:
+        if not command:
+            subprocess.run([sys.executable, "-m", "venv", place], check=True)
+            subprocess.run([f"{place}/bin/pip", "install", "--quiet", MOTO], check=True)
+            command = f"{place}/bin/moto_server"
+        port = free_port()
+        server = Server("moto", [command, "--port", str(port)], "testing", "testing", port)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of each measurement")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--moto", default="", help="a moto_server that is there already")
+    options = parser.parse_args()
+    with moto(options.moto) as server:
+        theirs = rows(server, options.seconds)
+    with tieline() as server:
+        ours = rows(server, options.seconds)
+    with tieline() as server:
+        grown = growth(server, options.seconds)
+    print(f"{'':36}{'tieline':>20}{'moto':>20}\n{'':36}" + f"{'CPU ms':>10}{'calls/s':>10}" * 2 + f"{'CPU':>9}")
+    for name, mine in ours.items():
+        cells = "".join(f"{each['cpu_ms']:10.2f}{each['calls_per_s']:10.0f}" for each in (mine, theirs[name]))
+        print(f"{name:36}{cells}   1/{theirs[name]['cpu_ms'] / mine['cpu_ms']:.1f}")
+    small, large = grown["50"], grown["5000"]
+    print(f"one endpoint by its id: {small:.3f} ms with 50 stored, {large:.3f} ms with 5,000 ({large / small:.2f} ×)")
+    if options.json:
+        options.json.write_text(json.dumps({"tieline": ours, "moto": theirs, "one id": grown}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
