@@ -14,6 +14,12 @@ from tieline.demo.customer import Customer
 from world.running import Tieline
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if reason := browsing.obstacle():
+        terminalreporter.section("THE CONSOLE WAS NOT TESTED", sep="!", red=True, bold=True)
+        terminalreporter.line(reason, red=True)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """A browser; a test without one is skipped with the reason."""

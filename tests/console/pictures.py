@@ -34,7 +34,8 @@ PAGES = {
     "load-balancers": "/provider/load-balancers",
     "endpoint-services": "/provider/endpoint-services",
 }
-LOOKS = {"wide-light": (1280, False), "narrow-dark": (360, True)}  # the other two are looked at by test_looks.py
+WIDE_LIGHT, WIDE_DARK, NARROW_LIGHT, NARROW_DARK = (1280, False), (1280, True), (360, False), (360, True)
+NARROW = {"overview", "network", "wizard", "link", "endpoint-services"}  # few: they weigh on every checkout
 
 
 def main() -> None:
@@ -48,8 +49,11 @@ def main() -> None:
             _publish(tieline)
             for name, path in PAGES.items():
                 page = walk.provider if path.startswith("/provider") else walk.consumer
-                for look, (width, dark) in LOOKS.items():
-                    _take(page, walk.url + path, IMAGES / f"console-{name}-{look}.png", width, dark)
+                _take(page, walk.url + path, name, *WIDE_LIGHT)
+                if name in NARROW:
+                    _take(page, walk.url + path, name, *NARROW_DARK)
+            _take(walk.consumer, walk.url, "overview", *WIDE_DARK)
+            _take(walk.consumer, walk.url + PAGES["integration"], "integration", *NARROW_LIGHT)
         finally:
             tieline.down()
 
@@ -64,13 +68,14 @@ def _publish(tieline: Tieline) -> None:
         )
 
 
-def _take(page: Any, url: str, file: Path, width: int, dark: bool) -> None:
+def _take(page: Any, url: str, name: str, width: int, dark: bool) -> None:
+    look = f"{'wide' if width > 1000 else 'narrow'}-{'dark' if dark else 'light'}"
     page.set_viewport_size({"width": width, "height": 800})
     page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
     page.goto(url)
     page.locator("#content:not([disabled])").wait_for()
     page.wait_for_timeout(1500)
-    page.screenshot(path=str(file), full_page=True)
+    page.screenshot(path=str(IMAGES / f"console-{name}-{look}.png"), full_page=True)
 
 
 if __name__ == "__main__":

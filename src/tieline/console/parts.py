@@ -164,9 +164,9 @@ def told(entry: HistoryEntry) -> str:
     return f"{when(entry.at)}  {entry.who}: {entry.event}"
 
 
-def table(columns: Sequence[str], label: str) -> AbstractContextManager[Any]:
-    """A table's head; its rows are drawn inside."""
-    with tag("div", "scroll").props(f'role=region tabindex=0 aria-label="{label}"'), tag("table"):
+def table(columns: Sequence[str], label: str, classes: str = "stacked") -> AbstractContextManager[Any]:
+    """A table's head; its rows are drawn inside. Where it is narrow, a stacked one has its cells below each other."""
+    with tag("div", "scroll").props(f'role=region tabindex=0 aria-label="{label}"'), tag("table", classes):
         with tag("thead"), tag("tr"):
             for column in columns:
                 tag("th", text=column).props("scope=col")

@@ -41,7 +41,7 @@ def monitoring(found: Inside) -> None:
 
 def _rules(found: Inside) -> None:
     columns = ("Rule", *(title for _, title in (*RULE_COLUMNS, *ACTION_COLUMNS)), "Last error")
-    with parts.table(columns, "Counters of the rules"):
+    with parts.table(columns, "Counters of the rules", classes=""):
         for rule in found.rules:
             for metrics in rule.action_metrics or [{}]:
                 with parts.tag("tr"):
