@@ -14,6 +14,11 @@ from tieline.demo.customer import Customer
 from world.running import Tieline
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the browser goes last: Playwright leaves a loop running in this thread, and no other can start there."""
+    items.sort(key=lambda item: "chromium" in getattr(item, "fixturenames", ()))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if reason := browsing.obstacle():
         terminalreporter.section("THE CONSOLE WAS NOT TESTED", sep="!", red=True, bold=True)
