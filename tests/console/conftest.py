@@ -15,7 +15,7 @@ from world.running import Tieline
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs the browser goes last: Playwright leaves a loop running in this thread, and no other can start there."""
+    """What needs the browser goes last: Playwright leaves a loop running in this thread, so that no other can start."""
     items.sort(key=lambda item: "chromium" in getattr(item, "fixturenames", ()))
 
 
