@@ -90,6 +90,15 @@ class Server:
     def prepare(self) -> None:
         """Write configuration or data before the first start."""
 
+    def write(self, name: str, text: str) -> Path:
+        """A file that only the server may read, such as a key."""
+        path = self.directory / name
+        path.write_text(text)
+        path.chmod(0o600)
+        if os.geteuid() == 0:
+            shutil.chown(path, "nobody", "nogroup")
+        return path
+
     def start(self) -> None:
         """Start the server and wait until it answers."""
         with (self.directory / "log").open("ab") as log:
@@ -166,15 +175,6 @@ class PostgreSQL(Server):
         initdb = [str(POSTGRESQL_BIN / "initdb"), "-D", str(self.directory / "data"), "-U", "postgres"]
         options = ["--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"]
         subprocess.run(as_ordinary_user([*initdb, *options]), check=True, capture_output=True)
-
-    def write(self, name: str, text: str) -> Path:
-        """A file that only the server may read, such as a key."""
-        path = self.directory / name
-        path.write_text(text)
-        path.chmod(0o600)
-        if os.geteuid() == 0:
-            shutil.chown(path, "nobody", "nogroup")
-        return path
 
     def ready(self) -> bool:
         try:
