@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 SOURCE = Path(__file__).with_suffix(".c")
-HEADER = Path("/usr/include/mosquitto_plugin.h")
+HEADERS = tuple(Path("/usr/include") / name for name in ("mosquitto.h", "mosquitto_plugin.h"))
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared")
 WITHOUT = "rules see NULL as clientid and username: {missing}; then start the agent again"
@@ -22,9 +22,9 @@ async def build(directory: Path) -> tuple[Path | None, str]:
     if target.exists():
         return target, ""
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
-    if compiler is None or not HEADER.exists():
+    if compiler is None or not all(header.exists() for header in HEADERS):
         return None, WITHOUT.format(
-            missing="install a C compiler and Mosquitto's headers (apt install gcc mosquitto-dev)"
+            missing="install a C compiler and Mosquitto's headers (apt install gcc libc6-dev mosquitto-dev libmosquitto-dev)"
         )
     directory.mkdir(parents=True, exist_ok=True)
     draft = target.with_suffix(f".{os.getpid()}")
