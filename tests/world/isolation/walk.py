@@ -1,6 +1,7 @@
 """A packet's walk through a topology: what the tables of its VPCs do to the first packet of a TCP flow.
 
-Pure: it reads the very text that nft loads, and knows of nft only how a map is looked up; what it does not find is dropped.
+Pure: it reads the very text that nft loads, and knows of nft only how a map is looked up; what it does not find is
+dropped.
 """
 
 from __future__ import annotations
