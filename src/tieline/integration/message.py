@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import mqtt5
 import msgspec
 import orjson
 
+from tieline.integration import events
+
 #: The fields that a rule can name, with their meaning. What the broker does not tell is NULL.
 FIELDS: Final[dict[str, str]] = {
     "id": "a unique id of this delivery",
-    "event": "what happened, always message.publish",
+    "event": "what happened: message.publish, or the event's name",
     "clientid": "the publisher's client id",
     "username": "the publisher's user name",
     "payload": "the payload; payload.x reads it as JSON",
@@ -54,6 +56,8 @@ class Message(msgspec.Struct, eq=False, gc=False):
     @classmethod
     def sample(cls, context: Mapping[str, Any]) -> Message:
         """A message made of the fields that are given; a payload that is not text is taken as JSON."""
+        if topic := events.topic_of(context.get("event", context.get("event_type", ""))):
+            return cls(topic, orjson.dumps({**context, "event": events.name(topic)}), 0, context.get("timestamp", 0))
         payload = context.get("payload", "")
         if isinstance(payload, str):
             payload = payload.encode()
@@ -89,8 +93,15 @@ class Message(msgspec.Struct, eq=False, gc=False):
 
     def fields(self) -> dict[str, Any]:
         """Every field by name, as `SELECT *` gives them."""
+        if self.topic.startswith(events.PREFIX):
+            return dict(self.details())
         direct = {"topic": self.topic, "qos": self.qos, "timestamp": self.timestamp, "payload": self.text()}
         return {**self.details(), **direct}
+
+    def chosen(self, names: Sequence[str]) -> dict[str, Any]:
+        """These fields by name, NULL where it has none: for rules that read events, whose fields differ."""
+        fields = self.fields()
+        return {name: fields.get(name) for name in names}
 
 
 class Foreign(Message, eq=False, gc=False):
@@ -100,6 +111,9 @@ class Foreign(Message, eq=False, gc=False):
 
 
 def _details(message: Message) -> dict[str, Any]:
+    if message.topic.startswith(events.PREFIX):
+        told = message.document()
+        return told if isinstance(told, dict) else {}
     packet = message.packet
     pairs = packet.user_properties if packet is not None else []
     clientid, username, pairs = origin(pairs) if message.trusted else (None, None, pairs)

@@ -72,7 +72,7 @@ def test_a_grammar_error_says_where_and_what(sql: str, line: int, column: int, f
         ('SELECT abs(1, 2) FROM "t"', 8, "takes 1 argument, not 2"),
         ('SELECT topic FROM "t/#/x"', 19, "'#' stands alone"),
         ("SELECT topic FROM \"t\" WHERE topic =~ 'a#'", 38, "'#' stands alone"),
-        ('SELECT clientid FROM "$events/client_connected"', 22, "not told by this broker"),
+        ('SELECT clientid FROM "$events/message_delivered"', 22, "not told by the broker"),
         ('SELECT [3..1] FROM "t"', 8, "upwards"),
         ('SELECT 1e999 FROM "t"', 8, "too large"),
         ("SELECT " + "not " * 60 + 'true FROM "t"', 204, "at most 50 deep"),

@@ -13,6 +13,7 @@ from tieline.cloud.agent.memory import forget, own_id, own_password, recall, rem
 from tieline.cloud.brokers.mosquitto import Mosquitto, dialled
 from tieline.cloud.brokers.remote import RemoteBroker
 from tieline.cloud.brokers.settings import AGENT, Remote, Settings
+from tieline.cloud.brokers.teller import Teller
 from tieline.cloud.protocol import Configure, Metrics, Probe, Probed, Report, Status
 from tieline.integration.config import Broker, Config
 from tieline.integration.pipeline import Pipeline
@@ -41,6 +42,8 @@ class Worker:
         self._current: Configure | None = None
         self._applied = -1
         self._settling: asyncio.Task[None] | None = None
+        self._teller: Teller | None = None  # of what happens to clients
+        self._told: Broker | None = None  # whose clients those are
         self._error = ""
 
     async def resume(self) -> None:
@@ -60,6 +63,7 @@ class Worker:
                 self._applied = message.config.version
             else:
                 await self._integrate(message.config, broker, message.workers)
+                await self._tell(message.broker, broker)
                 self._settle(message.config.version)
             self._error = ""
         except Exception as error:
@@ -153,6 +157,16 @@ class Worker:
         await asyncio.sleep(0)  # it runs, and will take what is applied
         await self._pipeline.apply(config)
 
+    async def _tell(self, wanted: Settings | Remote | None, broker: Broker) -> None:
+        """Publish what happens to clients while a rule reads it, once those rules are subscribed."""
+        events = isinstance(wanted, Settings) and wanted.events
+        if self._teller is not None and (not events or self._told != broker):
+            teller, self._teller = self._teller, None
+            await teller.close()
+        if events and self._teller is None:
+            self._teller, self._told = Teller(broker), broker
+            self._teller.start()
+
     def _settle(self, version: int) -> None:
         """Count a configuration as applied once the broker has confirmed its subscriptions: nothing is missed then."""
         pipeline = self._pipeline
@@ -160,6 +174,8 @@ class Worker:
         async def settle() -> None:
             if pipeline is not None:
                 await pipeline.ready()
+                if self._teller is not None:
+                    await self._teller.ready.wait()
                 self._applied = version
                 self._changed()
 
@@ -175,6 +191,9 @@ class Worker:
             self._changed()
 
     async def _stop(self) -> None:
+        if self._teller is not None:
+            teller, self._teller = self._teller, None
+            await teller.close()
         if self._settling is not None:
             self._settling.cancel()
         pipeline, self._pipeline = self._pipeline, None

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tieline.cloud.brokers.events import LOG
 from tieline.cloud.brokers.settings import AGENT, EVERY_TOPIC, Access, Settings, User
 
 CONTROL = "$CONTROL/dynamic-security/v1"
@@ -17,6 +18,7 @@ ANONYMOUS, EVERYTHING, AGENTS = "anonymous", "everything", "agent"
 ITERATIONS = 101  # of PBKDF2, as the plugin itself does: it computes them in the broker's only thread
 SALT_BYTES = 12
 FIRST_PRIORITY = 1000  # the plugin asks the highest first
+EVENTS = "$events/#"  # only the agent says what happened to clients
 
 Command = Mapping[str, Any]
 
@@ -24,6 +26,8 @@ Command = Mapping[str, Any]
 def document(settings: Settings, password: str, salt: Callable[[int], bytes]) -> dict[str, Any]:
     """The plugin's file for these settings; `password` is the agent's own, `salt` gives random bytes."""
     own = [*_acls(EVERY_TOPIC), *(_acl(kind, f"{CONTROL}/#", True, 0) for kind in ("subscribePattern",))]
+    own += [_acl(kind, EVENTS, True, 2 * FIRST_PRIORITY) for kind in ("publishClientSend", "subscribePattern")]
+    own += [_acl("subscribePattern", f"{LOG}#", True, 0)]
     own += [_acl("publishClientSend", CONTROL, True, 0), _acl("publishClientReceive", f"{CONTROL}/#", True, 0)]
     roles = [{"rolename": AGENTS, "acls": own}, {"rolename": EVERYTHING, "acls": _acls(EVERY_TOPIC)}]
     roles += [{"rolename": _role(user), "acls": _acls(user.rules or EVERY_TOPIC)} for user in settings.users]
@@ -86,7 +90,7 @@ def _role(user: User) -> str:
 
 
 def _acls(rules: tuple[Access, ...]) -> list[dict[str, Any]]:
-    found = []
+    found = [_acl("publishClientSend", EVENTS, False, FIRST_PRIORITY + 1)]
     for number, rule in enumerate(rules):
         priority = FIRST_PRIORITY - number
         if rule.action in ("publish", "all"):

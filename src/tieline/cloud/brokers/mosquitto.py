@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tieline.cloud.brokers.access import difference, document
 from tieline.cloud.brokers.control import ControlFailed, command
+from tieline.cloud.brokers.events import LOG_TYPES
 from tieline.cloud.brokers.origin import build
 from tieline.cloud.brokers.saving import keep_saved
 from tieline.cloud.brokers.settings import AGENT, Settings
@@ -36,6 +37,7 @@ FIRST_RETRY, LAST_RETRY = 0.2, 5.0  # seconds before the next start, doubled eac
 STABLE_SECONDS = 10.0  # so long up, and the next start is without delay again
 STOP_SECONDS = 5.0  # for writing the queues to disk
 READY_POLL = 0.05
+LINE = 1 << 20  # bytes; a client id or a topic, 65,535 bytes each, may stand in a line of its log
 ERROR_LINES = 5  # of its last words that are kept to explain its end
 
 
@@ -56,7 +58,8 @@ def configuration(settings: Settings, plugins: Sequence[str]) -> str:
         "log_dest stderr",
         "log_type error",
         "log_type warning",
-        "connection_messages false",
+        *(["log_dest topic", *(f"log_type {type}" for type in LOG_TYPES)] if settings.events else []),
+        f"connection_messages {str(settings.events).lower()}",
         f"listener {settings.mqtt.port} {settings.mqtt.host}",
     ]
     if settings.tls:
@@ -117,7 +120,7 @@ class Mosquitto:
         if commands := difference(before, after):
             host, port = dialled(after.mqtt.host), after.mqtt.port
             await asyncio.to_thread(command, host, port, AGENT, self._password, commands)
-        if (before.anonymous, before.tls) != (after.anonymous, after.tls):
+        if (before.anonymous, before.tls, before.events) != (after.anonymous, after.tls, after.events):
             self._write_configuration(after)
             self._own()
             if self._process is not None:
@@ -156,7 +159,7 @@ class Mosquitto:
         """One life of the broker, until it ends."""
         command = _as_user([program, "-c", CONFIGURATION])
         self._process = process = await asyncio.create_subprocess_exec(
-            *command, cwd=self._directory, stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
+            *command, cwd=self._directory, stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL, limit=LINE
         )
         assert process.stderr is not None
         ready = asyncio.create_task(self._wait_ready())

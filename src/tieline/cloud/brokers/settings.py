@@ -49,6 +49,7 @@ class Settings(Setting, frozen=True, kw_only=True, tag="own"):
     websocket: Listener | None = None
     users: tuple[User, ...] = ()
     anonymous: bool = True
+    events: bool = False  # whether a rule reads what happens to clients
 
 
 #: The agent's own name at its broker; no user of people's has it.

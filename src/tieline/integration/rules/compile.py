@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from tieline.integration import message as messages
+from tieline.integration import events
 from tieline.integration.message import Message
 from tieline.integration.rules import syntax
 from tieline.integration.rules.emit import Emitter, output_path
@@ -39,6 +39,7 @@ class CompiledRule:
     topics: tuple[str, ...]
     paths: frozenset[tuple[str, ...]]  # what an output has, apart from the message's fields
     everything: bool  # whether an output has every field of the message
+    fields: tuple[str, ...]  # that messages on its topics have
     foreach: bool
     apply: Callable[[Sequence[Message], Failures, bool], list[Item]]
 
@@ -53,7 +54,7 @@ class CompiledRule:
 
     def gives(self, path: Sequence[str]) -> bool:
         """Whether an output can have a value under this path."""
-        if self.everything and path[0] in messages.FIELDS:
+        if self.everything and path[0] in self.fields:
             return True
         return any(known[: len(path)] == tuple(path[: len(known)]) for known in self.paths)
 
@@ -71,7 +72,8 @@ def failure(error: Exception) -> RuleFailure:
 def compile_rule(sql: str) -> CompiledRule:
     """A rule of EMQX's SQL as a function; raises RuleError naming the place of a fault."""
     statement = parse(sql)
-    emitter = Emitter(sql)
+    topics = tuple(map(events.canonical, statement.topics))
+    emitter = Emitter(sql, topics)
     if isinstance(statement, syntax.Select):
         _select(emitter, statement)
     else:
@@ -86,7 +88,7 @@ def compile_rule(sql: str) -> CompiledRule:
         named = [(item_name(statement),)]
     everything = bare or any(isinstance(column, syntax.Everything) for column in columns)
     is_foreach = isinstance(statement, syntax.Foreach)
-    return CompiledRule(sql, statement.topics, frozenset(named), everything, is_foreach, namespace["apply"])
+    return CompiledRule(sql, topics, frozenset(named), everything, emitter.fields, is_foreach, namespace["apply"])
 
 
 def _columns(columns: Iterable[syntax.Column | syntax.Everything]) -> list[syntax.Column]:
@@ -124,7 +126,7 @@ def _foreach(emitter: Emitter, statement: syntax.Foreach) -> None:
     if statement.columns:
         emitter.line(f"rows.append(({_output(emitter, statement.columns)}, m))")
     else:
-        emitter.line(f"rows.append(({{**m.fields(), {item_name(statement)!r}: item}}, m))")
+        emitter.line(f"rows.append(({{**{emitter.everything()}, {item_name(statement)!r}: item}}, m))")
     emitter.indent -= 1
     emitter.line("items += rows")
 
@@ -147,7 +149,7 @@ def _output(emitter: Emitter, columns: Sequence[syntax.Column | syntax.Everythin
     number = 0
     for column in columns:
         if isinstance(column, syntax.Everything):
-            parts.append("**m.fields()")
+            parts.append(f"**{emitter.everything()}")
             continue
         emitter.visible = number
         path, source = output_path(column, number), emitter.alias(number)

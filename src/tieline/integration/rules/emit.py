@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from tieline.integration import events
 from tieline.integration import message as messages
 from tieline.integration.rules import syntax, values
 from tieline.integration.rules.errors import RuleError, RuleFailure
@@ -42,8 +43,11 @@ def not_json(message: messages.Message) -> RuleFailure:
 class Emitter:
     """Collects the lines of one function, and the objects that they name."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, topics: Sequence[str]) -> None:
         self.text = text
+        self.events = events.reads_events(topics)
+        plain = () if self.events and all(topic in events.EVENTS for topic in topics) else tuple(messages.FIELDS)
+        self.fields = tuple(dict.fromkeys((*plain, *events.fields(topics))))  # that a rule on these topics can name
         self.names: dict[str, Any] = {name: getattr(values, name) for name in _HELPERS}
         self.names |= {"UNREAD": messages.UNREAD, "NOT_JSON": messages.NOT_JSON, "not_json": not_json}
         self.names |= {"loads": orjson.loads, "JSONDecodeError": orjson.JSONDecodeError}
@@ -126,24 +130,30 @@ class Emitter:
         root = keys[0]
         if root in self.items:
             return self.follow(self.items[root], (f"item {root}",), keys[1:])
-        if root not in messages.FIELDS:
+        if root not in self.fields:
             raise self.unknown(node, root)
-        if root == "payload" and (len(keys) > 1 or indexed):
+        if root == "payload" and (len(keys) > 1 or indexed) and not self.events:
             return self.follow(self.document(), ("payload",), keys[1:])
         return self.follow(self.field(root), (root, ""), keys[1:])
 
     def unknown(self, node: syntax.Node, name: str) -> RuleError:
-        known = [*messages.FIELDS, *self.items, *(c.alias[0] for c in self.aliases[: self.visible] if c.alias)]
+        known = [*self.fields, *self.items, *(c.alias[0] for c in self.aliases[: self.visible] if c.alias)]
         near = difflib.get_close_matches(name, known, 1, 0.7)
         hint = f"did you mean {near[0]}?" if near else f"JSON is payload.{name}, a text stands in 'single quotes'"
         return self.fault(f"no field {name!r} in a message: {hint}", node, name)
 
     def field(self, name: str) -> str:
+        if self.events:
+            return f"{self.load(('*',), self.everything())}[{name!r}]"
         if name in messages.DIRECT:
             return f"m.{name}"
         if name == "payload":
             return self.load(("payload", ""), "m.text()")
         return self.load((name, ""), f"m.details()[{name!r}]")
+
+    def everything(self) -> str:
+        """Source of all fields as a new map."""
+        return f"m.chosen({self.fields!r})" if self.events else "m.fields()"
 
     def document(self) -> str:
         """The variable with the decoded payload, which fails the rule where the block is strict."""

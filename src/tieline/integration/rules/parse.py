@@ -11,6 +11,7 @@ from typing import Any, Final
 import lark
 import msgspec
 
+from tieline.integration import events
 from tieline.integration.rules import syntax
 from tieline.integration.rules.build import Build, Misplaced
 from tieline.integration.rules.errors import RuleError
@@ -124,14 +125,7 @@ def _check_depth(text: str, tree: Any) -> None:
 
 def _check_topics(text: str, statement: syntax.Statement) -> None:
     for topic in statement.topics:
-        if fault := filter_fault(topic) or _not_told(topic):
+        if fault := filter_fault(topic) or events.fault(topic):
             place = re.search(r"""from\s.*?(["'])""" + re.escape(topic), text, re.IGNORECASE | re.DOTALL)
             message = f"{topic!r} cannot be read from: {fault}"
             raise RuleError(message, text, place.start(1) if place else 0, found=topic)
-
-
-def _not_told(topic: str) -> str:
-    """Why a topic of EMQX's events never has a message here; empty where it is an ordinary topic."""
-    if topic.startswith(("$events/", "$bridges/")):
-        return "events of clients, sessions and bridges are not told by this broker; rules read published messages"
-    return ""
