@@ -18,6 +18,7 @@ from tieline.fabric.daemon.dispatch import dispatcher, key_lookup
 from tieline.fabric.daemon.service import open_world
 from tieline.fabric.ids import Ids
 from tieline.fabric.records import AccessKey
+from tieline.fabric.records import Account as AccountRecord
 from tieline.fabric.topology import Topology
 from tieline.store import SQLiteStore, Store
 
@@ -118,9 +119,10 @@ class Fabric:
         ids = Ids(random.Random(seed))
         self.dispatch = dispatcher(self.world, REGION, ids, lambda: self.now, lambda _: "")
         accounts.ensure_first(self.world, REGION, ids)
+        if len(self.world.all(AccountRecord)) == len(accounts.FIRST):
+            accounts.create(self.world, "other", REGION, ids)
         keys = {key.arn.rsplit("/", 1)[1]: key for key in self.world.all(AccessKey)}
-        self.platform, self.customer = (Account(self, keys[name]) for name in accounts.FIRST)
-        self.other = Account(self, accounts.create(self.world, "other", REGION, ids))
+        self.platform, self.customer, self.other = (Account(self, keys[name]) for name in (*accounts.FIRST, "other"))
         self._counter = itertools.count()
 
     def plan(self) -> Topology:

@@ -128,6 +128,17 @@ def test_instances(customer: Account, provider: Provider) -> None:
     assert shown == "terminated"
 
 
+def test_interfaces(customer: Account, provider: Provider) -> None:
+    ec2 = customer.ec2
+    made = ec2.create_network_interface(SubnetId=provider.subnets[0], Description="for what is there already")
+    id = made["NetworkInterface"]["NetworkInterfaceId"]
+    shown = ec2.describe_network_interfaces(NetworkInterfaceIds=[id])["NetworkInterfaces"][0]
+    assert shown["Status"] == "available" and shown["PrivateIpAddress"].startswith("10.0.1.")
+    ec2.delete_network_interface(NetworkInterfaceId=id)
+    with pytest.raises(ClientError, match=r"InvalidNetworkInterfaceID\.NotFound"):
+        ec2.describe_network_interfaces(NetworkInterfaceIds=[id])
+
+
 def test_balancers(customer: Account, provider: Provider) -> None:
     elb, ec2 = customer.elb, customer.ec2
     group = ec2.create_security_group(GroupName="nlb", Description="d", VpcId=provider.vpc)["GroupId"]

@@ -21,19 +21,23 @@ DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 # Everything but XML 1.0's characters that stand for themselves; a bare carriage return would be read as a line feed.
 SPECIAL = re.compile("[^\t\n\x20-\x25\x27-\x3b\x3d\x3f-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
-# Ids, names and states come again and again, and looking one up costs a fifth of examining it. At most about 2 MB.
-KNOWN: dict[str, str] = {}
-SHORT, MANY = 128, 8192  # characters of a text that is remembered, and how many are
+SHORT, MANY = 128, 8192  # characters of a text that is remembered, and how many are: at most about 2 MB
 
 
-def escape(text: str) -> str:
-    """The text as XML content, without the characters that XML 1.0 forbids; raises TypeError for anything but str."""
-    escaped = SPECIAL.sub(lambda found: ESCAPES.get(found[0], ""), text) if SPECIAL.search(text) else text
-    if len(text) < SHORT:
-        if len(KNOWN) >= MANY:
-            KNOWN.clear()
-        KNOWN[text] = escaped
-    return escaped
+class Escaped(dict[str, str]):
+    """Texts as XML content. Ids and names come again and again, and a look-up costs a fifth of an examination."""
+
+    def __missing__(self, text: str) -> str:
+        escaped = SPECIAL.sub(lambda found: ESCAPES.get(found[0], ""), text) if SPECIAL.search(text) else text
+        if len(text) < SHORT:
+            if len(self) >= MANY:
+                self.clear()
+            self[text] = escaped
+        return escaped
+
+
+# The text as XML content, without the characters that XML 1.0 forbids; raises TypeError for anything but str.
+escape: Callable[[str], str] = Escaped().__getitem__
 
 
 def compile_output(operation: OperationModel, protocol: Protocol) -> Serialize:
@@ -128,7 +132,7 @@ def _content(shape: StructureShape) -> Write:
             if value is None:
                 continue
             if content is None:
-                append(f"{start}{KNOWN.get(value) or text(value)}{end}")
+                append(f"{start}{text(value)}{end}")
             else:
                 append(start)
                 content(append, value)
@@ -151,7 +155,7 @@ def _items(shape: ListShape) -> Write:
         if type(values) not in (list, tuple):
             raise TypeError(f"{shape.name} is a list, not {type(values).__name__}")
         if content is None:
-            append("".join([f"{start}{KNOWN.get(value) or text(value)}{end}" for value in values]))
+            append("".join([f"{start}{text(value)}{end}" for value in values]))
             return
         for value in values:
             append(start)
