@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,7 @@ class Process:
     def __init__(self, log: Path) -> None:
         self._log = log
         self.process: subprocess.Popen[bytes] | None = None
+        self.environment: dict[str, str] = {}  # beside this process's own, without what is of AWS and tieline
 
     def command(self) -> list[str]:
         raise NotImplementedError
@@ -46,7 +48,7 @@ class Process:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command(), stdout=log, stderr=log, env=environment, start_new_session=True
+                self.command(), stdout=log, stderr=log, env=environment | self.environment, start_new_session=True
             )
         self.wait_ready()
 
@@ -127,16 +129,17 @@ class FabricProcess(Process):
 class PlatformProcess(Process):
     """`python -m tieline.cloud` on a free port."""
 
-    def __init__(self, state: Path, fabric: FabricProcess | None = None) -> None:
+    def __init__(self, state: Path, fabric: FabricProcess | None = None, options: Sequence[str] = ()) -> None:
         super().__init__(state.with_suffix(".log"))
         self.state = state
         self.port = free_port()
+        self.options = options
         self._aws = ["--aws-endpoint", fabric.url if fabric else NOBODY_THERE]
         if fabric:
             self._aws += ["--credentials", str(fabric.credentials), "--profile", "platform"]
 
     def command(self) -> list[str]:
-        options = ["--state", str(self.state), "--port", str(self.port), *self._aws]
+        options = ["--state", str(self.state), "--port", str(self.port), *self._aws, *self.options]
         return [sys.executable, "-m", "tieline.cloud", *options]
 
     def wait_ready(self) -> None:

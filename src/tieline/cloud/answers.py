@@ -34,9 +34,9 @@ class DeploymentAnswer(DeploymentView):
 
 
 class CreatedDeployment(DeploymentAnswer):
-    """A new deployment; an external one tells its join token here and never again."""
+    """A new deployment; one whose agent is started by hand tells its join token here and never again."""
 
-    join_token: str = Field(default="", description="for tieline agent --join; only where provider is external")
+    join_token: str = Field(default="", description="for tieline agent --join; not where provider is fabric")
 
 
 class Deployments(Paged):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -34,6 +38,8 @@ T = TypeVar("T")
 TIMEOUTS = Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "max_attempts": 2})
 WITHOUT_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, ProfileNotFound)
 WITHOUT_ANSWER = (ConnectionError, HTTPClientError, ResponseParserError)
+SESSION_NAME = "tieline"  # of an assumed role, for the other account's CloudTrail
+CONCURRENT = 8  # calls at a time for each account: one that does not answer holds up no other
 THROTTLED = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "RequestThrottled"}
 
 
@@ -61,6 +67,8 @@ class AwsSettings:
     endpoint: str | None = None
     credentials: Path | None = None
     profile: str | None = None
+    role: str | None = None  # to assume with these credentials
+    external_id: str = ""  # what the role's trust policy may demand
 
 
 @dataclass(frozen=True)
@@ -82,31 +90,37 @@ class Aws:
     def __init__(self, settings: AwsSettings) -> None:
         self.settings = settings
         self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(CONCURRENT, "aws")
         self._clients: dict[str, Any] = {}
         self._identity: Identity | None = None
 
     async def ec2(self, call: Callable[[EC2Client], T]) -> T:
         """Run a call with the EC2 client in a thread; raises AwsRefused or AwsUnreachable."""
-        return await asyncio.to_thread(self._call, "ec2", call)
+        return await self._later("ec2", call)
 
     async def elb(self, call: Callable[[ElasticLoadBalancingv2Client], T]) -> T:
         """Run a call with the ELBv2 client in a thread; raises AwsRefused or AwsUnreachable."""
-        return await asyncio.to_thread(self._call, "elbv2", call)
+        return await self._later("elbv2", call)
 
     def close(self) -> None:
         """Give the connections back; a later call makes new ones."""
         with self._lock:
             clients, self._clients = self._clients, {}
+            threads, self._threads = self._threads, ThreadPoolExecutor(CONCURRENT, "aws")
+        threads.shutdown(wait=False)
         for client in clients.values():
             client.close()
 
     async def identity(self) -> Identity:
         """Who we are, asked once."""
         if self._identity is None:
-            caller = await asyncio.to_thread(self._call, "sts", lambda sts: sts.get_caller_identity())
+            caller = await self._later("sts", lambda sts: sts.get_caller_identity())
             partition = caller["Arn"].split(":")[1]
             self._identity = Identity(caller["Account"], f"arn:{partition}:iam::{caller['Account']}:root")
         return self._identity
+
+    async def _later(self, service: str, call: Callable[[Any], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._call, service, call)
 
     def _call(self, service: str, call: Callable[[Any], T]) -> T:
         try:
@@ -136,5 +150,25 @@ class Aws:
         if settings.credentials:
             core.set_config_variable("credentials_file", str(settings.credentials))
         verify = False if (settings.endpoint or "").startswith("http://") else None  # no certificate to verify
+        where = {"endpoint_url": settings.endpoint, "config": TIMEOUTS, "verify": verify}
+        if settings.role:
+            core = _assuming(core, settings, where)
         session = boto3.Session(botocore_session=core, region_name=settings.region)
-        return session.client(service, endpoint_url=settings.endpoint, config=TIMEOUTS, verify=verify)  # type: ignore[call-overload]
+        return session.client(service, **where)  # type: ignore[call-overload]
+
+
+def _assuming(core: Any, settings: AwsSettings, where: dict[str, Any]) -> Any:
+    """A session that acts as the role, and assumes it again before its credentials expire."""
+    demanded = {"RoleSessionName": SESSION_NAME}
+    if settings.external_id:
+        demanded["ExternalId"] = settings.external_id
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=partial(core.create_client, region_name=settings.region, **where),
+        source_credentials=core.get_credentials(),
+        role_arn=settings.role or "",
+        extra_args=demanded,
+    )
+    credentials = DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
+    assumed = botocore.session.Session(profile=settings.profile)
+    assumed.register_component("credential_provider", SimpleNamespace(load_credentials=lambda: credentials))
+    return assumed

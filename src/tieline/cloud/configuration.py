@@ -11,6 +11,7 @@ from tieline.cloud.resources import to_config
 from tieline.cloud.rules import to_action
 from tieline.cloud.secrets import Vault
 from tieline.integration import config
+from tieline.integration.events import PREFIX
 
 
 def configure(records: Repository, vault: Vault, deployment: Deployment) -> Configure:
@@ -42,7 +43,7 @@ def settings(records: Repository, vault: Vault, deployment: Deployment) -> Setti
     """What the deployment's own broker is to be."""
     users = records.all(MqttUser, lambda user: user.deployment == deployment.id)
     inside, tls, websocket = deployment.broker, None, None
-    fabric = deployment.provider == "fabric"
+    fabric = not deployment.joined_by_hand
     if deployment.mqtts:
         place = inside.model_copy(update={"port": MQTTS_PORT}) if fabric else deployment.mqtts
         key = vault.decrypt(deployment.tls_key)
@@ -56,6 +57,7 @@ def settings(records: Repository, vault: Vault, deployment: Deployment) -> Setti
         websocket=websocket,
         users=tuple(to_user(user, vault) for user in users),
         anonymous=not users if deployment.anonymous is None else deployment.anonymous,
+        events=any(PREFIX in rule.sql for rule in records.all(Rule, lambda rule: rule.deployment == deployment.id)),
     )
 
 

@@ -8,8 +8,8 @@ import logging
 import time
 from collections.abc import Sequence
 
+from tieline.cloud.accounts import Accounts
 from tieline.cloud.alerts.watch import Watch
-from tieline.cloud.aws import Aws
 from tieline.cloud.configuration import configure
 from tieline.cloud.deployments.boot import Machine
 from tieline.cloud.deployments.worker import DeploymentWorker
@@ -35,18 +35,18 @@ class Platform:
     """Everything that REST operations work on. Used from one event loop, as the store is."""
 
     def __init__(
-        self, records: Repository, aws: Aws, vault: Vault, machine: Machine, allowed: Sequence[str] = ()
+        self, records: Repository, accounts: Accounts, vault: Vault, machine: Machine, allowed: Sequence[str] = ()
     ) -> None:
         self.records = records
-        self.aws = aws
+        self.accounts = accounts
         self.vault = vault
         self.allowed = allowed  # what resources may name besides links, see addresses
         self.doorkeeper = Doorkeeper(records)
         self.entrance = Entrance(records)
         self.idempotency = Idempotency(records, vault)
         self.hub = Hub(self._configuration, self._reported)
-        self.links = LinkWorker(records, aws, self.changed)
-        self.deployments = DeploymentWorker(records, aws, vault, machine, self.hub.push)
+        self.links = LinkWorker(records, accounts, self.changed)
+        self.deployments = DeploymentWorker(records, accounts.own, vault, machine, self.hub.push)
         self.alerts = Watch(records, vault, self.hub.report)
         self._sweep: asyncio.Task[None] | None = None
 
@@ -69,6 +69,7 @@ class Platform:
         await self.links.reconciler.close()
         await self.deployments.reconciler.close()
         await self.hub.close()
+        self.accounts.close()
         self.records.close()
 
     def changed(self, deployment: str) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY = 0.5  # seconds; doubled up to the last
 LAST_RETRY = 30.0
-CONCURRENT = 8  # reconciliations at a time: AWS throttles beyond
+CONCURRENT = 8  # reconciliations at a time in each lane: AWS throttles beyond
 
 Reconcile = Callable[[str], Awaitable[float | None]]
 
@@ -19,15 +19,17 @@ Reconcile = Callable[[str], Awaitable[float | None]]
 class Reconciler:
     """Brings keys to their desired state by `reconcile(key)`, which returns the seconds until the next look, or None.
 
+    Keys of one `lane` wait for each other, for example those of an account that does not answer; lanes do not.
     However often a key is woken while it runs, it runs once more after that. A failure is logged and tried again.
     """
 
-    def __init__(self, name: str, reconcile: Reconcile) -> None:
+    def __init__(self, name: str, reconcile: Reconcile, lane: Callable[[str], Hashable] = lambda _: None) -> None:
         self._name = name
+        self._lane = lane
         self._reconcile = reconcile
         self._wakers: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._slots = asyncio.Semaphore(CONCURRENT)
+        self._slots: dict[Hashable, asyncio.Semaphore] = {}
 
     def wake(self, key: str) -> None:
         """Look at a key soon."""
@@ -48,7 +50,7 @@ class Reconciler:
             while True:
                 waker.clear()
                 try:
-                    async with self._slots:
+                    async with self._slots.setdefault(self._lane(key), asyncio.Semaphore(CONCURRENT)):
                         delay = await self._reconcile(key)
                     failures = 0
                 except Exception:

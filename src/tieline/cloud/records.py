@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tieline.cloud.places import DeploymentAccount, Provider
+
 NAME_PATTERN = r"^[0-9a-zA-Z][-0-9a-zA-Z_]*$"  # as EMQX names connectors and rules
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=254, examples=["orders"])]
 HISTORY_LIMIT = 50  # entries kept per record; the oldest go first
@@ -118,10 +120,11 @@ class DeploymentView(Value):
     name: Name
     description: str = ""
     project: Name = "default"
-    provider: Literal["fabric", "external"]
+    provider: Provider
     status: DeploymentStatus = DeploymentStatus.CREATING
     reason: Reason | None = None
     hint: str = ""
+    aws: DeploymentAccount | None = Field(default=None, description="whose network it is, where provider is aws")
     cidr: str = ""
     vpc: str = ""
     subnets: tuple[Subnet, ...] = ()
@@ -150,6 +153,12 @@ class Deployment(DeploymentView, Stored):
     revision: int = 1
     joined: bool = False  # whether its agent reported a working broker since it was last started
     halted: bool = False  # whether its agent reported that it stopped, since it was asked to
+
+    @property
+    def joined_by_hand(self) -> bool:
+        """Whether its owner starts its agent, with the join token."""
+        return self.provider != "fabric"
+
     certificate: str = ""  # the chain of the TLS listener, as PEM
     authority: str = ""  # what devices verify it with
     tls_key: str = ""  # ciphertext

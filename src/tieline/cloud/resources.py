@@ -9,16 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tieline.cloud.addresses import check_address
-from tieline.cloud.dependants import link_of, rules_using, split_server
+from tieline.cloud.dependants import joined, rewritten, rules_using, split_servers
 from tieline.cloud.history import timestamp
 from tieline.cloud.problems import PlatformError, in_use, name_taken
 from tieline.cloud.records import MASK, Deployment, Name, PrivateLink, Resource, ResourceView, Rule
 from tieline.cloud.repository import Repository
 from tieline.cloud.secrets import Vault, new_id
 from tieline.integration import config
+from tieline.integration.sinks import BY_TYPE
 
 NOT_YET = "{name}.link.invalid"  # a name that never resolves (RFC 6761, 6.4): rules wait for the link's address
 
@@ -44,7 +45,21 @@ class NewResource(BaseModel):
 
     name: Name
     type: str = Field(max_length=50, examples=["postgresql"])
-    server: str = Field(max_length=400, description="host:port, or link:<name>:port for what is behind a private link")
+    server: str = Field(
+        max_length=2000,
+        description="host:port, or link:<name>:port for what is behind a private link; some types take several with "
+        "commas between them, or a URL, and also their own name for it, such as url",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_by_its_type(cls, given: Any) -> Any:
+        """EMQX's name for where a resource is depends on its type; a record has one for all of them."""
+        kind = BY_TYPE.get(str(given.get("type"))) if isinstance(given, dict) else None
+        if kind is None or kind.resource.ADDRESS not in given:
+            return given
+        address = given[kind.resource.ADDRESS]
+        return {"server": address, **{name: value for name, value in given.items() if name != kind.resource.ADDRESS}}
 
 
 def create_resource(records: Repository, vault: Vault, deployment: Deployment, wanted: NewResource) -> Resource:
@@ -133,11 +148,14 @@ def to_config(resource: Resource, vault: Vault, links: Iterable[PrivateLink]) ->
 
     A link without an address yet becomes a name that does not resolve, so that messages wait instead of being lost.
     """
-    name, host, port = split_server(resource.server)
-    if name:
-        link = link_of(resource, links)
-        host = link.address if link and link.address else NOT_YET.format(name=name)
-    members = {**resource.options, "id": resource.id, "name": resource.name, "server": f"{host}:{port}"}
+    known = {link.name: link.address for link in links if link.deployment == resource.deployment}
+
+    def place(name: str, host: str, port: int) -> str:
+        return joined((known.get(name) or NOT_YET.format(name=name)) if name else host, port)
+
+    where = BY_TYPE[resource.type].resource.ADDRESS
+    members = {**resource.options, "id": resource.id, "name": resource.name}
+    members[where] = rewritten(resource.server, place)
     for secret, value in _secrets(resource, vault).items():
         _put(members, secret, value)
     try:
@@ -150,20 +168,20 @@ def to_config(resource: Resource, vault: Vault, links: Iterable[PrivateLink]) ->
 def check_allowed(records: Repository, deployment: Deployment, server: str, allowed: Sequence[str]) -> None:
     """Raises PlatformError 403 for a server that the operator does not let resources name (see addresses)."""
     with contextlib.suppress(ValueError):  # what is no server at all is told elsewhere
-        name, host, _ = split_server(server)
         links = records.all(PrivateLink, lambda link: link.deployment == deployment.id)
-        if not name and host not in [link.address for link in links]:
-            check_address(host, deployment.provider != "external", allowed)
+        for name, host, _ in split_servers(server):
+            if not name and host not in [link.address for link in links]:
+                check_address(host, not deployment.joined_by_hand, allowed)
 
 
 def _check_server(records: Repository, deployment: Deployment, server: str) -> None:
     try:
-        name, _, _ = split_server(server)
+        names = {name for name, _, _ in split_servers(server)} - {""}
     except ValueError as error:
         hint = "for example db.example.com:5432, or link:orders:5432"
         raise PlatformError(422, "INVALID_SERVER", f"server {server!r}: {error}", hint) from error
     known = [link.name for link in records.all(PrivateLink, lambda link: link.deployment == deployment.id)]
-    if name and name not in known:
+    for name in sorted(names.difference(known)):
         message = f"deployment {deployment.name!r} has no private link {name!r}"
         raise PlatformError(422, "UNKNOWN_LINK", message, f"its private links: {', '.join(known) or 'none'}")
 

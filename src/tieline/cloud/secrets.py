@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
+EXTERNAL_DIGITS = 32  # 128 bits; AWS takes 2 to 1224 characters
 KEY_BYTES = 24  # 192 bits: as good as a UUID is unique, and far beyond guessing
 
 
@@ -70,6 +71,10 @@ class Vault:
         """The token of one deployment's agent: derived, so that creation can resume without having stored it."""
         digest = hmac.new(self._key, f"join:{deployment}".encode(), "sha256").digest()
         return f"tlj_{deployment}_{base64.urlsafe_b64encode(digest[:KEY_BYTES]).decode().rstrip('=')}"
+
+    def external_id(self, project: str) -> str:
+        """What a role's trust policy demands for a project, so that no other project can use the role through us."""
+        return "tieline-" + hmac.new(self._key, f"external:{project}".encode(), "sha256").hexdigest()[:EXTERNAL_DIGITS]
 
 
 def token_deployment(token: str) -> str:

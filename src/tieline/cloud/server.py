@@ -16,6 +16,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from tieline.cloud.accounts import Accounts
 from tieline.cloud.addresses import check_entry
 from tieline.cloud.api.app import create_app
 from tieline.cloud.aws import Aws, AwsSettings
@@ -49,6 +50,13 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--profile", help="profile of the credentials file")
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument(
+        "--aws-profile",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="AWS profile that deployments of the provider aws may name; again for each; none by default",
+    )
+    parser.add_argument(
         "--allow-address",
         action="append",
         default=[],
@@ -66,7 +74,11 @@ def build(chosen: argparse.Namespace, port: int) -> Platform:
     aws = Aws(AwsSettings(chosen.region, chosen.aws_endpoint, chosen.credentials, chosen.profile))
     machine = Machine(sys.executable, Address(host=HOST, port=port), AGENT_STATE)
     platform = Platform(
-        Repository(SQLiteStore(state / STORE)), aws, Vault.open(state / VAULT_KEY), machine, chosen.allow_address
+        Repository(SQLiteStore(state / STORE)),
+        Accounts(aws, chosen.aws_profile),
+        Vault.open(state / VAULT_KEY),
+        machine,
+        chosen.allow_address,
     )
     if key := platform.first_key():
         write_private(state / API_KEY, key)

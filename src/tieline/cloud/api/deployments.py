@@ -46,10 +46,10 @@ async def create(
 ) -> CreatedDeployment:
     """Create a deployment; it is `creating` until its agent reports a working broker."""
     check_project(asking, wanted.project)
-    deployment, token = await create_deployment(records, there.aws, there.vault, wanted, asking.name)
+    deployment, token = await create_deployment(records, there.accounts, there.vault, wanted, asking.name)
     there.deployments.reconciler.wake(deployment.id)
     tagged(response, deployment)
-    told = token if deployment.provider == "external" else ""
+    told = token if deployment.joined_by_hand else ""
     return CreatedDeployment(**answer(there, deployment).model_dump(), join_token=told)
 
 
@@ -118,7 +118,7 @@ async def delete(there: There, records: Records, who: Who, within: Within, casca
 @router.get("/{id}/private-link-offer", name="offer", responses=documented(404, 409, 502, 503))
 async def private_link_offer(there: There, within: Within) -> Offer:
     """The zones to put the provider's load balancer in, and the ARN to allow."""
-    return await offer(there.aws, within)
+    return await offer(there.accounts.of(within.aws), within)
 
 
 def answer(there: Platform, deployment: Deployment) -> DeploymentAnswer:

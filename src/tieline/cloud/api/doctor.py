@@ -36,7 +36,7 @@ async def reconnect(
 ) -> PrivateLinkView:
     """Start a failed link again, to a new service if one is named; resources that use it stay."""
     found = item(there, PrivateLink, within, link, "private link")
-    again = await reconnect_link(records, there.aws, within, found, wanted or Reconnect(), who)
+    again = await reconnect_link(records, there.accounts.of(within.aws), within, found, wanted or Reconnect(), who)
     there.links.reconciler.wake(again.id)
     there.changed(within.id)
     return PrivateLinkView.model_validate(again.model_dump())

@@ -30,7 +30,7 @@ async def create(
     there: There, records: Records, who: Who, within: Within, wanted: NewLink, response: Response
 ) -> PrivateLinkView:
     """Create a private link to a service that allows this deployment and shares a zone with it."""
-    link = await create_link(records, there.aws, within, wanted, who)
+    link = await create_link(records, there.accounts.of(within.aws), within, wanted, who)
     there.links.reconciler.wake(link.id)
     tagged(response, link)
     return _view(link)
@@ -39,7 +39,7 @@ async def create(
 @router.post("/check", status_code=204, responses=documented(409, 502, 503))
 async def check(there: There, within: Within, wanted: NewLink) -> None:
     """Whether a private link could be created: 204, or the refusal that its creation would get. Nothing is made."""
-    await check_link(there.aws, within, wanted)
+    await check_link(there.accounts.of(within.aws), within, wanted)
 
 
 @router.get("/{link}")

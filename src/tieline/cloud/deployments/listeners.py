@@ -48,7 +48,7 @@ def with_listeners(vault: Vault, deployment: Deployment, wanted: Listening, othe
     for name in ("mqtts", "websocket"):
         address = asked.get(name)
         if address is not None and address != getattr(deployment, name):
-            check_free(address, [*taken, *addresses(deployment)], bound_here=deployment.provider == "fabric")
+            check_free(address, [*taken, *addresses(deployment)], bound_here=not deployment.joined_by_hand)
     changed = deployment.model_copy(update=asked)
     _check_distinct(changed)
     return changed.model_copy(update=_certified(vault, changed, wanted.certificate))

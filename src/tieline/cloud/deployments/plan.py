@@ -122,7 +122,7 @@ def plan(deployment: Deployment, observed: Observed, tags: Mapping[str, str], li
     """The steps that bring a deployment closer to what is wanted; `links` of it still have to go before its network."""
     if deployment.status is DeploymentStatus.DELETING:
         return _unmake(observed, links)
-    if deployment.provider == "external":
+    if deployment.joined_by_hand:
         return _difference(deployment, Show(_switched(deployment)))
     if deployment.status is DeploymentStatus.FAILED and not deployment.instance:
         return ()

@@ -8,14 +8,17 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, SecretStr
 
+from tieline.cloud.accounts import Accounts
 from tieline.cloud.answers import Offer
 from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
+from tieline.cloud.deployments.existing import ExistingNetwork, find_subnets
 from tieline.cloud.deployments.listeners import MQTT_PORT, Listening, addresses, mqtt_address, with_listeners
 from tieline.cloud.deployments.network import DEFAULT_CIDR, chosen_zones, layout, network
 from tieline.cloud.history import remembered, timestamp
 from tieline.cloud.links.requests import leaving
 from tieline.cloud.links.states import aws_problem
 from tieline.cloud.mqtt_users import users_of
+from tieline.cloud.places import DeploymentAccount, Provider
 from tieline.cloud.problems import PlatformError, in_use, name_taken
 from tieline.cloud.records import (
     Address,
@@ -47,18 +50,23 @@ class NewRemoteBroker(RemoteBroker):
 
 
 class NewDeployment(Listening):
-    """A deployment to create. `external`: the agent is started by hand, anywhere, with the token of the answer."""
+    """A deployment to create. `fabric`: in a network of its own that the platform makes, broker and agent included.
+
+    `aws`: in a VPC that exists. `external`: anywhere, without private links. For both the agent is started by hand,
+    with the token of the answer.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     name: Name
     description: str = Field(default="", max_length=1000)
     project: Name = "default"
-    provider: Literal["fabric", "external"] = "fabric"
+    provider: Provider = "fabric"
+    aws: ExistingNetwork | None = Field(default=None, description="the network; where provider is aws, and only there")
     cidr: str = Field(default=DEFAULT_CIDR, max_length=43)
     zones: tuple[str, ...] = Field(default=(), max_length=6, description="AZ ids; the first two where none are named")
     broker: NewRemoteBroker | None = Field(
-        default=None, description="an MQTT 5 broker of one's own, such as EMQX; only where provider is external"
+        default=None, description="an MQTT 5 broker of one's own, such as EMQX; not where provider is fabric"
     )
     workers: int = Field(default=1, ge=1, le=MOST_WORKERS)
     mqtt: Address | None = Field(default=None, description="where devices connect; a free loopback port by default")
@@ -76,18 +84,18 @@ class DeploymentChange(Listening):
 
 
 async def create_deployment(
-    records: Repository, aws: Aws, vault: Vault, wanted: NewDeployment, who: str
+    records: Repository, accounts: Accounts, vault: Vault, wanted: NewDeployment, who: str
 ) -> tuple[Deployment, str]:
     """Record a deployment and return it with its join token; raises PlatformError with nothing changed."""
-    external = wanted.provider == "external"
+    by_hand = wanted.provider != "fabric"
     network(wanted.cidr)
-    subnets = () if external else layout(wanted.cidr, chosen_zones(wanted.zones, await _zones(aws)))
+    account, subnets = await _placed(accounts, vault, wanted)
     others = records.all(Deployment)
     if any(other.name == wanted.name for other in others):
         raise name_taken("deployment", wanted.name)
     _check_broker(wanted)
     taken = [address for other in others for address in addresses(other)]
-    mqtt = _remote_address(wanted) or mqtt_address(wanted.mqtt, taken, not external)
+    mqtt = _remote_address(wanted) or mqtt_address(wanted.mqtt, taken, not by_hand)
     id, created = new_id("dep"), timestamp(time.time())
     token = vault.join_token(id)
     deployment = Deployment(
@@ -96,18 +104,37 @@ async def create_deployment(
         description=wanted.description,
         project=wanted.project,
         provider=wanted.provider,
-        cidr="" if external else wanted.cidr,
+        aws=account,
+        cidr="" if by_hand else wanted.cidr,
+        vpc=wanted.aws.vpc if wanted.aws else "",
         subnets=subnets,
         mqtt=mqtt,
         created=created,
         token_hash=hashed(token),
-        broker=mqtt if external else INSIDE,
+        broker=mqtt if by_hand else INSIDE,
         workers=wanted.workers,
         **_remote(vault, wanted.broker),
     )
     deployment = remembered(with_listeners(vault, deployment, wanted, others), created, who, "created")
     records.commit(write=[deployment])
     return deployment, token
+
+
+async def _placed(
+    accounts: Accounts, vault: Vault, wanted: NewDeployment
+) -> tuple[DeploymentAccount | None, tuple[Subnet, ...]]:
+    """The account and the subnets of a new deployment; raises PlatformError."""
+    if (wanted.aws is not None) != (wanted.provider == "aws"):
+        message = "a deployment of the provider aws needs the network that it is in, and no other takes one"
+        raise PlatformError(422, "AWS_NETWORK", message, "give provider aws together with aws: {vpc: vpc-…}")
+    if wanted.aws is not None:
+        accounts.check(wanted.aws)
+        known = wanted.aws.model_dump(include=set(DeploymentAccount.model_fields))
+        account = DeploymentAccount(**known, external_id=vault.external_id(wanted.project) if known["role"] else "")
+        return account, await find_subnets(accounts.of(account), wanted.aws)
+    if wanted.provider == "external":
+        return None, ()
+    return None, layout(wanted.cidr, chosen_zones(wanted.zones, await _zones(accounts.own)))
 
 
 def change_deployment(
@@ -132,9 +159,10 @@ def _check_broker(wanted: NewDeployment) -> None:
     """Raises PlatformError where a broker of one's own is combined with what only the platform's broker has."""
     if wanted.broker is None:
         return
-    if wanted.provider != "external":
+    if wanted.provider == "fabric":
         message = "a deployment in a network of the platform's has a broker of the platform's"
-        raise PlatformError(422, "EXTERNAL_BROKER", message, "give provider external, and start an agent by hand")
+        hint = "give provider external, or aws with the broker's VPC, and start an agent by hand"
+        raise PlatformError(422, "EXTERNAL_BROKER", message, hint)
     if wanted.mqtt or wanted.mqtts or wanted.websocket or wanted.certificate or wanted.workers > 1:
         raise not_ours(wanted.name)
 
@@ -189,7 +217,7 @@ async def offer(aws: Aws, deployment: Deployment) -> Offer:
     """What the `+PrivateLink` dialog shows; raises PlatformError for a deployment that has no network of AWS's."""
     if deployment.provider == "external":
         message = f"deployment {deployment.name!r} is external: no endpoint can be made for it"
-        raise PlatformError(409, "EXTERNAL_DEPLOYMENT", message, "use a deployment with provider fabric")
+        raise PlatformError(409, "EXTERNAL_DEPLOYMENT", message, "use a deployment with provider fabric or aws")
     try:
         principal = (await aws.identity()).principal
     except (AwsUnreachable, AwsRefused) as error:

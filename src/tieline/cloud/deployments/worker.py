@@ -55,7 +55,7 @@ class DeploymentWorker:
 
     async def _steps(self, deployment: Deployment) -> tuple[plan.Step, ...]:
         links = len(self._records.all(PrivateLink, lambda link: link.deployment == deployment.id))
-        if deployment.provider == "external":
+        if deployment.joined_by_hand:
             return plan.plan(deployment, plan.Observed(), {}, links)
         try:
             observed = await observe(self._aws, deployment)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tieline.cloud.aws import AwsError
+from tieline.cloud.aws import Aws, AwsError
 from tieline.cloud.configuration import to_rule
-from tieline.cloud.dependants import resources_using, rules_using, split_server
+from tieline.cloud.dependants import resources_using, rules_using, split_servers
 from tieline.cloud.doctor.evidence import Door, Evidence, Inside, ResourceTest, Visible
 from tieline.cloud.doctor.health import LinkHealth, to_probe
 from tieline.cloud.links.observe import find_service
@@ -16,6 +16,7 @@ from tieline.cloud.problems import PlatformError
 from tieline.cloud.records import Deployment, LinkStatus, PrivateLink, Resource, Rule
 from tieline.cloud.resources import to_config
 from tieline.integration import config
+from tieline.integration.sinks.network import addresses
 
 DIAL_SECONDS = 2.0  # for the name, and for each port: a private link answers within milliseconds, or not at all
 TEST_SECONDS = 8.0
@@ -23,15 +24,18 @@ TEST_SECONDS = 8.0
 
 async def gather(there: Platform, deployment: Deployment, link: PrivateLink) -> Evidence:
     """Everything at once, so that the doctor takes as long as its slowest question."""
+    aws = there.accounts.of(deployment.aws)
     behind = resources_using(link, there.records.all(Resource))
-    ports = tuple(sorted({*link.ports, *(split_server(resource.server)[2] for resource in behind)}))
+    ports = tuple(
+        sorted({*link.ports, *(port for resource in behind for _, _, port in split_servers(resource.server))})
+    )
     (principal, visible, error), inside, tested = await asyncio.gather(
-        _visible(there, link), look_inside(there, link, ports), _test_all(there, link, behind)
+        _visible(aws, link), look_inside(there, link, ports), _test_all(there, link, behind)
     )
     return Evidence(
         link=link.name,
         service_name=link.service_name,
-        region=there.aws.settings.region,
+        region=aws.settings.region,
         principal=principal,
         deployment_zones=tuple(sorted({subnet.zone for subnet in deployment.subnets})),
         status=link.status,
@@ -67,10 +71,10 @@ async def probe_link(there: Platform, link: PrivateLink) -> LinkHealth:
     return LinkHealth(link=link.status, probe=to_probe(await look_inside(there, link, link.ports), time.time()))
 
 
-async def _visible(there: Platform, link: PrivateLink) -> tuple[str, Visible | None, str]:
+async def _visible(aws: Aws, link: PrivateLink) -> tuple[str, Visible | None, str]:
     try:
-        principal = (await there.aws.identity()).principal
-        service = await find_service(there.aws, link.service_name)
+        principal = (await aws.identity()).principal
+        service = await find_service(aws, link.service_name)
     except AwsError as error:
         return "the platform", None, f"the platform's AWS account cannot be asked: {error}"
     return principal, Visible(zones=service.zones) if service else None, ""
@@ -89,14 +93,14 @@ async def _test(there: Platform, link: PrivateLink, resource: Resource) -> Resou
         actions = actions_on(resource, rules_using(resource, there.records.all(Rule)))
         known = {
             "name": resource.name,
-            "server": wanted.server,
-            "port": split_server(resource.server)[2],
-            "tls": wanted.ssl.enable,
-            "server_name": wanted.ssl.server_name or wanted.server.rpartition(":")[0],
+            "server": wanted.address,
+            "port": split_servers(resource.server)[0][2],
+            "tls": wanted.tls,
+            "server_name": wanted.ssl.server_name or addresses(wanted.address, wanted.PORT)[0][0],
             "statements": len(actions),
         }
     except PlatformError as error:
-        port = split_server(resource.server)[2]
+        port = split_servers(resource.server)[0][2]
         return ResourceTest(name=resource.name, server=resource.server, port=port, hop="agent", message=error.message)
     try:
         await there.hub.probe(resource.deployment, wanted, actions, TEST_SECONDS)

@@ -100,10 +100,10 @@ def _path(change: Change) -> tuple[str, ...]:
 
 
 def _until_placed(client: Client, name: str, deadline: float) -> None:
-    """Wait until a new deployment has its network, which links need; an external one waits for nobody."""
+    """Wait until a new deployment has its network, which links need; another one waits for nobody."""
     while time.monotonic() < deadline:
         found = client.deployment(name)
         placed = bool(found.vpc) and all(subnet.id for subnet in found.subnets)
-        if found.provider == "external" or placed or found.status is DeploymentStatus.FAILED:
+        if found.provider != "fabric" or placed or found.status is DeploymentStatus.FAILED:
             return
         time.sleep(POLL_SECONDS)

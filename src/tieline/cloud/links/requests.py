@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel, ConfigDict, Field
 
 from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
-from tieline.cloud.dependants import LINK_SCHEME, resources_using, rules_using, split_server
+from tieline.cloud.dependants import LINK_SCHEME, joined, resources_using, rewritten, rules_using
 from tieline.cloud.history import remembered, timestamp
 from tieline.cloud.links import states
 from tieline.cloud.links.observe import find_service
@@ -90,17 +90,20 @@ def change_link(records: Repository, link: PrivateLink, wanted: LinkChange, who:
     if changed.name != link.name:
         if records.all(PrivateLink, lambda other: (other.deployment, other.name) == (link.deployment, changed.name)):
             raise name_taken("private link", changed.name)
-        named = [
-            resource for resource in resources_using(link, records.all(Resource)) if split_server(resource.server)[0]
-        ]
-    moved = [item.model_copy(update={"server": f"{LINK_SCHEME}:{changed.name}:{_port(item)}"}) for item in named]
+        named = resources_using(link, records.all(Resource))
+    moved = [item.model_copy(update={"server": _renamed(item.server, link.name, changed.name)}) for item in named]
     changed = remembered(changed, timestamp(time.time()), who, f"changed {', '.join(changes)}")
     records.commit(write=[changed, *moved])
     return records.get(PrivateLink, link.id) or changed
 
 
-def _port(resource: Resource) -> int:
-    return split_server(resource.server)[2]
+def _renamed(address: str, old: str, new: str) -> str:
+    """A resource's address with the link's new name in place of the old one."""
+
+    def place(name: str, host: str, port: int) -> str:
+        return f"{LINK_SCHEME}:{new if name == old else name}:{port}" if name else joined(host, port)
+
+    return rewritten(address, place)
 
 
 def delete_link(records: Repository, link: PrivateLink, who: str, cascade: bool = False) -> PrivateLink:
@@ -130,7 +133,7 @@ def check_form(deployment: Deployment, wanted: NewLink, region: str) -> None:
             409,
             "EXTERNAL_DEPLOYMENT",
             f"deployment {deployment.name!r} runs outside the platform's network: it has no VPC for an endpoint",
-            "name the address in the resource directly, or use a deployment with provider fabric",
+            "name the address in the resource directly, or use a deployment with provider fabric or aws",
         )
     if deployment.status is DeploymentStatus.DELETING:
         raise deployment_leaves(deployment)

@@ -35,6 +35,7 @@ REFUSALS: Mapping[str, Reason] = {
     "SignatureDoesNotMatch": Reason.CREDENTIALS,
     "RequestExpired": Reason.CREDENTIALS,
     "UnauthorizedOperation": Reason.CREDENTIALS,
+    "AccessDenied": Reason.CREDENTIALS,
 }
 PASSING = {Reason.CREDENTIALS, Reason.AWS_UNREACHABLE}  # the operator mends these: the link waits and tries again
 
@@ -57,7 +58,7 @@ HINTS: Mapping[Reason, str] = {
     Reason.ENDPOINT_FAILED: "AWS could not build the endpoint, see cause: " + AGAIN.removeprefix("then "),
     Reason.QUOTA: "the account's limit of endpoints is reached: delete unused links, or ask AWS for more; " + AGAIN,
     Reason.CREDENTIALS: "the platform's AWS credentials were refused: its operator checks --credentials, --profile "
-    "and the clock; the platform tries again by itself",
+    "and the clock, and the role's rights and trust policy (docs/aws.md); the platform tries again by itself",
     Reason.AWS_UNREACHABLE: "AWS does not answer: the platform's operator checks --aws-endpoint; the platform tries "
     "again by itself",
     Reason.AWS_REFUSED: "AWS refused, see cause; " + AGAIN,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable
 
+from tieline.cloud.accounts import Accounts
 from tieline.cloud.aws import Aws, AwsError, AwsRefused, tagged
 from tieline.cloud.history import moment, timestamp
 from tieline.cloud.links import states
@@ -28,29 +30,52 @@ ROUNDS = 10  # plans in a row; what needs more waits for the next look
 class LinkWorker:
     """Reconciles links by id. `changed` hears the deployment's id when a link's address or status changed."""
 
-    def __init__(self, repository: Repository, aws: Aws, changed: Callable[[str], None]) -> None:
+    def __init__(self, repository: Repository, accounts: Accounts, changed: Callable[[str], None]) -> None:
         self._records = repository
-        self._aws = aws
+        self._accounts = accounts
         self._changed = changed
-        self.reconciler = Reconciler("link", self.reconcile)
+        self.reconciler = Reconciler("link", self.reconcile, self._lane)
 
     async def sweep(self) -> None:
-        """For ever: wake each link whose endpoint no longer is as written down. One question to AWS per round."""
-        while True:
-            try:
-                await self._sweep_once()
-            except AwsError as error:
-                log.warning("looking at the endpoints: %s", error)
-            await asyncio.sleep(SWEEP_SECONDS)
+        """For ever: wake each link whose endpoint no longer is as written down. One question per round and account;
 
-    async def _sweep_once(self) -> None:
-        links = self._records.all(PrivateLink, lambda link: bool(link.endpoint))
-        if not links:
+        an account that is slow to answer holds up no other.
+        """
+        looking: dict[Aws, asyncio.Task[None]] = {}
+        try:
+            while True:
+                for aws, links in self._by_account().items():
+                    if aws not in looking or looking[aws].done():
+                        looking[aws] = asyncio.create_task(self._look(aws, links), name="sweep of an account")
+                await asyncio.sleep(SWEEP_SECONDS)
+        finally:
+            for task in looking.values():
+                task.cancel()
+
+    def _by_account(self) -> dict[Aws, list[PrivateLink]]:
+        found: dict[Aws, list[PrivateLink]] = defaultdict(list)
+        for link in self._records.all(PrivateLink, lambda link: bool(link.endpoint)):
+            found[self._aws(link)].append(link)
+        return found
+
+    async def _look(self, aws: Aws, links: list[PrivateLink]) -> None:
+        try:
+            present = await endpoint_states(aws)
+        except AwsError as error:
+            log.warning("looking at the endpoints: %s", error)
             return
-        present = await endpoint_states(self._aws)
         for link in links:
             if present.get(link.endpoint, "deleted") != link.endpoint_state:
                 self.reconciler.wake(link.id)
+
+    def _aws(self, link: PrivateLink) -> Aws:
+        """The account that the link's endpoint is in."""
+        deployment = self._records.get(Deployment, link.deployment)
+        return self._accounts.of(deployment.aws if deployment else None)
+
+    def _lane(self, id: str) -> Aws | None:
+        link = self._records.get(PrivateLink, id)
+        return self._aws(link) if link else None
 
     async def reconcile(self, id: str) -> float | None:
         """Bring one link closer to what is wanted; the seconds until the next look, None where the sweep suffices."""
@@ -71,7 +96,7 @@ class LinkWorker:
         deployment = self._records.get(Deployment, link.deployment)
         subnets = deployment.subnets if deployment else ()
         try:
-            observed = await observe(self._aws, link, subnets)
+            observed = await observe(self._aws(link), link, subnets)
         except AwsError as error:
             await self._explain(link, error)
             raise
@@ -83,7 +108,7 @@ class LinkWorker:
                 case Create():
                     await self._create(link, step)
                 case Delete():
-                    await delete_endpoint(self._aws, step.endpoint)
+                    await delete_endpoint(self._aws(link), step.endpoint)
                 case Forget():
                     self._forget(link)
                 case Show():
@@ -101,7 +126,7 @@ class LinkWorker:
         if sent is None or sent.status is LinkStatus.DELETING:
             return
         try:
-            endpoint = await self._send(link, deployment.vpc, step.subnets)
+            endpoint = await self._send(link, deployment, step.subnets)
         except AwsRefused as error:
             reason = states.refusal(error.code, error.message)
             if reason in states.PASSING:
@@ -111,13 +136,15 @@ class LinkWorker:
         made = {"endpoint": endpoint, "zones": step.zones}
         self._records.update(PrivateLink, link.id, lambda now: now.model_copy(update=made))
 
-    async def _send(self, link: PrivateLink, vpc: str, subnets: tuple[str, ...]) -> str:
-        answer = await self._aws.ec2(
+    async def _send(self, link: PrivateLink, deployment: Deployment, subnets: tuple[str, ...]) -> str:
+        groups = deployment.aws.security_groups if deployment.aws else ()
+        answer = await self._aws(link).ec2(
             lambda ec2: ec2.create_vpc_endpoint(
                 VpcEndpointType="Interface",
-                VpcId=vpc,
+                VpcId=deployment.vpc,
                 ServiceName=link.service_name,
                 SubnetIds=list(subnets),
+                SecurityGroupIds=list(groups),
                 ClientToken=client_token(link),
                 PrivateDnsEnabled=False,
                 TagSpecifications=[tagged("vpc-endpoint", {LINK_TAG: link.id, "Name": link.name})],
@@ -126,7 +153,7 @@ class LinkWorker:
         return answer["VpcEndpoint"]["VpcEndpointId"]
 
     async def _show(self, link: PrivateLink, show: Show) -> None:
-        principal = (await self._aws.identity()).principal
+        principal = (await self._aws(link).identity()).principal
         at = timestamp(time.time())
         self._write(link.id, lambda now: shown(now, show, principal, at))
 

@@ -23,9 +23,12 @@ def get_caller_identity(call: Call) -> Answer:
     return {"Account": call.caller.account, "Arn": call.caller.arn, "UserId": call.caller.user_id}
 
 
-@operation("sts", "AssumeRole", "RoleArn RoleSessionName DurationSeconds")
+@operation("sts", "AssumeRole", "RoleArn RoleSessionName DurationSeconds ExternalId")
 def assume_role(call: Call) -> Answer:
-    """A session of an account's role, for the account itself and for whom it trusts (docs/decisions/0008)."""
+    """A session of an account's role, for the account itself and for whom it trusts (docs/decisions/0008).
+
+    As on AWS an ExternalId that no trust policy demands is ignored; trust here is of accounts, and demands none.
+    """
     account = _trusting(call, call.p["RoleArn"])
     seconds = call.p.get("DurationSeconds", HOUR)
     if call.caller.session_token and seconds > CHAINED:
