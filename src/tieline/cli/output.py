@@ -25,6 +25,7 @@ COLOURS = {
     "deleting": "magenta",
     "failed": "red",
 }
+WHOLE = {"id", "name", "status"}  # columns that are copied, or looked for: never broken, however narrow the window
 POLL_SECONDS = 0.2
 
 out = Console(highlight=False, soft_wrap=True)
@@ -40,7 +41,7 @@ def show(records: BaseModel | Sequence[BaseModel], columns: Sequence[str], as_js
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column.rpartition(".")[2], overflow="fold")
+        table.add_column(column.rpartition(".")[2], overflow="fold", no_wrap=column in WHOLE)
     for record in [records] if isinstance(records, BaseModel) else records:
         table.add_row(*(_cell(_field(record, column)) for column in columns))
     out.print(table)
@@ -105,5 +106,7 @@ def _cell(value: object) -> Text:
         return Text(", ".join(f"{key}={item}" for key, item in value.items()))
     if isinstance(value, BaseModel) and type(value).__str__ is BaseModel.__str__:
         return Text(" ".join(str(item) for _, item in value))
+    if isinstance(value, bool):
+        return Text("yes" if value else "no")
     text = "" if value is None else str(value)
     return Text(text, COLOURS.get(text, ""))
