@@ -146,15 +146,20 @@ class Aws:
 
     def _connect(self, service: str) -> Any:
         settings = self.settings
-        core = botocore.session.Session(profile=settings.profile)
-        if settings.credentials:
-            core.set_config_variable("credentials_file", str(settings.credentials))
+        core = _session(settings)
         verify = False if (settings.endpoint or "").startswith("http://") else None  # no certificate to verify
         where = {"endpoint_url": settings.endpoint, "config": TIMEOUTS, "verify": verify}
         if settings.role:
             core = _assuming(core, settings, where)
         session = boto3.Session(botocore_session=core, region_name=settings.region)
         return session.client(service, **where)  # type: ignore[call-overload]
+
+
+def _session(settings: AwsSettings) -> Any:
+    found = botocore.session.Session(profile=settings.profile)
+    if settings.credentials:
+        found.set_config_variable("credentials_file", str(settings.credentials))
+    return found
 
 
 def _assuming(core: Any, settings: AwsSettings, where: dict[str, Any]) -> Any:
@@ -169,6 +174,6 @@ def _assuming(core: Any, settings: AwsSettings, where: dict[str, Any]) -> Any:
         extra_args=demanded,
     )
     credentials = DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
-    assumed = botocore.session.Session(profile=settings.profile)
+    assumed = _session(settings)
     assumed.register_component("credential_provider", SimpleNamespace(load_credentials=lambda: credentials))
     return assumed
