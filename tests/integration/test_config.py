@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from typing import Any
+
 import msgspec
 import pytest
 
 from tieline.integration import config
-from tieline.integration.sinks import SINKS
+from tieline.integration.sinks import KINDS
+from tieline.integration.sinks.kind import Kind
 
 POSTGRESQL = config.PostgreSQL(id="pg", server="db:5432", database="d", username="u", password="p")
 
@@ -35,14 +40,23 @@ def test_what_does_not_fit_is_named(text: bytes, said: str) -> None:
         config.decode(text)
 
 
-def test_the_forms_are_the_fields() -> None:
-    by_tag = {kind.__struct_config__.tag: kind for kind in SINKS}
-    assert by_tag.keys() == config.RESOURCE_TYPES.keys()
-    for tag, fields in config.RESOURCE_TYPES.items():
-        known = {field.name: field for field in msgspec.structs.fields(by_tag[tag])}
-        ssl = {f"ssl.{field.name}" for field in msgspec.structs.fields(config.Ssl)}
-        assert {field.name for field in fields} == (known.keys() - {"id", "name", "ssl"}) | ssl
-        for field in fields:
-            if field.name in known:
-                assert field.required == (known[field.name].default is msgspec.NODEFAULT)
-                assert field.required or field.default == known[field.name].default
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.type))
+def test_the_forms_are_the_fields(kind: Kind) -> None:
+    """A form's defaults make the same resource as leaving every field out that may be left out."""
+    fields = {field.name: field for field in config.RESOURCE_TYPES[kind.type]}
+    assert fields.keys() >= {f"ssl.{field.name}" for field in msgspec.structs.fields(config.Ssl)}
+    assert kind.resource.ADDRESS in fields
+    given = {"type": kind.type, "id": "r", **{name: "x:1" for name, field in fields.items() if field.required}}
+    least = msgspec.convert(given, config.Resource)
+    for name, field in fields.items():
+        value: Any = least
+        for key in name.split("."):
+            value = getattr(value, key)
+        assert field.label
+        assert field.required or value == field.default
+
+
+def test_reading_a_configuration_loads_no_client_library() -> None:
+    script = "import sys; from tieline.integration import config; config.decode(b'{}'); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"asyncpg.protocol", "lark", "tieline.integration.rules.compile"}.intersection(done.stdout.split())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Final
 
-from tieline.cloud.records import PrivateLink, Resource, Rule
+from tieline.cloud.records import PrivateLink, PrivateLinkView, Resource, Rule
 
 LINK_SCHEME = "link"
+PORTS: Final = {"http": 80, "https": 443}  # of URLs that name none (RFC 9110, 4.2)
 
 
 def split_server(server: str) -> tuple[str, str, int]:
@@ -24,15 +26,53 @@ def split_server(server: str) -> tuple[str, str, int]:
     return "", head.strip("[]"), int(tail)
 
 
+def joined(host: str, port: int) -> str:
+    """`host:port`, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def rewritten(address: str, place: Callable[[str, str, int], str]) -> str:
+    """An address with each server in it replaced: one server, several with commas between them, or a URL.
+
+    `place` is given what `split_server` makes of each. Raises ValueError with what is wrong.
+    """
+    scheme, separator, rest = address.strip().partition("://")
+    if not separator:
+        return ",".join(place(*split_server(server.strip())) for server in address.split(","))
+    authority, slash, path = rest.partition("/")
+    if scheme not in PORTS or not authority or not set(authority).isdisjoint("@?#\\ "):
+        raise ValueError("expected http:// or https://, a host, a port and a path")
+    if not authority.rpartition(":")[2].isdecimal():
+        authority = f"{authority}:{PORTS[scheme]}"
+    return f"{scheme}://{place(*split_server(authority))}{slash}{path}"
+
+
+def split_servers(address: str) -> list[tuple[str, str, int]]:
+    """What `split_server` says of each server in an address; raises ValueError."""
+    found: list[tuple[str, str, int]] = []
+
+    def keep(name: str, host: str, port: int) -> str:
+        found.append((name, host, port))
+        return ""
+
+    rewritten(address, keep)
+    return found
+
+
 def link_of(resource: Resource, links: Iterable[PrivateLink]) -> PrivateLink | None:
-    """The link of its deployment that a resource goes through, by name or by the link's address."""
-    name, host, _ = split_server(resource.server)
-    for link in links:
-        if link.deployment != resource.deployment:
-            continue
-        if link.name == name or (host and host == link.address):
-            return link
-    return None
+    """The first link of its deployment that a resource goes through, by name or by the link's address."""
+    return next(iter(links_of(resource, links)), None)
+
+
+def links_of(resource: Resource, links: Iterable[PrivateLink]) -> list[PrivateLink]:
+    """The links of its deployment that a resource goes through; a resource of several servers may have several."""
+    return [link for link in links if link.deployment == resource.deployment and goes_through(resource.server, link)]
+
+
+def goes_through(address: str, link: PrivateLinkView) -> bool:
+    """Whether a resource's address names the link, or is the link's own."""
+    servers = split_servers(address)
+    return any(name == link.name or (host and host == link.address) for name, host, _ in servers)
 
 
 def rules_using(resource: Resource, rules: Iterable[Rule]) -> list[Rule]:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -22,6 +22,12 @@ from tieline.integration import config
 from tieline.integration.sinks import BY_TYPE
 
 NOT_YET = "{name}.link.invalid"  # a name that never resolves (RFC 6761, 6.4): rules wait for the link's address
+
+_EXAMPLES: Final = {
+    "server": "db.example.com:5432, or link:orders:5432",
+    "servers": "a.example.com:6379,b.example.com:6379, or link:orders:6379",
+    "url": "https://example.com/messages, or http://link:orders:8080/messages",
+}
 
 
 class NewResource(BaseModel):
@@ -109,7 +115,7 @@ def draft(
     A secret that is given as ****** is that of `known`, or of the recorded resource of the same name.
     """
     options, secrets = _apart(wanted.type, wanted.model_dump(exclude={"name", "type", "server"}))
-    _check_server(records, deployment, wanted.server)
+    _check_server(records, deployment, wanted.type, wanted.server)
     kept = _kept(vault, known or _named(records, deployment, wanted.name), secrets)
     resource = Resource(
         id=known.id if known else new_id("res"),
@@ -174,11 +180,14 @@ def check_allowed(records: Repository, deployment: Deployment, server: str, allo
                 check_address(host, not deployment.joined_by_hand, allowed)
 
 
-def _check_server(records: Repository, deployment: Deployment, server: str) -> None:
+def _check_server(records: Repository, deployment: Deployment, type: str, server: str) -> None:
+    form = BY_TYPE[type].resource.FORM
     try:
+        if ("://" in server) != (form == "url") or ("," in server and form != "servers"):
+            raise ValueError(f"a {type} resource takes a {form}")
         names = {name for name, _, _ in split_servers(server)} - {""}
     except ValueError as error:
-        hint = "for example db.example.com:5432, or link:orders:5432"
+        hint = f"for example {_EXAMPLES[form]}"
         raise PlatformError(422, "INVALID_SERVER", f"server {server!r}: {error}", hint) from error
     known = [link.name for link in records.all(PrivateLink, lambda link: link.deployment == deployment.id)]
     for name in sorted(names.difference(known)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +19,7 @@ from tieline.integration.definition import action_paths
 from tieline.integration.rules.compile import CompiledRule, compile_rule, rule_test
 from tieline.integration.rules.errors import NotMatched, RuleError, RuleFailure, TemplateError
 from tieline.integration.rules.template import check_fields
+from tieline.integration.sinks import ACTIONS, BY_TYPE
 
 MAX_SQL = 100_000  # characters; a rule is written by a person
 TEST_SECONDS = 5.0
@@ -80,10 +81,23 @@ def replace_rule(records: Repository, deployment: Deployment, found: Rule, wante
 
 
 def _check_actions(records: Repository, deployment: Deployment, wanted: NewRule) -> None:
-    resources = {item.name: item.id for item in records.all(Resource, lambda item: item.deployment == deployment.id)}
+    resources = {item.name: item for item in records.all(Resource, lambda item: item.deployment == deployment.id)}
+    ids = {name: item.id for name, item in resources.items()}
     compiled = parsed(wanted.sql)
     for number, action in enumerate(wanted.actions):
-        _check(to_action(action, number, resources), compiled, f"actions[{number}]")
+        _check(to_action(action, number, ids), compiled, f"actions[{number}]")
+        if action.resource:
+            _check_kind(action, resources[action.resource], f"actions[{number}]")
+
+
+def _check_kind(action: Action, resource: Resource, place: str) -> None:
+    """Raises PlatformError where a resource of this type does not do such actions."""
+    kinds = BY_TYPE[resource.type].action_kinds
+    if action.kind not in kinds:
+        message = (
+            f"{place}: {resource.name!r} is a {resource.type} resource, which takes no action of kind {action.kind}"
+        )
+        raise PlatformError(422, "INVALID_ACTION", message, f"kinds that it takes: {', '.join(kinds)}")
 
 
 async def try_rule(sample: RuleSample) -> Any:
@@ -146,10 +160,9 @@ def to_action(action: Action, number: int, resources: dict[str, str], rule: str 
 
 def _fields(kind: str) -> str:
     """The fields of an action of this kind, or the kinds that there are, in words."""
-    kinds = {str(type.__struct_config__.tag): type for type in get_args(config.Action)}
-    if kind not in kinds:
-        return f"kinds: {', '.join(kinds)}"
-    return f"its fields: {', '.join(name for name in kinds[kind].__struct_fields__ if name != 'id')}"
+    if kind not in ACTIONS:
+        return f"kinds: {', '.join(ACTIONS)}"
+    return f"its fields: {', '.join(name for name in ACTIONS[kind].__struct_fields__ if name != 'id')}"
 
 
 def action_id(rule: str, number: int) -> str:

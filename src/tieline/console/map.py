@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from urllib.parse import quote
 
-from tieline.cloud.dependants import split_server
+from tieline.cloud.dependants import goes_through
 from tieline.cloud.records import LinkStatus, PrivateLinkView
 from tieline.console.parts import SHAPES, kind_of
 from tieline.console.snapshot import Inside, Snapshot
@@ -65,7 +65,7 @@ def _deployment(one: Inside, y: int, prefix: str, moving: frozenset[str]) -> tup
 
 def _link(one: Inside, link: PrivateLinkView, y: int, path: str, moving: bool) -> str:
     middle = y + 24
-    backends = [resource for resource in one.resources if _through(resource.server, link)]
+    backends = [resource for resource in one.resources if goes_through(resource.server, link)]
     told = ", ".join(f"{resource.name}: {resource.status}" for resource in backends) or "no resource uses it"
     ports = ", ".join(str(port) for port in link.ports)
     service = link.service_name.rsplit(".", 1)[-1]
@@ -79,11 +79,6 @@ def _link(one: Inside, link: PrivateLinkView, y: int, path: str, moving: bool) -
         f"{_text(RIGHT + 14, y + 20, f'{service} {ports}', '', 44)}"
         f"{_text(RIGHT + 14, y + 39, told, 'soft', 48)}</a>"
     )
-
-
-def _through(server: str, link: PrivateLinkView) -> bool:
-    name, host, _ = split_server(server)
-    return name == link.name or bool(host and host == link.address)
 
 
 def _state(x: float, y: float, state: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tieline.integration.config import Action, Republish, Resource, Rule, Sql
+from tieline.integration.config import Action, Republish, Resource, Rule
 from tieline.integration.rules.compile import CompiledRule, compile_rule
 from tieline.integration.rules.errors import TemplateError
-from tieline.integration.rules.template import Path, check_fields, sql_template, text_template
+from tieline.integration.rules.template import Path, check_fields, text_template
+from tieline.integration.sinks import SINKS
 from tieline.integration.topics import matches
 
 
@@ -28,12 +29,22 @@ def define(rule: Rule, resources: Mapping[str, Resource]) -> Definition:
             check_fields(action_paths(action), compiled)
         except TemplateError as error:
             raise TemplateError(f"action {action.id}: {error}", error.field) from None
-        if isinstance(action, Republish) and action.resource:
-            raise TemplateError(f"action {action.id}: {action.resource!r} is no broker to publish to")
-        if isinstance(action, Sql) and action.resource not in resources:
-            raise TemplateError(f"action {action.id}: there is no resource {action.resource!r}")
+        _check_place(action, resources)
     _refuse_circles(rule, compiled)
     return Definition(rule, compiled)
+
+
+def _check_place(action: Action, resources: Mapping[str, Resource]) -> None:
+    """An action needs a resource that can do it; to republish needs none."""
+    resource = resources.get(action.resource)
+    if isinstance(action, Republish):
+        if action.resource:
+            raise TemplateError(f"action {action.id}: {action.resource!r} is no broker to publish to")
+    elif resource is None:
+        raise TemplateError(f"action {action.id}: there is no resource {action.resource!r}")
+    elif type(action) not in SINKS[type(resource)].actions:
+        kind, actions = SINKS[type(resource)], ", ".join(SINKS[type(resource)].action_kinds)
+        raise TemplateError(f"action {action.id}: a {kind.type} resource takes actions of kind {actions}")
 
 
 def _refuse_circles(rule: Rule, compiled: CompiledRule) -> None:
@@ -49,6 +60,4 @@ def _refuse_circles(rule: Rule, compiled: CompiledRule) -> None:
 
 def action_paths(action: Action) -> tuple[Path, ...]:
     """The fields that an action's templates name; raises TemplateError."""
-    if isinstance(action, Sql):
-        return sql_template(action.sql).paths
-    return (*text_template(action.topic).paths, *text_template(action.payload).paths)
+    return action.paths()

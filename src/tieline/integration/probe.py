@@ -11,8 +11,7 @@ from tieline.integration.config import Action, Resource
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.sinks import open_sink
 from tieline.integration.sinks.base import Hop, Rejected, Unavailable
-from tieline.integration.sinks.postgresql import address
-from tieline.integration.sinks.postgresql_errors import unreachable
+from tieline.integration.sinks.network import addresses, unreachable
 
 TIMEOUT: Final = 15.0  # seconds for the whole way, as EMQX waits
 
@@ -30,36 +29,40 @@ class ProbeFailed(Exception):
 
 async def probe(resource: Resource, actions: Sequence[Action] = (), timeout: float = TIMEOUT) -> None:
     """Resolve, connect, agree on TLS, log in, open the database, prepare the statements; raises ProbeFailed."""
-    way = [f"{resource.server} did not answer in time", "tcp"]
+    way = [f"{resource.address} did not answer in time", "tcp"]
     try:
         async with asyncio.timeout(timeout):
             await _reach(resource)
             way = [
-                f"{resource.server} accepts connections, and says nothing",
-                "tls" if resource.ssl.enable else "login",
+                f"{resource.address} accepts connections, and says nothing",
+                "tls" if resource.tls else "login",
             ]
             await _check(resource, actions)
     except TimeoutError as error:
-        hint = "check that a database listens there, and that its target is healthy"
+        hint = "check that a server listens there, and that its target is healthy"
         raise ProbeFailed(way[1], way[0], hint, f"no answer within {timeout} s") from error  # type: ignore[arg-type]
     except Unavailable as error:
         raise ProbeFailed(error.hop, error.message, error.hint, error.cause) from error
 
 
 async def _reach(resource: Resource) -> None:
-    """A TCP connection to any of the addresses that the name has, and away again."""
+    """A TCP connection to any of the addresses that any of the servers' names has, and away again."""
     try:
-        host, port = address(resource.server)
+        servers = addresses(resource.address, resource.PORT)
     except ValueError as error:
         raise Unavailable("address", str(error), "write host:port", str(error)) from error
-    try:
-        async with asyncio.timeout(resource.connect_timeout):
-            _, writer = await asyncio.open_connection(host, port)
-    except (OSError, UnicodeError) as error:
-        raise unreachable(error, resource.server) from error
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
+    for place, (host, port) in enumerate(servers, 1):
+        try:
+            async with asyncio.timeout(resource.connect_timeout):
+                _, writer = await asyncio.open_connection(host, port)
+        except (OSError, UnicodeError) as error:
+            if place == len(servers):
+                raise unreachable(error, f"{host}:{port}") from error
+            continue
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        return
 
 
 async def _check(resource: Resource, actions: Sequence[Action]) -> None:

@@ -12,7 +12,7 @@ from tieline.cloud.api.context import Asked, IfMatch, Key, Records, There, Withi
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.once import Once
 from tieline.cloud.configuration import to_rule
-from tieline.cloud.dependants import link_of, rules_using
+from tieline.cloud.dependants import links_of, rules_using
 from tieline.cloud.edits import check_match, checked, merged
 from tieline.cloud.hub import probe_failed
 from tieline.cloud.pages import cut
@@ -146,8 +146,9 @@ async def delete(there: There, records: Records, within: Within, resource: Key, 
 async def _probe(there: Platform, resource: Resource, actions: tuple[config.Action, ...]) -> None:
     """The hops in order: first the link, which the platform knows, then what only the agent can try."""
     links = there.records.all(PrivateLink)
-    link = link_of(resource, links)
-    if link is not None and link.status is not LinkStatus.RUNNING:
+    for link in links_of(resource, links):
+        if link.status is LinkStatus.RUNNING:
+            continue
         reason = f" ({link.reason})" if link.reason else ""
         message = f"private link {link.name!r} is {link.status}{reason}"
         raise probe_failed("link", message, link.hint or "wait until it is running", cause=link.cause)

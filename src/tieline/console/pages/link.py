@@ -7,7 +7,7 @@ from urllib.parse import quote
 from nicegui import ui
 from starlette.requests import Request
 
-from tieline.cloud.dependants import split_server
+from tieline.cloud.dependants import goes_through
 from tieline.cloud.doctor.hops import Diagnosis, Verdict
 from tieline.cloud.records import HistoryEntry, LinkStatus, PrivateLinkView
 from tieline.console import parts
@@ -51,11 +51,7 @@ def dependants(inside: Inside | None, link: PrivateLinkView) -> list[str]:
     """What uses a link, and would go with it."""
     if inside is None:
         return []
-    used = []
-    for resource in inside.resources:
-        name, host, _ = split_server(resource.server)
-        if name == link.name or (host and host == link.address):
-            used.append(resource.name)
+    used = [resource.name for resource in inside.resources if goes_through(resource.server, link)]
     rules = [rule.name for rule in inside.rules if any(action.resource in used for action in rule.actions)]
     return [*(f"resource {name}" for name in used), *(f"rule {name}" for name in rules)]
 

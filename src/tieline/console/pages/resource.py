@@ -12,8 +12,8 @@ from tieline.console import parts
 from tieline.console.pages.integration import tell_test
 from tieline.console.shell import Desk, desk, frame, trail
 from tieline.integration.config import RESOURCE_TYPES, Field
+from tieline.integration.sinks import KINDS
 
-LABELS = {"postgresql": "PostgreSQL, TimescaleDB"}
 FIRST = ("server", "database", "username", "password")  # the others wait behind "More settings"
 
 
@@ -26,7 +26,7 @@ async def new_resource(request: Request, name: str, server: str = "", type: str 
         trail(("Deployments", "/deployments"), (name, f"/deployments/{name}?tab=integration"))
         parts.heading("New Resource", 1)
         with parts.card():
-            kind = parts.choice("Type", {key: LABELS.get(key, key) for key in RESOURCE_TYPES}, chosen)
+            kind = parts.choice("Type", {kind.type: kind.label for kind in KINDS}, chosen)
             place = parts.stack("wide")
             form = Form(view, name, place)
             kind.on_value_change(lambda event: form.draw(event.value, server))

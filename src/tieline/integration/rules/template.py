@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from tieline.integration.rules.compile import CompiledRule, Output
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.values import as_text, element, get, to_json
+
+if TYPE_CHECKING:  # whoever reads a configuration needs no compiler
+    from tieline.integration.rules.compile import CompiledRule, Output
 
 Path = tuple[str, ...]
 WHOLE: Final[Path] = ()  # ${.}: the whole output as JSON

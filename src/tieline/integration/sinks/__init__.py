@@ -1,26 +1,43 @@
-"""What a rule can write to, one file each; `SINKS` is the list of what is offered."""
+"""What a rule can write to, one file each: `KINDS` is the list of what is offered, and the only one.
+
+To add a kind: a file with its `Resource`, its `Action` and a `KIND` (see kind.py), and a line here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final, Union
 
-from tieline.integration import config
-from tieline.integration.sinks.base import Sink
-from tieline.integration.sinks.mqtt import MqttSink
-from tieline.integration.sinks.postgresql import PostgreSQLSink
+from tieline.integration.sinks import mqtt, postgresql, secrets
+from tieline.integration.sinks.base import Sink, Unavailable
+from tieline.integration.sinks.kind import Action, Field, Kind, Resource
 
-#: The kind of resource and what makes its connections. A kind without an entry cannot be configured.
-SINKS: Final[dict[type[config.Resource], Callable[[config.Resource], Sink]]] = {
-    config.PostgreSQL: PostgreSQLSink,
-}
+__all__ = ["ACTIONS", "BY_TYPE", "KINDS", "RESOURCE_TYPES", "SINKS", "Action", "Resource", "open_broker", "open_sink"]
+
+KINDS: Final[tuple[Kind, ...]] = (postgresql.KIND,)
+
+#: The kinds by their resource's type, and the actions by theirs; `republish` needs no resource.
+BY_TYPE: Final[dict[str, Kind]] = {kind.type: kind for kind in KINDS}
+SINKS: Final[dict[type[Resource], Kind]] = {kind.resource: kind for kind in KINDS}
+ACTIONS: Final[dict[str, type[Action]]] = {
+    str(action.__struct_config__.tag): action for kind in KINDS for action in kind.actions
+} | {str(mqtt.Republish.__struct_config__.tag): mqtt.Republish}
+#: The types of resources that are offered, each with the fields of its form in their order.
+RESOURCE_TYPES: Final[dict[str, tuple[Field, ...]]] = {kind.type: kind.fields() for kind in KINDS}
+
+if not TYPE_CHECKING:  # what JSON may hold; for the type checker the bases say it
+    Resource = Union[tuple(SINKS)]  # noqa: UP007
+    Action = Union[tuple(ACTIONS.values())]  # noqa: UP007
 
 
-def open_sink(resource: config.Resource) -> Sink:
+def open_sink(resource: Resource) -> Sink:
     """The sink of a resource; nothing is connected yet."""
-    return SINKS[type(resource)](resource)
+    kind = SINKS[type(resource)]
+    try:
+        return kind.open(secrets.resolved(resource, RESOURCE_TYPES[kind.type]))
+    except Unavailable as missing:
+        return secrets.Unusable(missing)
 
 
-def open_broker(broker: config.Broker) -> Sink:
+def open_broker(broker: mqtt.Broker) -> Sink:
     """The broker that messages come from as a sink, for republishing."""
-    return MqttSink(broker, f"{broker.client_id}-republish")
+    return mqtt.MqttSink(broker, f"{broker.client_id}-republish")

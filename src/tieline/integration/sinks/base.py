@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from tieline.integration.config import Action
+from tieline.integration.sinks.kind import Action
 
 #: The places at which a way to a database can be interrupted, in the order of the way.
 Hop = Literal["name", "address", "tcp", "tls", "login", "database", "statement"]

@@ -23,7 +23,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from tieline.integration.rules.compile import Output
 from tieline.integration.rules.template import Path, lookup
 from tieline.integration.rules.values import UNDEFINED, as_text, kind, to_json
 
@@ -180,7 +179,7 @@ def known(type_name: str) -> bool:
 
 def row_converter(
     type_names: Sequence[str], paths: Sequence[Path], undefined: bool = False
-) -> Callable[[Sequence[Output]], list[tuple[Any, ...]]]:
+) -> Callable[[Sequence[dict[str, Any]]], list[tuple[Any, ...]]]:
     """The function that makes rows of parameters from outputs; raises Misfit.
 
     Generated, so that a value that fits as it is costs one comparison. With `undefined` a NULL for a text parameter is
@@ -200,7 +199,7 @@ def row_converter(
     row = f"        rows.append(({''.join(parts)}))"
     lines = ["def convert(outputs):", "    rows = []", "    for o in outputs:", *reads, row, "    return rows"]
     exec("\n".join(lines), names)
-    converter: Callable[[Sequence[Output]], list[tuple[Any, ...]]] = names["convert"]
+    converter: Callable[[Sequence[dict[str, Any]]], list[tuple[Any, ...]]] = names["convert"]
     return converter
 
 

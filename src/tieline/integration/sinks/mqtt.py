@@ -9,25 +9,53 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import mqtt5
 
-from tieline.integration import config
-from tieline.integration.rules.compile import Output
 from tieline.integration.rules.errors import TemplateError
-from tieline.integration.rules.template import text_template
+from tieline.integration.rules.template import Path, text_template
 from tieline.integration.sinks.base import Rejected, Unavailable
+from tieline.integration.sinks.kind import Action, Value, label
 from tieline.integration.sinks.mqtt_outbox import Outbox
 
 CHUNK: Final = 1 << 16
 CONNECT_SECONDS: Final = 10.0
 
 
+class Broker(Value, frozen=True, kw_only=True):
+    """The MQTT 5 broker that messages come from, and how to be known to it."""
+
+    host: str
+    port: int
+    client_id: str
+    username: str | None = None
+    password: str | None = None
+    origin: bool = True  # the broker's plugin appends the publisher's client id and user name to each message
+    share: str = ""  # the group of clients that share the messages; none: all of them come here
+    keep_alive: int = 30  # seconds
+    receive_maximum: int = 65535  # messages that may wait for their commit, per resource
+    receive_bytes: int = 64 << 20  # of payload that may wait, per resource; beyond it nothing is read
+
+
+class Republish(Action, frozen=True, kw_only=True, tag="republish"):
+    """Publishes each output of the rule on the broker that the messages came from."""
+
+    topic: Annotated[str, label("Topic template")]
+    payload: Annotated[str, label("Payload template", kind="lines")] = "${.}"
+    qos: int = 1
+    retain: bool = False
+    resource: str = ""  # none: the broker itself
+    batch_time: float = 0.0
+
+    def paths(self) -> tuple[Path, ...]:
+        return (*text_template(self.topic).paths, *text_template(self.payload).paths)
+
+
 class MqttSink:
     """Publishes to a broker as `client_id`, connecting when there is something to publish."""
 
-    def __init__(self, broker: config.Broker, client_id: str) -> None:
+    def __init__(self, broker: Broker, client_id: str) -> None:
         self._broker = broker
         self._client_id = client_id
         self._writer: asyncio.StreamWriter | None = None
@@ -35,12 +63,12 @@ class MqttSink:
         self._tasks: list[asyncio.Task[None]] = []
         self._connecting = asyncio.Lock()
 
-    def writer(self, action: config.Action) -> MqttWriter:
-        if not isinstance(action, config.Republish):
+    def writer(self, action: Action) -> MqttWriter:
+        if not isinstance(action, Republish):
             raise TemplateError(f"{type(action).__name__} cannot write to a broker")
         return MqttWriter(self, action)
 
-    async def check(self, actions: Sequence[config.Action]) -> None:
+    async def check(self, actions: Sequence[Action]) -> None:
         for action in actions:
             self.writer(action)
         await self.outbox()
@@ -105,13 +133,13 @@ class MqttSink:
 class MqttWriter:
     """One action's topic and payload."""
 
-    def __init__(self, sink: MqttSink, action: config.Republish) -> None:
+    def __init__(self, sink: MqttSink, action: Republish) -> None:
         self._sink = sink
         self._action = action
         self._topic = text_template(action.topic)
         self._payload = text_template(action.payload)
 
-    async def write(self, outputs: Sequence[Output]) -> None:
+    async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Publish each output in order. Where one is refused the others are published again: at least once."""
         outbox = await self._sink.outbox()
         results = await asyncio.gather(*(self._publish(outbox, output) for output in outputs), return_exceptions=True)

@@ -8,25 +8,27 @@ else (DO UPDATE, procedures) by `executemany`.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
-import asyncpg
-
-from tieline.integration import config
-from tieline.integration.rules.compile import Output
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Statement, sql_template
 from tieline.integration.sinks import tls
-from tieline.integration.sinks.base import Rejected
-from tieline.integration.sinks.conversion import Misfit, known, row_converter
+from tieline.integration.sinks.conversion import known, row_converter
+from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, driver, label
+from tieline.integration.sinks.network import address
+from tieline.integration.sinks.pool import Pool
 from tieline.integration.sinks.postgresql_bulk import many_rows
 from tieline.integration.sinks.postgresql_errors import translated
+from tieline.integration.sinks.sql import Rows, Sql, converted
 
-PORT: Final = 5432
+if TYPE_CHECKING:
+    import asyncpg
+else:
+    asyncpg = driver("asyncpg")
+
+Output = dict[str, Any]
 APPLICATION: Final = "tieline"
 #: A table that COPY treats as INSERT would: no view, no foreign table, no row-level security, no rewrite rule.
 _COPYABLE: Final = """
@@ -35,12 +37,24 @@ where oid = to_regclass(array_to_string(array(select quote_ident(part) from unne
 """
 
 
+class PostgreSQL(Resource, frozen=True, kw_only=True, tag="postgresql"):
+    """A PostgreSQL database, also TimescaleDB."""
+
+    PORT: ClassVar[int] = 5432
+
+    server: str  # host or host:port
+    database: str
+    username: str
+    password: Secret = ""
+    pool_size: Annotated[int, label("Connection pool size")] = 8
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A statement as one connection knows it, how outputs become its parameters, and the way that rows go."""
 
     statement: Any  # asyncpg.prepared_stmt.PreparedStatement, which has no types
-    convert: Callable[[Sequence[Output]], list[tuple[Any, ...]]]
+    convert: Callable[[Sequence[Output]], Rows]
     copy: bool
     many: Any = None  # the prepared statement that takes an array for each parameter
 
@@ -48,50 +62,27 @@ class Prepared:
 class PostgreSQLSink:
     """A database and at most `pool_size` connections to it."""
 
-    def __init__(self, resource: config.PostgreSQL) -> None:
+    def __init__(self, resource: PostgreSQL) -> None:
         self.resource = resource
-        self._idle: list[Any] = []
-        self._places = asyncio.Semaphore(resource.pool_size)
         self._prepared: dict[Any, dict[tuple[str, bool], Prepared]] = {}
-        self._closed = False
+        self._pool: Pool[Any] = Pool(
+            resource.pool_size, self._connect, lambda connection: not connection.is_closed(), self._discard
+        )
+        self.connection = self._pool.connection
 
-    def writer(self, action: config.Action) -> PostgreSQLWriter:
-        if not isinstance(action, config.Sql):
+    def writer(self, action: Action) -> PostgreSQLWriter:
+        if not isinstance(action, Sql):
             raise TemplateError(f"{type(action).__name__} cannot write to PostgreSQL")
         return PostgreSQLWriter(self, action)
 
-    async def check(self, actions: Sequence[config.Action]) -> None:
+    async def check(self, actions: Sequence[Action]) -> None:
         writers = [self.writer(action) for action in actions]
         async with self.connection() as connection:
             for writer in writers:
                 await writer.check(connection)
 
     async def close(self) -> None:
-        self._closed = True
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            self._discard(connection)
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
-        """A connection for one piece of work; after an error of the way it is thrown away."""
-        async with self._places:
-            connection = self._idle.pop() if self._idle else await self._connect()
-            try:
-                yield connection
-            except BaseException as error:
-                if not isinstance(error, Rejected):
-                    self._discard(connection)
-                    raise
-                self._give_back(connection)
-                raise
-            self._give_back(connection)
-
-    def _give_back(self, connection: Any) -> None:
-        if self._closed or connection.is_closed():
-            self._discard(connection)
-        else:
-            self._idle.append(connection)
+        self._pool.close()
 
     def _discard(self, connection: Any) -> None:
         self._prepared.pop(connection, None)
@@ -99,7 +90,7 @@ class PostgreSQLSink:
 
     async def _connect(self) -> Any:
         resource = self.resource
-        host, port = address(resource.server)
+        host, port = address(resource.server, resource.PORT)
         try:
             connection = await asyncpg.connect(
                 host=host,
@@ -143,7 +134,7 @@ class PostgreSQLSink:
 class PostgreSQLWriter:
     """One action's statement."""
 
-    def __init__(self, sink: PostgreSQLSink, action: config.Sql) -> None:
+    def __init__(self, sink: PostgreSQLSink, action: Sql) -> None:
         self.sink = sink
         self.statement = sql_template(action.sql)
         self._undefined = not action.undefined_vars_as_null
@@ -153,11 +144,11 @@ class PostgreSQLWriter:
         async with self.sink.connection() as connection:
             try:
                 prepared = await self.sink.prepare(connection, self.statement, self._undefined)
-                await self._execute(connection, prepared, _converted(outputs, prepared.convert))
+                await self._execute(connection, prepared, converted(outputs, prepared.convert))
             except Exception as error:
                 raise translated(error, self.sink.resource.server, connecting=False) from error
 
-    async def _execute(self, connection: Any, prepared: Prepared, rows: list[tuple[Any, ...]]) -> None:
+    async def _execute(self, connection: Any, prepared: Prepared, rows: Rows) -> None:
         if prepared.many is not None:
             await prepared.many.fetch(*map(list, zip(*rows, strict=True)))
             return
@@ -182,29 +173,10 @@ class PostgreSQLWriter:
             raise translated(error, self.sink.resource.server, connecting=False) from error
 
 
-def _converted(
-    outputs: Sequence[Output], convert: Callable[[Sequence[Output]], list[tuple[Any, ...]]]
-) -> list[tuple[Any, ...]]:
-    """The outputs as rows of parameters; raises Rejected naming every output that does not fit."""
-    try:
-        return convert(outputs)
-    except Exception:
-        misfits = {}
-        for place, output in enumerate(outputs):
-            try:
-                convert([output])
-            except Exception as error:
-                misfits[place] = str(error) if isinstance(error, Misfit) else f"{type(error).__name__}: {error}"
-        raise Rejected("values that the statement's parameters cannot take", misfits) from None
-
-
-def address(server: str) -> tuple[str, int]:
-    """Host and port of `host`, `host:port`, `[v6]` or `[v6]:port`; raises ValueError."""
-    host, separator, port = server.rpartition(":")
-    if not separator or port.endswith("]") or (host.count(":") and not host.startswith("[")):
-        host, port = server, str(PORT)
-    if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"{server}: {port or 'nothing'} is no port, which is 1 to 65535")
-    if not host.strip("[]"):
-        raise ValueError(f"{server}: a host is missing")
-    return host.strip("[]"), int(port)
+KIND: Final = Kind(
+    label="PostgreSQL, TimescaleDB",
+    resource=PostgreSQL,
+    actions=(Sql,),
+    open=PostgreSQLSink,
+    test="logs in, opens the database, prepares each statement and has the server plan it: tables, columns and rights",
+)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import re
-import socket
-import ssl
-from typing import Final
-
-import asyncpg
+from typing import TYPE_CHECKING, Final
 
 from tieline.integration.sinks.base import Hop, Rejected, Unavailable
+from tieline.integration.sinks.kind import driver
+from tieline.integration.sinks.network import unreachable
+
+if TYPE_CHECKING:
+    import asyncpg
+else:
+    asyncpg = driver("asyncpg")
 
 #: SQLSTATE classes and codes that speak of the rows themselves (PostgreSQL 15, appendix A).
 _OF_ROWS: Final = ("21", "22", "23", "44", "P0001", "54000")
@@ -64,24 +66,6 @@ def _line(error: asyncpg.PostgresError) -> dict[int, str]:
 def _with_detail(error: asyncpg.PostgresError) -> str:
     """The server's message and detail in one line."""
     return ": ".join(" ".join(str(error).split()).split(" DETAIL: "))
-
-
-def unreachable(error: BaseException, server: str) -> Unavailable:
-    """What a failure of the way to the server means."""
-    cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if isinstance(error, socket.gaierror):
-        return Unavailable("name", f"the name of {server} is not known here", "check the address of the link", cause)
-    if isinstance(error, ssl.SSLError):
-        hint = "check the CA certificate and the server name, or turn verification off"
-        return Unavailable("tls", f"{server} did not agree on TLS: {error}", hint, cause)
-    if isinstance(error, TimeoutError):
-        return Unavailable("tcp", f"{server} did not answer in time", "check the target's health and firewalls", cause)
-    number = error.errno if isinstance(error, OSError) else None
-    if number in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL):
-        return Unavailable("address", f"no route leads to {server}", "check the link and the address", cause)
-    if isinstance(error, ConnectionRefusedError):
-        return Unavailable("tcp", f"{server} refused the connection", "check the port, and that it listens", cause)
-    return Unavailable("tcp", f"the connection to {server} broke", "it is tried again", cause)
 
 
 def translated(error: BaseException, server: str, connecting: bool) -> Unavailable | Rejected:

@@ -6,7 +6,7 @@ import os
 import ssl
 from typing import Any
 
-from tieline.integration.config import Ssl
+from tieline.integration.sinks.kind import Ssl
 
 
 class _NamedContext(ssl.SSLContext):

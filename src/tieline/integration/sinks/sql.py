@@ -1,0 +1,37 @@
+"""The action of every SQL database: one statement, whose fields are parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from tieline.integration.rules.template import Path, sql_template
+from tieline.integration.sinks.base import Rejected
+from tieline.integration.sinks.conversion import Misfit
+from tieline.integration.sinks.kind import Action, label
+
+Rows = list[tuple[Any, ...]]
+
+
+class Sql(Action, frozen=True, kw_only=True, tag="sql"):
+    """Writes each output of the rule with one SQL statement."""
+
+    sql: Annotated[str, label("SQL template", kind="lines")]
+    undefined_vars_as_null: Annotated[bool, label("Undefined values are NULL")] = True  # else `undefined` in texts
+
+    def paths(self) -> tuple[Path, ...]:
+        return sql_template(self.sql).paths
+
+
+def converted(outputs: Sequence[dict[str, Any]], convert: Callable[[Sequence[dict[str, Any]]], Rows]) -> Rows:
+    """The outputs as rows of parameters; raises Rejected naming every output that does not fit."""
+    try:
+        return convert(outputs)
+    except Exception:
+        misfits = {}
+        for place, output in enumerate(outputs):
+            try:
+                convert([output])
+            except Exception as error:
+                misfits[place] = str(error) if isinstance(error, Misfit) else f"{type(error).__name__}: {error}"
+        raise Rejected("values that the statement's parameters cannot take", misfits) from None
