@@ -19,13 +19,14 @@ from tieline.cloud.connect.join import Join, next_step
 from tieline.cloud.connect.observe import observe
 from tieline.cloud.connect.plan import plan
 from tieline.cloud.doctor.diagnose import diagnosis
-from tieline.cloud.doctor.health import LinkHealth, backend_health
+from tieline.cloud.doctor.health import Backend, LinkHealth, backend_health
 from tieline.cloud.doctor.hops import Diagnosis
 from tieline.cloud.doctor.provider import ask_provider
 from tieline.cloud.links.states import service_id
 from tieline.cloud.records import LinkStatus, PrivateLinkView
 
 POLL_SECONDS = 0.05
+CHECK_SECONDS = 3.0  # the fabric's first checks take less; on AWS it ends with `initial`
 SHOW_SECONDS = 15.0  # EC2 is eventually consistent: a permission may take so long to be seen by the other account
 
 
@@ -169,10 +170,18 @@ class Connecting:
         while True:
             health = await asyncio.to_thread(self._client.link_health, self._deployment, link.name)
             if health.probe.reached:
-                found = await ask_provider(self._aws, link.service_name, link.endpoint)
-                return health.model_copy(update={"backend": backend_health(found, link.ports)})
+                return health.model_copy(update={"backend": await self._backends(link)})
             if time.monotonic() > deadline:
                 await self._give_up(link)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _backends(self, link: PrivateLinkView) -> Backend:
+        """How the backends are once their first checks are over, if that is soon: the ports were reached already."""
+        deadline = time.monotonic() + CHECK_SECONDS
+        while True:
+            found = backend_health(await ask_provider(self._aws, link.service_name, link.endpoint), link.ports)
+            if found != "initial" or time.monotonic() > deadline:
+                return found
             await asyncio.sleep(POLL_SECONDS)
 
     async def _give_up(self, link: PrivateLinkView) -> None:

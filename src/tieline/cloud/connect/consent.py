@@ -13,6 +13,7 @@ from tieline.cloud.zones import zone_ids
 
 PENDING = "pendingacceptance"
 ACCEPTABLE = {PENDING, "rejected"}  # a rejected request can be accepted after all
+ACCEPTED = {"pending", "available"}  # what an acceptance leads to
 GONE = {"deleting", "deleted", "rejected", "failed", "expired"}
 
 
@@ -79,12 +80,16 @@ def chosen(found: Sequence[Connection], endpoints: Sequence[str], verb: str, fit
 
 
 async def accept(aws: Aws, service: str, endpoints: Sequence[str]) -> None:
-    """Agree to these connections; raises AwsRefused with the first that AWS does not take."""
-    if endpoints:
-        answer = await aws.ec2(
-            lambda ec2: ec2.accept_vpc_endpoint_connections(ServiceId=service, VpcEndpointIds=list(endpoints))
-        )
-        for item in answer.get("Unsuccessful", []):
+    """Agree to these connections, again does no harm; raises AwsRefused with the first that AWS does not take."""
+    if not endpoints:
+        return
+    answer = await aws.ec2(
+        lambda ec2: ec2.accept_vpc_endpoint_connections(ServiceId=service, VpcEndpointIds=list(endpoints))
+    )
+    refused = answer.get("Unsuccessful", [])
+    accepted = {one.endpoint for one in await connections(aws, service) if one.state in ACCEPTED} if refused else set()
+    for item in refused:
+        if item.get("ResourceId") not in accepted:
             error = item.get("Error", {})
             raise AwsRefused("AcceptVpcEndpointConnections", error.get("Code", ""), error.get("Message", ""))
 

@@ -10,7 +10,7 @@ from tieline.cloud.doctor.evidence import Door, Inside, Provider
 from tieline.cloud.history import timestamp
 from tieline.cloud.records import LinkStatus
 
-Backend = Literal["healthy", "unhealthy", "unknown"]
+Backend = Literal["healthy", "initial", "unhealthy", "unknown"]
 
 
 class Probe(BaseModel):
@@ -44,8 +44,18 @@ def to_probe(inside: Inside | None, now: float) -> Probe:
 
 
 def backend_health(provider: Provider | None, ports: tuple[int, ...]) -> Backend:
-    """Whether every port in use has a healthy target, as the provider's account shows it."""
+    """Whether every port in use has a healthy target, as the provider's account shows it; `initial` where the first
+
+    health checks of one are still under way.
+    """
     if provider is None or provider.error or not provider.exists:
         return "unknown"
-    served = {target.listen for target in provider.targets if target.state == "healthy"}
-    return "healthy" if set(ports or provider.listeners) <= served else "unhealthy"
+    missing = set(ports or provider.listeners) - _listening(provider, "healthy")
+    if not missing:
+        return "healthy"
+    return "initial" if missing <= _listening(provider, "initial") else "unhealthy"
+
+
+def _listening(provider: Provider, state: str) -> set[int]:
+    """The listener ports with a target in this state."""
+    return {target.listen for target in provider.targets if target.state == state}

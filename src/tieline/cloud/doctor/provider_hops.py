@@ -7,7 +7,7 @@ from tieline.cloud.doctor.hops import Hop, HopName, failed, passed, unknown
 from tieline.cloud.links.states import service_id, service_region
 
 HEALTHY = "healthy"
-TRANSIENT = {"initial"}  # the first checks are under way: the listener refuses until one has passed
+TRANSIENT = "initial"  # the first checks are under way, and flows go to every target meanwhile
 ASK = "only the provider can see it: give --profile of the provider's account, or ask the provider for "
 
 
@@ -107,11 +107,10 @@ def targets(seen: Evidence) -> Hop:
     told = "; ".join(_target_words(one) for one in provider.targets if one.listen in (dead or ports))
     if not dead:
         return passed(HopName.TARGETS, told or "no listener to look behind") if ports else _nothing()
-    waiting = any(one.state in TRANSIENT for port in dead for one in _behind(provider, port))
+    if all(any(one.state == TRANSIENT for one in _behind(provider, port)) for port in dead):
+        return unknown(HopName.TARGETS, told, "the first health checks are under way: look again in a while")
     hint = (
-        "wait for the first health check, then look again"
-        if waiting
-        else "check that the backend runs, the health check's port, and the security group: it must admit the "
+        "check that the backend runs, the health check's port, and the security group: it must admit the "
         "load balancer's addresses"
     )
     return failed(HopName.TARGETS, told or f"no target is registered behind {_list(map(str, dead))}", hint)
