@@ -17,20 +17,25 @@ from tieline.integration.sinks.base import Rejected, Unavailable
 
 
 class Table:
-    """A database in memory: refuses some rows, naming them or not, and is away now and then."""
+    """A database in memory: refuses some rows, naming them or not, is away now and then, and may take a part."""
 
-    def __init__(self, poison: set[int], named: bool, away: list[bool]) -> None:
+    def __init__(self, poison: set[int], named: bool, away: list[bool], partial: bool) -> None:
         self.rows: list[int] = []
-        self.poison, self.named, self.away = poison, named, away
+        self.poison, self.named, self.away, self.partial = poison, named, away, partial
 
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
         await asyncio.sleep(0)
-        if self.away and self.away.pop():
-            raise Unavailable("tcp", "away")
         numbers = [output["n"] for output in outputs]
         bad = {place: "poison" for place, number in enumerate(numbers) if number in self.poison}
+        away = bool(self.away and self.away.pop())
+        written: list[int] = []
+        if self.partial and (away or (bad and self.named)):
+            written = [place for place in range(0, len(numbers), 2) if place not in bad]
+            self.rows += [numbers[place] for place in written]
+        if away:
+            raise Unavailable("tcp", "away", written=written)
         if bad:
-            raise Rejected("poison", bad if self.named else None)
+            raise Rejected("poison", bad if self.named else None, written)
         self.rows += numbers
 
 
@@ -42,11 +47,12 @@ class Table:
     st.lists(st.booleans(), max_size=6),
     st.integers(1, 20),
     st.integers(1, 400),
+    st.booleans(),
 )
 def test_each_row_is_written_once_or_buried(
-    count: int, poison: set[int], named: bool, away: list[bool], batch_size: int, batch_bytes: int
+    count: int, poison: set[int], named: bool, away: list[bool], batch_size: int, batch_bytes: int, partial: bool
 ) -> None:
-    table = Table(poison, named, away)
+    table = Table(poison, named, away, partial)
     buried: list[int] = []
     done: list[Message] = []
 
@@ -73,6 +79,7 @@ def test_each_row_is_written_once_or_buried(
         asyncio.run(run())
     finally:
         batching.FIRST_PAUSE, batching.LONGEST_PAUSE = pauses  # type: ignore[misc]
-    assert table.rows == [n for n in range(count) if n not in poison]
+    wanted = [n for n in range(count) if n not in poison]
+    assert (sorted(table.rows) if partial else table.rows) == wanted
     assert sorted(buried) == [n for n in range(count) if n in poison]
     assert sorted(len(message.payload) for message in done) == list(range(count))

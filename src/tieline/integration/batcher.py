@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Final
 
 from tieline.integration.config import Action
@@ -138,6 +138,8 @@ class Batcher:
             await self._write(batch)
         except Rejected as rejected:
             await self._divide(batch, rejected)
+        except Unavailable as partial:  # which is raised only where some of the rows are in
+            await self._commit(self._keep(batch, partial.written))
         except Dropped:
             self._done([message for _, message in batch])
         else:
@@ -146,8 +148,9 @@ class Batcher:
     async def _divide(self, batch: list[Item], rejected: Rejected) -> None:
         """Bury the rows that are named or alone, and write the others, halved where nobody knows which it is."""
         if rejected.rows:
+            others = self._keep(batch, {*rejected.written, *rejected.rows}, rejected.rows)
             await self._reject([(*batch[place], error) for place, error in rejected.rows.items()])
-            await self._commit([item for place, item in enumerate(batch) if place not in rejected.rows])
+            await self._commit(others)
         elif len(batch) == 1:
             await self._reject([(*batch[0], str(rejected))])
         else:
@@ -155,8 +158,16 @@ class Batcher:
             await self._commit(batch[:half])
             await self._commit(batch[half:])
 
+    def _keep(self, batch: list[Item], finished: Collection[int], refused: Collection[int] = ()) -> list[Item]:
+        """Settle the rows at the places that are finished, but for those that were refused, and return the others."""
+        places = frozenset(finished)
+        if written := [batch[place] for place in sorted(places.difference(refused))]:
+            self.wrote_at = self._clock()
+            self._settle(written)
+        return [item for place, item in enumerate(batch) if place not in places]
+
     async def _write(self, batch: list[Item]) -> None:
-        """Try until the database took or rejected the rows; a retired action tries once."""
+        """Try until the database took or rejected the rows, or took some; a retired action tries once."""
         pauses = itertools.chain((FIRST_PAUSE * 2**n for n in range(6)), itertools.repeat(LONGEST_PAUSE))
         while True:
             self._changed.clear()
@@ -167,15 +178,18 @@ class Batcher:
             except Exception as error:  # whatever it was, the rows are still there to be tried again
                 if not isinstance(error, Unavailable):
                     log.exception("action %s broke", self.action.id)
-                self._note(error if isinstance(error, Unavailable) else _unforeseen(error))
+                trouble = error if isinstance(error, Unavailable) else _unforeseen(error)
+                self._note(trouble)
             else:
                 self.trouble, self.wrote_at = None, self._clock()
                 return
-            if self._retired:
+            if self._retired and not trouble.written:
                 self.metrics.dropped["action_removed"] += len(batch)
                 raise Dropped
-            self.metrics.retried += len(batch)
+            self.metrics.retried += len(batch) - len(trouble.written)
             await self._pause(next(pauses))
+            if trouble.written:
+                raise trouble
 
     async def _pause(self, seconds: float) -> None:
         try:

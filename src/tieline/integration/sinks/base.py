@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from tieline.integration.sinks.kind import Action
@@ -15,32 +15,40 @@ class Unavailable(Exception):
     """The database cannot take anything now, whatever the rows: the same rows are tried again later.
 
     `hop` is where it failed, the message says what, `hint` what to do, and `cause` is the last low-level error.
+    `written` has the rows that are in all the same, by their place.
     """
 
-    def __init__(self, hop: Hop, message: str, hint: str = "", cause: str = "") -> None:
+    def __init__(
+        self, hop: Hop, message: str, hint: str = "", cause: str = "", written: Collection[int] = frozenset()
+    ) -> None:
         super().__init__(message)
         self.hop = hop
         self.message = message
         self.hint = hint
         self.cause = cause
+        self.written = written
 
 
 class Rejected(Exception):
-    """The database takes other rows, but not these, and would not tomorrow. Nothing of the write was kept.
+    """The database takes other rows, but not these, and would not tomorrow.
 
-    `rows` says which of them, by their place, and why; where it is empty nobody knows, and the write is to be split.
+    `rows` says which of them, by their place, and why; where it is empty nobody knows, and the write is to be split. Of
+    the other rows only `written` were kept.
     """
 
-    def __init__(self, message: str, rows: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self, message: str, rows: Mapping[int, str] | None = None, written: Collection[int] = frozenset()
+    ) -> None:
         super().__init__(message)
         self.rows = dict(rows or {})
+        self.written = written
 
 
 class Writer(Protocol):
     """One action's way into a database."""
 
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
-        """Commit a row for each output of the rule or none at all; raises Unavailable or Rejected."""
+        """Commit a row for each output of the rule; raises Unavailable or Rejected, which tell what was committed."""
         ...
 
 
