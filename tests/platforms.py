@@ -170,10 +170,10 @@ class PlatformProcess(Process):
 class AgentProcess(Process):
     """An agent that joined by hand."""
 
-    def __init__(self, platform: str, token: str, state: Path) -> None:
+    def __init__(self, platform: str, token: str, state: Path, options: Sequence[str] = ()) -> None:
         super().__init__(state.with_suffix(".log"))
-        self._platform, self._token, self.state = platform, token, state
+        self._platform, self._token, self.state, self._options = platform, token, state, options
 
     def command(self) -> list[str]:
-        options = ["--platform", self._platform, "--join", self._token, "--state", str(self.state)]
+        options = ["--platform", self._platform, "--join", self._token, "--state", str(self.state), *self._options]
         return [sys.executable, "-m", "tieline", "agent", *options]

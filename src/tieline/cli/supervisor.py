@@ -23,6 +23,7 @@ FIRST_PAUSE, LONGEST_PAUSE = (
     0.5,
     30.0,
 )  # seconds between restarts; a process that ran a minute starts at the first again
+PROFILES = {"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"}
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -117,8 +118,8 @@ class Supervisor:
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment without AWS settings that would lead the parts elsewhere."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    """This process's environment without AWS settings that would lead the parts elsewhere; profiles may be named."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("AWS_") or key in PROFILES}
 
 
 def _last_line(path: Path) -> str:

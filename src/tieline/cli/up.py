@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,12 +23,12 @@ from tieline.fabric.kernel.commands import KernelUnavailable, require
 HOST = "127.0.0.1"
 
 
-def parts(home: Home, console_port: int, aws_port: int, region: str) -> list[Part]:
-    """The fabric, and the platform that reaches it by the AWS SDK."""
+def parts(home: Home, console_port: int, aws_port: int, region: str, more: Sequence[str] = ()) -> list[Part]:
+    """The fabric, and the platform that reaches it by the AWS SDK; `more` are options of the platform alone."""
     state, fabric, platform = str(home.path), f"http://{HOST}:{aws_port}", f"http://{HOST}:{console_port}"
     fabric_options = ["--state", state, "--prefix", home.prefix, "--port", str(aws_port), "--region", region]
     platform_options = ["--state", state, "--port", str(console_port), "--aws-endpoint", fabric]
-    platform_options += ["--credentials", f"{state}/credentials", "--profile", "platform", "--region", region]
+    platform_options += ["--credentials", f"{state}/credentials", "--profile", "platform", "--region", region, *more]
     return [
         Part("fabric", ["tieline.fabric", *fabric_options], f"{fabric}/healthz", home.path / "fabric.log"),
         Part("platform", ["tieline.console", *platform_options], f"{platform}/healthz", home.path / "platform.log"),
@@ -39,20 +40,40 @@ def up(
     console_port: Annotated[int, typer.Option("--console-port", help="Console and REST, on loopback.")] = 8080,
     aws_port: Annotated[int, typer.Option("--aws-port", help="The AWS wire, on loopback.")] = 4566,
     region: Annotated[str, typer.Option("--region", help="The region that the fabric is.")] = "us-east-1",
+    allow_address: Annotated[
+        list[str] | None, typer.Option("--allow-address", help="What resources may name besides links: CIDR or NAME.")
+    ] = None,
+    aws_profile: Annotated[
+        list[str] | None, typer.Option("--aws-profile", help="AWS profile that deployments may name; repeatable.")
+    ] = None,
+    tls: Annotated[str, typer.Option("--tls", help="HOST:PORT to serve console and REST on with TLS, too.")] = "",
+    tls_name: Annotated[list[str] | None, typer.Option("--tls-name", help="In the certificate made here.")] = None,
+    tls_chain: Annotated[Path | None, typer.Option("--tls-chain", help="PEM file: a certificate of yours.")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="PEM file: its key.")] = None,
 ) -> None:
     """Run the fabric and the platform until Ctrl-C. What they made lives on; `tieline down` removes it."""
     home = Home(state)
+    more = [
+        *_each("--allow-address", allow_address),
+        *_each("--aws-profile", aws_profile),
+        *_each("--tls", [tls] if tls else []),
+        *_each("--tls-name", tls_name),
+        *_each("--tls-chain", [str(tls_chain.resolve())] if tls_chain else []),
+        *_each("--tls-key", [str(tls_key.resolve())] if tls_key else []),
+    ]
     try:
         if rootless.needed():
+            if tls:
+                raise NotReady(f"--tls needs root: put a proxy with TLS before http://{HOST}:{console_port}")
             home.make()
             ports = ("--console-port", str(console_port), "--aws-port", str(aws_port))
-            raise typer.Exit(run_inside(home.path, "up", "--state", str(home.path), *ports, "--region", region))
+            raise typer.Exit(run_inside(home.path, "up", "--state", str(home.path), *ports, "--region", region, *more))
         require()
         for port, option in ((console_port, "--console-port"), (aws_port, "--aws-port")):
             _check_free(port, option)
         home.make()
         home.take()
-        asyncio.run(_run(home, console_port, aws_port, region))
+        asyncio.run(_run(home, console_port, aws_port, region, more))
     except (KernelUnavailable, rootless.NoWorld, Taken, NotReady) as error:
         complain(ClientError("UP", str(error)))
         raise typer.Exit(1) from None
@@ -67,8 +88,12 @@ def _check_free(port: int, option: str) -> None:
             raise NotReady(f"port {port} of {HOST} cannot be used ({error.strerror}): give another {option}") from None
 
 
-async def _run(home: Home, console_port: int, aws_port: int, region: str) -> None:
-    supervisor = Supervisor(parts(home, console_port, aws_port, region))
+def _each(option: str, values: Sequence[str] | None) -> list[str]:
+    return [word for value in values or () for word in (option, value)]
+
+
+async def _run(home: Home, console_port: int, aws_port: int, region: str, more: Sequence[str]) -> None:
+    supervisor = Supervisor(parts(home, console_port, aws_port, region, more))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

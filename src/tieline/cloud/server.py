@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,6 +22,7 @@ from tieline.cloud.addresses import check_entry
 from tieline.cloud.api.app import create_app
 from tieline.cloud.aws import Aws, AwsSettings
 from tieline.cloud.deployments.boot import Machine
+from tieline.cloud.encrypted import NoTls, add_options, encrypted, listener
 from tieline.cloud.platform import Platform
 from tieline.cloud.records import Address
 from tieline.cloud.repository import Repository
@@ -45,6 +47,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tieline.cloud", description=__doc__)
     parser.add_argument("--state", type=Path, required=True, help="directory of the platform's files")
     parser.add_argument("--port", type=int, default=8080, help="of the REST interface, on loopback; 0 takes a free one")
+    add_options(parser)
     parser.add_argument("--aws-endpoint", help="URL of the fabric; without it AWS itself")
     parser.add_argument("--credentials", type=Path, help="AWS credentials file")
     parser.add_argument("--profile", help="profile of the credentials file")
@@ -87,33 +90,30 @@ def build(chosen: argparse.Namespace, port: int) -> Platform:
     return platform
 
 
-def listener(port: int) -> socket.socket:
-    """The listening socket. Its protocol is named, for only then asyncio sends small answers without delay."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((HOST, port))
-    except OSError:
-        listening.close()
-        raise
-    return listening
-
-
 async def serve(chosen: argparse.Namespace, mount: Mount) -> None:
-    """Serve until SIGTERM or SIGINT, with what `mount` adds to the application."""
-    with listener(chosen.port) as listening:
-        port = listening.getsockname()[1]
+    """Serve until SIGTERM or SIGINT, with what `mount` adds to the application; raises OSError, NoTls."""
+    with contextlib.ExitStack() as stack:
+        plain = stack.enter_context(listener(HOST, chosen.port))
+        port = plain.getsockname()[1]
         app = create_app(build(chosen, port))
         mount(app, chosen, port)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-            ws="websockets-sansio",
-            lifespan="on",
-        )
-        await uvicorn.Server(config).serve(sockets=[listening])
+        serving = [uvicorn.Server(_config(app, lifespan="on")).serve(sockets=[plain])]
+        if secure := encrypted(chosen, chosen.state.resolve()):
+            also = stack.enter_context(listener(secure.address.host, secure.address.port))
+            files = {"ssl_certfile": str(secure.chain), "ssl_keyfile": str(secure.key)}
+            serving.append(uvicorn.Server(_config(app, lifespan="off", **files)).serve(sockets=[also]))
+        await asyncio.gather(*serving)
+
+
+def _config(app: FastAPI, **more: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ws="websockets-sansio",
+        **more,
+    )
 
 
 def main(arguments: Sequence[str] | None = None, mount: Mount = alone) -> int:
@@ -125,8 +125,12 @@ def main(arguments: Sequence[str] | None = None, mount: Mount = alone) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         asyncio.run(serve(chosen, mount))
+    except NoTls as error:
+        logging.error("cannot serve with TLS: %s", error)
+        return 1
     except OSError as error:
-        logging.error("cannot serve on %s:%s: %s; choose another --port", HOST, chosen.port, error)
+        also = f" or {chosen.tls}" if chosen.tls else ""
+        logging.error("cannot serve on %s:%s%s: %s; choose another --port", HOST, chosen.port, also, error)
         return 1
     except KeyboardInterrupt:
         pass
