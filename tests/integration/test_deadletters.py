@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tieline.integration.deadletters import FILE, DeadLetters, letter
+from tieline.integration.deadletters import FILE, DeadLetters, letter, page
 from tieline.integration.message import Message
 
 
@@ -45,3 +45,23 @@ def test_the_oldest_make_room_and_are_counted(tmp_path: Path) -> None:
     assert letters.list()[-1].error == "29"
     assert letters.dropped + len(letters) == 30
     assert len(DeadLetters(tmp_path, limit=10)) == len(letters)
+
+
+def test_a_letter_is_corrected(tmp_path: Path) -> None:
+    first = DeadLetters(tmp_path)
+    first.add([letter(Message("t", b"\xff"), "r", "", "no", 8)])
+    first.edit("another", {"payload": "{}"})
+    first.edit(first.list()[0].id, {"payload": "{}", "topic": "u"})
+    message = DeadLetters(tmp_path).list()[0].message
+    assert (message["payload"], message["topic"]) == ("{}", "u") and "payload_base64" not in message
+
+
+def test_pages_of_letters_leave_nothing_out() -> None:
+    letters = [letter(Message("t"), "r" if n % 2 else "s", "", "", n // 3) for n in range(10)]
+    seen: list[str] = []
+    after = (0, "")
+    while found := page(letters, "", after, 4):
+        seen += [one.id for one in found]
+        after = (found[-1].time, found[-1].id)
+    assert sorted(seen) == sorted(one.id for one in letters) and len(seen) == 10
+    assert {one.rule for one in page(letters, "r", (0, ""), 9)} == {"r"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from tieline.integration import totals
+from tieline.integration import worker_messages as messages
+from tieline.integration.deadletters import NO_LETTER, DeadLetter
 
 
 def test_metrics_are_added() -> None:
@@ -36,3 +38,24 @@ def test_the_worst_state_counts() -> None:
         "rules": {"r": {"status": "waiting", "reason": "pg"}},
     }
     assert totals.status([well, ill], 7) == totals.status([ill, well], 7) == expected
+
+
+def test_the_past_of_several_processes_is_added_interval_by_interval() -> None:
+    one = [(0.1, 1, 1), (5.2, 3, 2), (10.1, 4, 2)]
+    other = [(5.9, 10, 10)]
+    assert totals.history([one, other]) == [(0.0, 1, 1), (5.0, 13, 12), (10.0, 14, 12)]
+    assert totals.history([]) == totals.history([[]]) == []
+    answers = [messages.Answer(id=0, past={"": [(0.1, 1)], "a": [(0.2, 5)]}), messages.Answer(id=0, past={"": []})]
+    assert totals.answers(messages.Past(id=0, rule="r"), answers).past == {"": [(0.0, 1)], "a": [(0.0, 5)]}
+
+
+def test_letters_of_several_processes_are_one_list() -> None:
+    def told(*times: int) -> messages.Answer:
+        letters = tuple(DeadLetter(id=f"l{n}", time=n, rule="r", error="", message={}) for n in times)
+        return messages.Answer(id=0, letters=letters)
+
+    asked = messages.Letters(id=0, after=(1, "l1"), limit=3)
+    assert [one.time for one in totals.answers(asked, [told(1, 4, 5), told(2, 3)]).letters] == [2, 3, 4]
+    answers = [messages.Answer(id=0, replayed={"a": NO_LETTER, "b": ""}), messages.Answer(id=0, replayed={"a": "no"})]
+    replayed = totals.answers(messages.Replay(id=0, ids=("a", "b", "c")), answers).replayed
+    assert replayed == {"a": "no", "b": "", "c": NO_LETTER}

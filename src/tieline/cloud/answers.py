@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field
 
@@ -86,6 +86,36 @@ class Rules(Paged):
     """The rules of a deployment."""
 
     rules: list[RuleAnswer]
+
+
+class RuleSampled(NamedTuple):
+    """A rule's counters at one time of the last hour."""
+
+    time: float  # Unix seconds
+    matched: float
+    passed: float
+    failed: float
+
+
+class ActionSampled(NamedTuple):
+    """An action's counters at one time of the last hour, in rows."""
+
+    time: float  # Unix seconds
+    received: float
+    success: float
+    failed: float
+    dropped: float
+
+
+class RuleMetrics(BaseModel):
+    """A rule's counters and those of its actions, now and at regular times of the last hour."""
+
+    metrics: dict[str, Any]
+    action_metrics: list[dict[str, Any]]
+    history: list[RuleSampled] = Field(description="[time in Unix seconds, matched, passed, failed], the oldest first")
+    action_history: list[list[ActionSampled]] = Field(
+        description="for each action: [time in Unix seconds, received, success, failed, dropped] …"
+    )
 
 
 class RuleResult(BaseModel):

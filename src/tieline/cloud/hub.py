@@ -17,6 +17,7 @@ from tieline.cloud.problems import PlatformError
 from tieline.cloud.protocol import (
     GONE,
     REPLACED,
+    Answered,
     Configure,
     Dial,
     Dialled,
@@ -24,6 +25,7 @@ from tieline.cloud.protocol import (
     Probe,
     Probed,
     Report,
+    Request,
     Status,
     ToAgent,
     decode_for_platform,
@@ -32,11 +34,13 @@ from tieline.cloud.protocol import (
 from tieline.cloud.secrets import new_id
 from tieline.integration import totals
 from tieline.integration.config import Action, Resource
+from tieline.integration.worker_messages import Answer, Asked
 
 log = logging.getLogger(__name__)
 
 PROBE_SECONDS = 15.0  # as long as EMQX waits for a resource's dry run (emqx.md, 2.3)
 ANSWER_SECONDS = 3.0  # for the way there and back, beyond the probe itself
+REQUEST_SECONDS = 20.0  # for an agent's answer about letters or counters
 PROTOCOL_ERROR = 1002  # RFC 6455
 NOTHING = Report(applied=-1, broker=False)
 
@@ -47,7 +51,7 @@ class Connection:
     def __init__(self, socket: WebSocket) -> None:
         self.socket = socket
         self.report = NOTHING
-        self.waiting: dict[str, asyncio.Future[Probed | Dialled]] = {}
+        self.waiting: dict[str, asyncio.Future[Probed | Dialled | Answered]] = {}
 
     async def send(self, message: ToAgent) -> None:
         """Send one message; a connection that just broke is noticed by its reader."""
@@ -131,7 +135,7 @@ class Hub:
     async def _listen(self, deployment: str, connection: Connection) -> None:
         while True:
             match decode_for_platform(await connection.socket.receive_text()):
-                case Probed() | Dialled() as answer:
+                case Probed() | Dialled() | Answered() as answer:
                     waiter = connection.waiting.pop(answer.id, None)
                     if waiter is not None and not waiter.done():
                         waiter.set_result(answer)
@@ -156,12 +160,30 @@ class Hub:
             return answer
         raise probe_failed("agent", "the deployment's agent gave another answer", "bring the agent up to date")
 
-    async def _ask(self, deployment: str, question: Probe | Dial, seconds: float) -> Probed | Dialled:
-        """The agent's answer to a question; raises PlatformError, hop agent, where there is none."""
-        connection = next(iter(self._of(deployment)), None)
+    async def request(self, deployment: str, asked: Asked) -> Answer:
+        """What the agents answer about letters and counters, as one answer; raises PlatformError where one does not."""
+        connections = self._of(deployment)
+        if not connections:
+            raise PlatformError(
+                503, "AGENT_AWAY", "the deployment's agent is not connected", "start it, or wait for it"
+            )
+        questions = [(connection, Request(id=new_id("request"), asked=asked)) for connection in connections]
+        answers = await asyncio.gather(*(self._put(where, one, REQUEST_SECONDS) for where, one in questions))
+        told = [answer for answer in answers if isinstance(answer, Answered)]
+        if failed := next((answer.error for answer in told if answer.error), ""):
+            raise PlatformError(502, "AGENT_FAILED", f"the agent could not do it: {failed}", "see the agent's log")
+        return totals.answers(asked, [answer.answer for answer in told])
+
+    async def _ask(self, deployment: str, question: Probe | Dial, seconds: float) -> Probed | Dialled | Answered:
+        """One agent's answer to a question; raises PlatformError, hop agent, where there is none."""
+        return await self._put(next(iter(self._of(deployment)), None), question, seconds)
+
+    async def _put(
+        self, connection: Connection | None, question: Probe | Dial | Request, seconds: float
+    ) -> Probed | Dialled | Answered:
         if connection is None:
             raise probe_failed("agent", "the deployment's agent is not connected", "start it, or wait until it is back")
-        waiter: asyncio.Future[Probed | Dialled] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[Probed | Dialled | Answered] = asyncio.get_running_loop().create_future()
         connection.waiting[question.id] = waiter
         await connection.send(question)
         try:

@@ -6,6 +6,7 @@ import msgspec
 
 from tieline.cloud.brokers.settings import Remote, Settings
 from tieline.integration.config import Action, Config, Resource
+from tieline.integration.worker_messages import Answer, Asked
 
 AGENT_HEADER = "Tieline-Agent"  # tells an agent of a deployment from its others
 AGENT_PATH = "/api/v1/agent"
@@ -55,6 +56,21 @@ class Dial(Frame, frozen=True, kw_only=True):
     host: str
     ports: tuple[int, ...] = ()
     timeout: float
+
+
+class Request(Frame, frozen=True, kw_only=True):
+    """Platform to agent: something about the integration's letters and counters."""
+
+    id: str
+    asked: Asked
+
+
+class Answered(Frame, frozen=True, kw_only=True):
+    """Agent to platform: the answer to the request of this id; `error` where it failed."""
+
+    id: str
+    answer: Answer = Answer(id=0)
+    error: str = ""
 
 
 class Door(msgspec.Struct, frozen=True):
@@ -114,8 +130,8 @@ class Report(Frame, frozen=True, kw_only=True):
     status: Status = Status()
 
 
-ToAgent = Configure | Probe | Dial
-ToPlatform = Probed | Dialled | Report
+ToAgent = Configure | Probe | Dial | Request
+ToPlatform = Probed | Dialled | Answered | Report
 
 _to_agent = msgspec.json.Decoder(ToAgent)
 _to_platform = msgspec.json.Decoder(ToPlatform)

@@ -16,6 +16,7 @@ from tieline.integration.rules.values import to_json
 
 LIMIT: Final = 10_000  # letters that are kept; beyond it the oldest make room, and are counted
 FILE: Final = "dead-letters.jsonl"
+NO_LETTER: Final = "there is no such letter"
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +39,13 @@ def letter(message: Message, rule: str, action: str, error: str, now: int, outpu
     return DeadLetter(
         id=uuid.uuid4().hex, time=now, rule=rule, action=action, error=error, message=fields, output=output
     )
+
+
+def page(letters: Iterable[DeadLetter], rule: str, after: tuple[int, str], limit: int) -> tuple[DeadLetter, ...]:
+    """Those of a rule, or of all, in order of time and id: after this one, at most so many."""
+    wanted = [one for one in letters if one.rule == rule or not rule]
+    ordered = sorted(wanted, key=lambda one: (one.time, one.id))
+    return tuple([one for one in ordered if (one.time, one.id) > tuple(after)][:limit])
 
 
 class DeadLetters:
@@ -67,6 +75,16 @@ class DeadLetters:
             self._make_room()
         else:
             self._write("ab", new.values())
+
+    def edit(self, id: str, message: dict[str, Any]) -> None:
+        """Change these fields of a letter's message; a letter that is not here is somebody else's."""
+        if (known := self._letters.get(id)) is None:
+            return
+        fields = {
+            name: value for name, value in known.message.items() if name != "payload_base64" or "payload" not in message
+        }
+        self._letters[id] = msgspec.structs.replace(known, message=fields | message)
+        self._rewrite()
 
     def remove(self, ids: Iterable[str]) -> None:
         """Forget these letters."""

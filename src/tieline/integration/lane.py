@@ -11,6 +11,8 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from tieline.integration import topics
 from tieline.integration.batcher import Batcher
 from tieline.integration.config import Action, Broker
@@ -39,7 +41,10 @@ class Lane:
         clock: Callable[[], float],
     ) -> None:
         client_id = f"{broker.client_id}-{name}" if name else broker.client_id
-        self.session = Session(broker, client_id, self._receive, self._outstanding, memory, clock)
+        share = f"{broker.share}-{name}" if broker.share and name else broker.share  # each lane hears every message
+        self.session = Session(
+            msgspec.structs.replace(broker, share=share), client_id, self._receive, self._outstanding, memory, clock
+        )
         self._broker = broker
         self._letters = letters
         self._clock = clock

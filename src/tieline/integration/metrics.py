@@ -103,7 +103,7 @@ class ActionMetrics:
 
     def sample(self, now: float) -> None:
         """Note the present counters."""
-        self.history.add(now, self.received + self.queuing, self.success, self.failed)
+        self.history.add(now, self.received + self.queuing, self.success, self.failed, sum(self.dropped.values()))
 
 
 class Latency:
@@ -159,6 +159,6 @@ class History:
         rates = {"rate": self._rate(1), "rate.max": self._highest, "rate.last5m": self._rate(RECENT)}
         return {name: round(rate, 2) for name, rate in rates.items()}
 
-    def points(self) -> list[tuple[float, tuple[int, ...]]]:
-        """The samples of the last hour, the oldest first."""
-        return list(self._points)
+    def points(self) -> list[tuple[float, ...]]:
+        """The samples of the last hour, the oldest first: Unix time, then the counters."""
+        return [(time, *counters) for time, counters in self._points]

@@ -179,10 +179,12 @@ class Pipeline:
             if owner == rule:
                 batcher.metrics.reset()
 
-    def history(self, rule: str) -> list[tuple[float, int, int, int]]:
-        """The last hour of a rule: time, and how many messages were matched, passed and failed until then."""
-        points = self._rules[rule].history.points() if rule in self._rules else []
-        return [(time, *counters) for time, counters in points]  # type: ignore[misc]
+    def history(self, rule: str) -> dict[str, list[tuple[float, ...]]]:
+        """The last hour: Unix time, and what was counted until then. Under "" the rule's matched, passed and failed, by
+        action id the rows received, written, failed and dropped.
+        """
+        found = {action: b.metrics.history.points() for (owner, action), b in self._batchers() if owner == rule}
+        return found | ({"": self._rules[rule].history.points()} if rule in self._rules else {})
 
     def metrics(self) -> dict[str, Any]:
         """Counters and rates: `rules` by rule id, `actions` by rule id and action id, and the dead letters' number."""

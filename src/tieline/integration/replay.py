@@ -7,7 +7,7 @@ import base64
 from collections.abc import Iterable
 from typing import Any, Final
 
-from tieline.integration.deadletters import DeadLetter, DeadLetters
+from tieline.integration.deadletters import NO_LETTER, DeadLetter, DeadLetters
 from tieline.integration.lane import Lane
 from tieline.integration.message import Message
 from tieline.integration.rules.errors import NotMatched, RuleFailure
@@ -26,7 +26,7 @@ class Replayer:
     def replay(self, ids: Iterable[str], lanes: list[Lane]) -> dict[str, str]:
         """Try these letters; the answer has a reason for each that stays where it is, and "" for one on its way."""
         known = {letter.id: letter for letter in self._letters.list()}
-        return {id: self._one(known[id], lanes) if id in known else "there is no such letter" for id in ids}
+        return {id: self._one(known[id], lanes) if id in known else NO_LETTER for id in ids}
 
     def _one(self, letter: DeadLetter, lanes: list[Lane]) -> str:
         if letter.id in self._left:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
+
+from tieline.integration import worker_messages as messages
+from tieline.integration.deadletters import NO_LETTER, page
+from tieline.integration.metrics import INTERVAL
 
 #: How bad a state is; the worst of several is the state of all.
 _WORSE: Final = ("connected", "running", "stopped", "connecting", "waiting", "disconnected", "failed")
@@ -51,3 +55,35 @@ def _worst(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
     worse = max(left, right, key=lambda state: _WORSE.index(state["status"]))
     pending = {"pending": left["pending"] + right["pending"]} if "pending" in left and "pending" in right else {}
     return {**worse, **pending}
+
+
+def answers(request: messages.Asked, those: Sequence[messages.Answer]) -> messages.Answer:
+    """Several answers to one request as one; where one failed all did."""
+    letters: tuple[Any, ...] = ()
+    if isinstance(request, messages.Letters):
+        letters = page([letter for one in those for letter in one.letters], request.rule, request.after, request.limit)
+    replayed: dict[str, str] = {}
+    if isinstance(request, messages.Replay):
+        replayed = {id: _reason(one.replayed[id] for one in those if id in one.replayed) for id in request.ids}
+    names = dict.fromkeys(name for one in those for name in one.past)
+    past = {name: history([one.past.get(name, []) for one in those]) for name in names}
+    error = next((one.error for one in those if one.error), "")
+    return messages.Answer(id=request.id, letters=letters, replayed=replayed, past=past, error=error)
+
+
+def _reason(reasons: Iterable[str]) -> str:
+    """Why a letter stays: one place has it, and the others have never heard of it."""
+    known = [reason for reason in reasons if reason != NO_LETTER]
+    return min(known, key=bool, default=NO_LETTER)
+
+
+def history(those: Sequence[Sequence[tuple[float, ...]]]) -> list[tuple[float, ...]]:
+    """Samples of several processes added up, interval by interval; one without a sample there is as it was before."""
+    tables = [{int(sample[0] // INTERVAL): sample[1:] for sample in one} for one in those]
+    last: list[tuple[float, ...]] = [()] * len(tables)
+    found: list[tuple[float, ...]] = []
+    for step in sorted(set().union(*tables)):
+        last = [table.get(step, before) for table, before in zip(tables, last, strict=True)]
+        told = [counters for counters in last if counters]
+        found.append((step * INTERVAL, *map(sum, zip(*told, strict=True))))
+    return found

@@ -13,6 +13,7 @@ import uvloop
 from tieline.integration import worker_messages as messages
 from tieline.integration.config import Config
 from tieline.integration.pipeline import Pipeline
+from tieline.integration.requests import perform
 
 STATE_SECONDS: Final = 0.5  # between two states
 LINE: Final = 64 << 20  # bytes that one request may have
@@ -37,21 +38,16 @@ class Worker:
             return messages.Answer(id=request.id, error=f"{type(error).__name__}: {error}")
 
     async def _handle(self, request: messages.ToWorker) -> messages.Answer:
-        pipeline, letters = self.pipeline, self.pipeline.dead_letters
         match request:
             case messages.Apply():
-                await pipeline.apply(request.config)
-                await pipeline.ready()
-            case messages.Letters():
-                return messages.Answer(id=request.id, letters=tuple(letters.list()))
-            case messages.Replay():
-                return messages.Answer(id=request.id, replayed=pipeline.replay(request.ids))
-            case messages.Discard():
-                letters.remove(request.ids)
-            case messages.Reset():
-                pipeline.reset_metrics(request.rule)
+                await self.pipeline.apply(request.config)
+                await self.pipeline.ready()
             case messages.Close():
                 await self._close(request)
+            case messages.Start():
+                raise ValueError("it has started already")
+            case asked:
+                return await perform(self.pipeline, asked)
         return messages.Answer(id=request.id)
 
     async def _close(self, request: messages.Close) -> None:

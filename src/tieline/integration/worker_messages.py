@@ -30,7 +30,18 @@ class Apply(Request, frozen=True, kw_only=True, tag="apply"):
 
 
 class Letters(Request, frozen=True, kw_only=True, tag="letters"):
-    """All dead letters."""
+    """Dead letters of a rule, or of all, the oldest first: those after a time and id, at most so many."""
+
+    rule: str = ""
+    after: tuple[int, str] = (0, "")
+    limit: int = 100
+
+
+class Edit(Request, frozen=True, kw_only=True, tag="edit"):
+    """Change fields of the message that a letter holds, before it is replayed."""
+
+    letter: str
+    message: dict[str, Any]
 
 
 class Replay(Request, frozen=True, kw_only=True, tag="replay"):
@@ -43,6 +54,12 @@ class Discard(Request, frozen=True, kw_only=True, tag="discard"):
     """Forget these letters."""
 
     ids: tuple[str, ...]
+
+
+class Past(Request, frozen=True, kw_only=True, tag="past"):
+    """The last hour of a rule and its actions."""
+
+    rule: str
 
 
 class Reset(Request, frozen=True, kw_only=True, tag="reset"):
@@ -58,7 +75,9 @@ class Close(Request, frozen=True, kw_only=True, tag="close"):
     forget: bool = False
 
 
-ToWorker = Start | Apply | Letters | Replay | Discard | Reset | Close
+#: What is asked of a pipeline that runs, wherever it runs.
+Asked = Letters | Edit | Replay | Discard | Past | Reset
+ToWorker = Start | Apply | Close | Asked
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="state"):
@@ -74,6 +93,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="ans
     id: int
     letters: tuple[DeadLetter, ...] = ()
     replayed: dict[str, str] = {}
+    past: dict[str, list[tuple[float, ...]]] = {}  # the rule under "", its actions by id
     error: str = ""
 
 

@@ -7,7 +7,6 @@ messages is not kept across processes; what a process had in hand when it died c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import msgspec
 from tieline.integration import totals
 from tieline.integration import worker_messages as messages
 from tieline.integration.config import Broker, Config
-from tieline.integration.deadletters import DeadLetter
 from tieline.integration.pipeline import GRACE
 from tieline.integration.worker_process import WorkerProcess
 
@@ -77,26 +75,7 @@ class Workers:
         """For each resource and rule how the process is in which it is worst."""
         return totals.status([worker.state.status for worker in self._workers if worker.state], self.config.version)
 
-    async def letters(self) -> list[DeadLetter]:
-        """All dead letters, the oldest first."""
-        answers = await self._ask(messages.Letters(id=0))
-        return sorted((letter for answer in answers for letter in answer.letters), key=lambda letter: letter.time)
-
-    async def replay(self, ids: Iterable[str]) -> dict[str, str]:
-        """As the pipeline's: a reason for each letter that stays where it is, "" for each that is on its way."""
-        wanted = tuple(ids)
-        replayed = [answer.replayed for answer in await self._ask(messages.Replay(id=0, ids=wanted))]
-        return {
-            id: min((found[id] for found in replayed), key=bool, default="there is no such letter") for id in wanted
-        }
-
-    async def discard(self, ids: Iterable[str]) -> None:
-        """Forget these letters."""
-        await self._ask(messages.Discard(id=0, ids=tuple(ids)))
-
-    async def reset_metrics(self, rule: str) -> None:
-        """Count a rule and its actions from zero."""
-        await self._ask(messages.Reset(id=0, rule=rule))
-
-    async def _ask(self, request: messages.ToWorker) -> list[messages.Answer]:
-        return list(await asyncio.gather(*(worker.ask(request) for worker in self._workers)))
+    async def perform(self, request: messages.Asked) -> messages.Answer:
+        """What the processes answer, as one answer."""
+        answers = await asyncio.gather(*(worker.ask(request) for worker in self._workers))
+        return totals.answers(request, answers)

@@ -145,7 +145,8 @@ async def test_what_is_measured(postgresql: PostgreSQL, mosquitto: Mosquitto, mo
         rule, action = running.metrics()["rules"]["r"], running.metrics()["actions"]["r"]["write"]
         assert rule["rate.max"] > 0
         assert 0 < action["latency.p50"] <= action["latency.p95"] <= action["latency.p99"] < 5000
-        assert running.history("r")[-1][1:] == (400, 190, 210)
+        assert running.history("r")[""][-1][1:] == (400, 190, 210)
+        assert running.history("r")["write"][-1][1:] == (190, 190, 0, 0)
         json.dumps(running.metrics())
         running.reset_metrics("r")
         assert running.metrics()["rules"]["r"]["matched"] == 0

@@ -8,6 +8,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from integration.world import flow
 from servers import Mosquitto, PostgreSQL
 from tieline.integration import config
+from tieline.integration import worker_messages as messages
 from tieline.integration.workers import Workers
 
 pytestmark = pytest.mark.world
@@ -70,10 +72,10 @@ async def test_letters_of_all_processes_and_a_smaller_number_of_them(
         hot = [("sensors/1", {"device": f"h{n}", "temp": 200}) for n in range(20)]
         await asyncio.to_thread(flow.publish, mosquitto, hot)
         await flow.eventually(lambda: workers.metrics()["dead_letters"].get("count") == 20, "letters")
-        ids = [letter.id for letter in await workers.letters()]
+        ids = [letter.id for letter in (await workers.perform(messages.Letters(id=0))).letters]
         assert len(ids) == 20
         postgresql.execute(f"alter table {target} drop constraint {target}_temp_check")
-        assert set((await workers.replay(ids)).values()) == {""}
+        assert set((await workers.perform(messages.Replay(id=0, ids=tuple(ids)))).replayed.values()) == {""}
         await flow.eventually(lambda: len(flow.devices(postgresql, target)) == 20, "rows")
         publishing = asyncio.create_task(asyncio.to_thread(flow.publish, mosquitto, flow.numbered(3000)))
         await flow.eventually(lambda: len(flow.devices(postgresql, target)) > 200, "more rows")
@@ -81,3 +83,28 @@ async def test_letters_of_all_processes_and_a_smaller_number_of_them(
         await publishing
         expected = sorted([*flow.wanted(3000), *(f"h{n}" for n in range(20))])
         await flow.eventually(lambda: flow.devices(postgresql, target) == expected, "every row once")
+
+
+async def test_two_resources_both_hear_every_message(
+    postgresql: PostgreSQL, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """Processes share the messages of a resource, resources do not share them with each other."""
+    tables = [flow.table(postgresql), flow.table(postgresql)]
+    resources = tuple(flow.resource(postgresql, id=f"pg{n}") for n in range(2))
+    rules = tuple(
+        config.Rule(
+            id=f"r{n}",
+            sql=flow.SQL,
+            actions=(config.Sql(id="write", resource=f"pg{n}", sql=flow.INSERT.format(table=target)),),
+        )
+        for n, target in enumerate(tables)
+    )
+    what = config.Config(version=1, resources=resources, rules=rules)
+    async with working(flow.broker(mosquitto), what, tmp_path):
+        await asyncio.to_thread(flow.publish, mosquitto, flow.numbered(2000))
+        for target in tables:
+            await flow.eventually(partial(arrived, postgresql, target), "every row once")
+
+
+def arrived(database: PostgreSQL, target: str) -> bool:
+    return flow.devices(database, target) == flow.wanted(2000)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import ssl
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,9 +21,13 @@ from tieline.cloud.protocol import (
     AGENT_PATH,
     GONE,
     MAX_FRAME,
+    Answered,
     Configure,
     Dial,
+    Dialled,
     Probe,
+    Probed,
+    Request,
     decode_for_agent,
     encode,
 )
@@ -40,10 +46,11 @@ class Dismissed(Exception):
 class Channel:
     """Keeps one WebSocket to the platform: configurations and questions in, reports and answers out."""
 
-    def __init__(self, platform: str, token: str, id: str, due: asyncio.Event) -> None:
+    def __init__(self, platform: str, token: str, id: str, due: asyncio.Event, authority: Path | None = None) -> None:
         scheme, _, rest = platform.rstrip("/").partition("://")
         self._url = f"{'wss' if scheme == 'https' else 'ws'}://{rest}{AGENT_PATH}"
         self._headers = {"Authorization": f"Bearer {token}", AGENT_HEADER: id}
+        self._context = ssl.create_default_context(cafile=authority) if scheme == "https" else None
         self._due = due
         self._answering: set[asyncio.Task[None]] = set()
 
@@ -64,6 +71,7 @@ class Channel:
     def _dial(self) -> connect:
         return connect(
             self._url,
+            ssl=self._context,
             additional_headers=self._headers,
             max_size=MAX_FRAME,
             ping_interval=PING_SECONDS,
@@ -78,7 +86,7 @@ class Channel:
                 match decode_for_agent(frame):
                     case Configure() as message:
                         await worker.configure(message)
-                    case Probe() | Dial() as question:
+                    case Probe() | Dial() | Request() as question:
                         self._later(self._answer(line, worker, question))
         except ConnectionClosed:
             if line.close_code == GONE:
@@ -97,8 +105,15 @@ class Channel:
             except TimeoutError:
                 continue
 
-    async def _answer(self, line: ClientConnection, worker: Worker, question: Probe | Dial) -> None:
-        answer = await worker.probe(question) if isinstance(question, Probe) else await dial(question)
+    async def _answer(self, line: ClientConnection, worker: Worker, question: Probe | Dial | Request) -> None:
+        answer: Probed | Dialled | Answered
+        match question:
+            case Probe():
+                answer = await worker.probe(question)
+            case Dial():
+                answer = await dial(question)
+            case Request():
+                answer = await worker.perform(question)
         await line.send(encode(answer).decode())
 
     def _later(self, answering: Coroutine[Any, Any, None]) -> None:

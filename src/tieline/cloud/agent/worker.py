@@ -14,10 +14,11 @@ from tieline.cloud.brokers.mosquitto import Mosquitto, dialled
 from tieline.cloud.brokers.remote import RemoteBroker
 from tieline.cloud.brokers.settings import AGENT, Remote, Settings
 from tieline.cloud.brokers.teller import Teller
-from tieline.cloud.protocol import Configure, Metrics, Probe, Probed, Report, Status
+from tieline.cloud.protocol import Answered, Configure, Metrics, Probe, Probed, Report, Request, Status
 from tieline.integration.config import Broker, Config
 from tieline.integration.pipeline import Pipeline
 from tieline.integration.probe import ProbeFailed, probe
+from tieline.integration.requests import perform
 from tieline.integration.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,21 @@ class Worker:
             hint = "report it with the agent's log"
             return Probed(id=question.id, hop="agent", message="the Test itself failed", hint=hint, cause=cause)
         return Probed(id=question.id)
+
+    async def perform(self, request: Request) -> Answered:
+        """What the integration answers about its letters and counters."""
+        pipeline = self._pipeline
+        if pipeline is None:
+            return Answered(id=request.id, error="the deployment is stopped")
+        try:
+            if isinstance(pipeline, Workers):
+                answer = await pipeline.perform(request.asked)
+            else:
+                answer = await perform(pipeline, request.asked)
+        except Exception as error:
+            log.exception("%s failed", type(request.asked).__name__)
+            return Answered(id=request.id, error=f"{type(error).__name__}: {error}")
+        return Answered(id=request.id, answer=answer, error=answer.error)
 
     def report(self) -> Report:
         """How broker and pipeline stand."""

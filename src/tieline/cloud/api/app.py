@@ -16,6 +16,7 @@ from tieline.cloud.api import (
     documents,
     errors,
     keys,
+    letters,
     links,
     mqtt_users,
     operations,
@@ -55,7 +56,7 @@ def create_app(platform: Platform) -> FastAPI:
     errors.install(app)
     describe(app)
     known = documented(401, 403, 413, 422, 429)
-    for area in (deployments, links, doctor, resources, rules, mqtt_users, users, keys, audit, alerts):
+    for area in (deployments, links, doctor, resources, rules, letters, mqtt_users, users, keys, audit, alerts):
         app.include_router(
             area.router, prefix=PREFIX, dependencies=[Depends(caller)], responses=known, max_body_size=MAX_BODY
         )

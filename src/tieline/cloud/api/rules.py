@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Response
 
-from tieline.cloud.answers import RuleAnswer, RuleResult, Rules
+from tieline.cloud.answers import ActionSampled, RuleAnswer, RuleMetrics, RuleResult, Rules, RuleSampled
 from tieline.cloud.api.context import Asked, IfMatch, Key, Records, There, Within, deployment, item, tagged
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.once import Once
@@ -17,6 +17,8 @@ from tieline.cloud.protocol import Condition
 from tieline.cloud.records import Deployment, Rule
 from tieline.cloud.repository import Repository
 from tieline.cloud.rules import NewRule, RuleSample, action_id, create_rule, replace_rule, try_rule
+from tieline.cloud.samples import Sample, SampleResult, try_saved
+from tieline.integration.worker_messages import Past, Reset
 
 router = APIRouter(prefix="/deployments/{id}/rules", tags=["rules"], route_class=Once, responses=documented(404))
 
@@ -98,6 +100,35 @@ async def delete(there: There, records: Records, within: Within, rule: Key) -> N
     """Delete a rule; messages that it already took are still written."""
     records.commit(delete=[item(there, Rule, within, rule, "rule")])
     there.changed(within.id)
+
+
+@router.post("/{rule}/test", responses=documented(400, 412))
+async def test_saved(there: There, within: Within, rule: Key, sample: Sample) -> SampleResult:
+    """What a recorded rule makes of a sample message, and what its actions would send; nothing is sent."""
+    return await try_saved(there.records, within, item(there, Rule, within, rule, "rule"), sample)
+
+
+@router.get("/{rule}/metrics", responses=documented(502, 503))
+async def metrics(there: There, within: Within, rule: Key) -> RuleMetrics:
+    """A rule's counters and those of its actions, now and every five seconds of the last hour."""
+    found = item(there, Rule, within, rule, "rule")
+    past = (await there.hub.request(within.id, Past(id=0, rule=found.id))).past
+    now = _view(there, found)
+    return RuleMetrics(
+        metrics=now.metrics,
+        action_metrics=now.action_metrics,
+        history=[RuleSampled(*sample) for sample in past.get("", ())],
+        action_history=[
+            [ActionSampled(*sample) for sample in past.get(action_id(found.id, number), ())]
+            for number in range(len(found.actions))
+        ],
+    )
+
+
+@router.post("/{rule}/metrics/reset", status_code=204, responses=documented(502, 503))
+async def reset(there: There, within: Within, rule: Key) -> None:
+    """Count a rule and its actions from zero."""
+    await there.hub.request(within.id, Reset(id=0, rule=item(there, Rule, within, rule, "rule").id))
 
 
 def _view(there: Platform, rule: Rule) -> RuleAnswer:

@@ -1,0 +1,120 @@
+"""Dead letters as people see them: listed page by page, exported, corrected, tried again, discarded."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+from tieline.cloud.hub import Hub
+from tieline.cloud.pages import Paged, decoded, encoded
+from tieline.cloud.problems import PlatformError, not_found
+from tieline.integration import worker_messages as messages
+from tieline.integration.deadletters import DeadLetter
+from tieline.integration.message import FIELDS
+from tieline.integration.rules.values import to_json
+
+AT_ONCE = 100  # letters in one answer of an agent: with payloads of 100 kB they still fit a frame
+
+
+class Letter(BaseModel):
+    """A message that a rule, or one action of it, could not use."""
+
+    id: str
+    time: int = Field(description="Unix milliseconds")
+    rule: str = Field(description="the rule's id")
+    action: str = Field(description="the action's id; empty where the rule itself failed")
+    error: str
+    message: dict[str, Any] = Field(description="the message; payload_base64 instead of payload where it is no text")
+    output: dict[str, Any] | None = Field(description="what the rule made of it")
+
+
+class Letters(Paged):
+    """Dead letters, the oldest first."""
+
+    letters: list[Letter]
+
+
+class Chosen(BaseModel):
+    """Which letters: these ids, or all of a rule, or with neither all of the deployment."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"rule": "warm"}]})
+
+    ids: tuple[str, ...] = Field(default=(), max_length=10_000)
+    rule: str = Field(default="", max_length=254, description="the rule's id or name")
+
+
+class Correction(BaseModel):
+    """Fields of the letter's message to change, such as `payload`; a payload that is no text is taken as JSON."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"message": {"payload": {"temp": 21}}}]})
+
+    message: dict[str, Any] = Field(min_length=1)
+
+
+class Replayed(BaseModel):
+    """What becomes of letters: those on their way disappear once they are safe, or stay as newer letters."""
+
+    under_way: int
+    staying: dict[str, str] = Field(description="why a letter stays, by its id")
+
+
+async def page(hub: Hub, deployment: str, rule: str, limit: int, cursor: str) -> Letters:
+    """One page of letters; raises PlatformError where no agent answers."""
+    time, _, id = decoded(cursor).partition(" ")
+    if cursor and not time.isdecimal():
+        raise PlatformError(422, "INVALID_CURSOR", "this is no cursor of letters", "take next_cursor of a page")
+    size = min(limit, AT_ONCE)
+    asked = messages.Letters(id=0, rule=rule, after=(int(time or 0), id), limit=size + 1)
+    found = (await hub.request(deployment, asked)).letters
+    chosen = found[:size]
+    following = encoded(f"{chosen[-1].time} {chosen[-1].id}") if len(found) > size else None
+    return Letters(letters=[_view(letter) for letter in chosen], next_cursor=following)
+
+
+async def every(hub: Hub, deployment: str, rule: str) -> AsyncIterator[Letter]:
+    """All letters, page by page."""
+    cursor: str | None = ""
+    while cursor is not None:
+        found = await page(hub, deployment, rule, AT_ONCE, cursor)
+        for letter in found.letters:
+            yield letter
+        cursor = found.next_cursor
+
+
+async def correct(hub: Hub, deployment: str, letter: str, wanted: Correction) -> Letter:
+    """The letter with a message that was changed; raises PlatformError 404, 422 for a field that no message has."""
+    if unknown := sorted(wanted.message.keys() - FIELDS.keys() - {"payload_base64"}):
+        hint = f"fields: {', '.join(FIELDS)}"
+        raise PlatformError(422, "UNKNOWN_FIELD", f"no field {unknown[0]!r} in a message", hint)
+    changes = dict(wanted.message)
+    if "payload" in changes and not isinstance(changes["payload"], str):
+        changes["payload"] = to_json(changes["payload"])
+    await hub.request(deployment, messages.Edit(id=0, letter=letter, message=changes))
+    async for found in every(hub, deployment, ""):
+        if found.id == letter:
+            return found
+    raise not_found("dead letter", letter)
+
+
+async def replay(hub: Hub, deployment: str, ids: tuple[str, ...]) -> Replayed:
+    """Give letters to their rules once more, as the rules are now."""
+    answer = await hub.request(deployment, messages.Replay(id=0, ids=ids))
+    staying = {id: reason for id, reason in answer.replayed.items() if reason}
+    return Replayed(under_way=len(answer.replayed) - len(staying), staying=staying)
+
+
+async def discard(hub: Hub, deployment: str, ids: tuple[str, ...]) -> None:
+    """Forget letters."""
+    await hub.request(deployment, messages.Discard(id=0, ids=ids))
+
+
+async def chosen(hub: Hub, deployment: str, ids: tuple[str, ...], rule: str) -> tuple[str, ...]:
+    """The ids that are meant: those that are named, or all of a rule, or all."""
+    return ids or tuple([letter.id async for letter in every(hub, deployment, rule)])
+
+
+def _view(letter: DeadLetter) -> Letter:
+    return Letter.model_validate(msgspec.structs.asdict(letter))

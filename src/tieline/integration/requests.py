@@ -1,0 +1,30 @@
+"""What is asked of a running pipeline about letters and counters, wherever the pipeline runs."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tieline.integration import worker_messages as messages
+from tieline.integration.deadletters import page
+from tieline.integration.pipeline import Pipeline
+
+
+async def perform(pipeline: Pipeline, request: messages.Asked) -> messages.Answer:
+    """Do what is asked; whatever goes wrong is raised."""
+    letters, answer = pipeline.dead_letters, messages.Answer(id=request.id)
+    match request:
+        case messages.Letters():
+            return msgspec.structs.replace(
+                answer, letters=page(letters.list(), request.rule, request.after, request.limit)
+            )
+        case messages.Edit():
+            letters.edit(request.letter, request.message)
+        case messages.Replay():
+            return msgspec.structs.replace(answer, replayed=pipeline.replay(request.ids))
+        case messages.Discard():
+            letters.remove(request.ids)
+        case messages.Past():
+            return msgspec.structs.replace(answer, past=pipeline.history(request.rule))
+        case messages.Reset():
+            pipeline.reset_metrics(request.rule)
+    return answer
