@@ -20,6 +20,7 @@ from tieline.integration.rules.compile import CompiledRule, compile_rule, rule_t
 from tieline.integration.rules.errors import NotMatched, RuleError, RuleFailure, TemplateError
 from tieline.integration.rules.template import check_fields
 from tieline.integration.sinks import ACTIONS, BY_TYPE
+from tieline.integration.sinks.kind import Kind
 
 MAX_SQL = 100_000  # characters; a rule is written by a person
 TEST_SECONDS = 5.0
@@ -85,19 +86,21 @@ def _check_actions(records: Repository, deployment: Deployment, wanted: NewRule)
     ids = {name: item.id for name, item in resources.items()}
     compiled = parsed(wanted.sql)
     for number, action in enumerate(wanted.actions):
-        _check(to_action(action, number, ids), compiled, f"actions[{number}]")
-        if action.resource:
-            _check_kind(action, resources[action.resource], f"actions[{number}]")
+        place, found = f"actions[{number}]", to_action(action, number, ids)
+        kind = _check_kind(action, resources[action.resource], place) if action.resource else None
+        _check(found, kind, compiled, place)
 
 
-def _check_kind(action: Action, resource: Resource, place: str) -> None:
-    """Raises PlatformError where a resource of this type does not do such actions."""
-    kinds = BY_TYPE[resource.type].action_kinds
+def _check_kind(action: Action, resource: Resource, place: str) -> Kind:
+    """The kind of the resource; raises PlatformError where it does not do such actions."""
+    kind = BY_TYPE[resource.type]
+    kinds = kind.action_kinds
     if action.kind not in kinds:
         message = (
             f"{place}: {resource.name!r} is a {resource.type} resource, which takes no action of kind {action.kind}"
         )
         raise PlatformError(422, "INVALID_ACTION", message, f"kinds that it takes: {', '.join(kinds)}")
+    return kind
 
 
 async def try_rule(sample: RuleSample) -> Any:
@@ -170,10 +173,10 @@ def action_id(rule: str, number: int) -> str:
     return f"{rule}:{number}"
 
 
-def _check(action: config.Action, compiled: CompiledRule, place: str) -> None:
+def _check(action: config.Action, kind: Kind | None, compiled: CompiledRule, place: str) -> None:
     """Raises PlatformError where a template is wrong, or names a field that the rule does not give."""
     try:
-        check_fields(action_paths(action), compiled)
+        check_fields(action_paths(action, kind), compiled)
     except TemplateError as error:
         raise PlatformError(
             400, "TEMPLATE_ERROR", f"{place}: {error}", "correct the template", field=error.field

@@ -10,6 +10,7 @@ from tieline.integration.rules.compile import CompiledRule, compile_rule
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, check_fields, text_template
 from tieline.integration.sinks import SINKS
+from tieline.integration.sinks.kind import Kind
 from tieline.integration.topics import matches
 
 
@@ -25,11 +26,12 @@ def define(rule: Rule, resources: Mapping[str, Resource]) -> Definition:
     """Check a rule and its actions; raises RuleError (its SQL) or TemplateError (an action, which is named)."""
     compiled = compile_rule(rule.sql)
     for action in rule.actions:
+        _check_place(action, resources)
+        resource = resources.get(action.resource)
         try:
-            check_fields(action_paths(action), compiled)
+            check_fields(action_paths(action, SINKS[type(resource)] if resource else None), compiled)
         except TemplateError as error:
             raise TemplateError(f"action {action.id}: {error}", error.field) from None
-        _check_place(action, resources)
     _refuse_circles(rule, compiled)
     return Definition(rule, compiled)
 
@@ -58,6 +60,6 @@ def _refuse_circles(rule: Rule, compiled: CompiledRule) -> None:
                     )
 
 
-def action_paths(action: Action) -> tuple[Path, ...]:
-    """The fields that an action's templates name; raises TemplateError."""
-    return action.paths()
+def action_paths(action: Action, kind: Kind | None = None) -> tuple[Path, ...]:
+    """The fields that an action's templates name, in the grammar of its resource's kind; raises TemplateError."""
+    return kind.paths_of(action) if kind is not None else action.paths()

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Union
 
-from tieline.integration.sinks import mqtt, postgresql, secrets
+from tieline.integration.sinks import mqtt, mysql, postgresql, secrets
 from tieline.integration.sinks.base import Sink, Unavailable
 from tieline.integration.sinks.kind import Action, Field, Kind, Resource
 
 __all__ = ["ACTIONS", "BY_TYPE", "KINDS", "RESOURCE_TYPES", "SINKS", "Action", "Resource", "open_broker", "open_sink"]
 
-KINDS: Final[tuple[Kind, ...]] = (postgresql.KIND,)
+KINDS: Final[tuple[Kind, ...]] = (
+    postgresql.KIND,
+    mysql.KIND,
+)
 
 #: The kinds by their resource's type, and the actions by theirs; `republish` needs no resource.
 BY_TYPE: Final[dict[str, Kind]] = {kind.type: kind for kind in KINDS}

@@ -109,6 +109,11 @@ class Kind:
     actions: tuple[type[Action], ...]
     open: Callable[[Any], Sink]  # of a resource; nothing is connected yet
     test: str  # what its Test does after TCP and TLS, in words
+    paths: Callable[[Any], tuple[Path, ...]] | None = None  # of an action whose grammar differs between kinds
+
+    def paths_of(self, action: Action) -> tuple[Path, ...]:
+        """The fields that an action's templates name; raises TemplateError."""
+        return self.paths(action) if self.paths is not None else action.paths()
 
     @property
     def type(self) -> str:
