@@ -12,6 +12,7 @@ SOURCE = Path(__file__).with_suffix(".c")
 HEADERS = tuple(Path("/usr/include") / name for name in ("mosquitto.h", "mosquitto_plugin.h"))
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared")
+PACKAGES = "gcc libc6-dev mosquitto-dev libmosquitto-dev"  # Debian's
 WITHOUT = "rules see NULL as clientid and username: {missing}; then start the agent again"
 
 
@@ -23,9 +24,7 @@ async def build(directory: Path) -> tuple[Path | None, str]:
         return target, ""
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None or not all(header.exists() for header in HEADERS):
-        return None, WITHOUT.format(
-            missing="install a C compiler and Mosquitto's headers (apt install gcc libc6-dev mosquitto-dev libmosquitto-dev)"
-        )
+        return None, WITHOUT.format(missing=f"install a C compiler and Mosquitto's headers (apt install {PACKAGES})")
     directory.mkdir(parents=True, exist_ok=True)
     draft = target.with_suffix(f".{os.getpid()}")
     process = await asyncio.create_subprocess_exec(
