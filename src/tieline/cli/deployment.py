@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from tieline.cli.broker import address, remote
 from tieline.cli.connection import ApiKey, Cascade, Json, State, Url, Wait, connect
 from tieline.cli.output import details, out, show, wait_for
 from tieline.cloud.answers import DeploymentAnswer
 from tieline.cloud.client import Client, ClientError
-from tieline.cloud.records import Address, DeploymentStatus
+from tieline.cloud.records import DeploymentStatus
 
 app = typer.Typer(no_args_is_help=True, help="MQTT deployments.")
 
@@ -22,9 +23,20 @@ Key = Annotated[str, typer.Argument(help="Id or name.")]
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="Letters, digits, - and _.")],
-    external: Annotated[bool, typer.Option("--external", help="The agent is started by hand, anywhere.")] = False,
-    cidr: Annotated[str, typer.Option(help="Address range of the deployment's VPC.")] = "10.0.0.0/16",
-    zone: Annotated[list[str] | None, typer.Option(help="Zone id; again for each zone.")] = None,
+    external: Annotated[bool, typer.Option("--external", help="Anywhere; the agent is started by hand.")] = False,
+    vpc: Annotated[str, typer.Option(help="In this VPC, which exists; the agent is started there by hand.")] = "",
+    subnet: Annotated[list[str] | None, typer.Option(help="Subnet of the VPC, one of each zone.")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="Security group of the links' endpoints.")] = None,
+    aws_profile: Annotated[str, typer.Option(help="The VPC's account: a profile that the platform allows.")] = "",
+    role: Annotated[str, typer.Option(help="The VPC's account: a role that the platform assumes.")] = "",
+    region: Annotated[str, typer.Option(help="The VPC's region; the platform's by default.")] = "",
+    broker: Annotated[str, typer.Option(help="A broker of yours: mqtts://user@host:port, or mqtt://.")] = "",
+    broker_password: Annotated[str, typer.Option(envvar="TIELINE_BROKER_PASSWORD", help="Its password.")] = "",
+    broker_authority: Annotated[Path | None, typer.Option(help="PEM file to verify it with.")] = None,
+    project: Annotated[str, typer.Option(help="The project that it belongs to.")] = "default",
+    workers: Annotated[int, typer.Option(help="Processes that share the integration's work.")] = 1,
+    cidr: Annotated[str, typer.Option(help="Address range of a VPC that is made.")] = "10.0.0.0/16",
+    zone: Annotated[list[str] | None, typer.Option(help="Zone id of a VPC that is made; again for each.")] = None,
     mqtt: Annotated[str, typer.Option(help="host:port for devices; a free loopback port by default.")] = "",
     wait: Wait = 0,
     as_json: Json = False,
@@ -32,9 +44,15 @@ def create(
     api_key: ApiKey = "",
     state: State = None,
 ) -> None:
-    """Create a deployment."""
-    wanted: dict[str, object] = {"name": name, "provider": "external" if external else "fabric", "cidr": cidr}
-    wanted |= {"zones": zone or [], "mqtt": _address(mqtt).model_dump() if mqtt else None}
+    """Create a deployment: in a VPC that is made for it, in one that exists (--vpc), or anywhere (--external)."""
+    wanted: dict[str, object] = {"name": name, "provider": "external" if external else "aws" if vpc else "fabric"}
+    wanted |= {"cidr": cidr, "zones": zone or [], "project": project, "workers": workers}
+    wanted |= {"mqtt": address(mqtt).model_dump() if mqtt else None}
+    if vpc:
+        account = {"profile": aws_profile, "role": role, "region": region, "security_groups": group or []}
+        wanted["aws"] = {"vpc": vpc, "subnets": subnet or [], **account}
+    if broker:
+        wanted["broker"] = remote(broker, broker_password, broker_authority)
     with connect(url, api_key, state) as client:
         made = client.create_deployment(**wanted)
         if wait:
@@ -109,6 +127,10 @@ def change(
     name: Annotated[str, typer.Option(help="The new name.")] = "",
     mqtts: Annotated[str, typer.Option(help="host:port for MQTT over TLS; none removes it.")] = "",
     websocket: Annotated[str, typer.Option(help="host:port for MQTT over WebSocket; none removes it.")] = "",
+    workers: Annotated[int, typer.Option(help="Processes that share the integration's work.")] = 0,
+    broker: Annotated[str, typer.Option(help="A broker of yours that moved: mqtts://user@host:port.")] = "",
+    broker_password: Annotated[str, typer.Option(envvar="TIELINE_BROKER_PASSWORD", help="Its password.")] = "",
+    broker_authority: Annotated[Path | None, typer.Option(help="PEM file to verify it with.")] = None,
     anonymous: Annotated[bool | None, typer.Option(help="Whether devices connect without a user.")] = None,
     chain: Annotated[Path | None, typer.Option(help="PEM file: the server's certificate and those above it.")] = None,
     private_key: Annotated[Path | None, typer.Option("--key", help="PEM file: its unencrypted key.")] = None,
@@ -117,11 +139,15 @@ def change(
     api_key: ApiKey = "",
     state: State = None,
 ) -> None:
-    """Change a deployment's name, listeners or certificate; what is not named stays."""
+    """Change a deployment's name, workers, listeners, certificate or broker; what is not named stays."""
     changes: dict[str, object] = {"name": name} if name else {}
+    if workers:
+        changes["workers"] = workers
+    if broker:
+        changes["broker"] = remote(broker, broker_password, broker_authority)
     for listener, text in (("mqtts", mqtts), ("websocket", websocket)):
         if text:
-            changes[listener] = None if text == "none" else _address(text).model_dump()
+            changes[listener] = None if text == "none" else address(text).model_dump()
     if anonymous is not None:
         changes["anonymous"] = anonymous
     if chain and private_key:
@@ -163,10 +189,3 @@ def _gone(client: Client, id: str) -> bool:
             return True
         raise
     return False
-
-
-def _address(text: str) -> Address:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ClientError("INVALID_ADDRESS", f"{text!r} is no host:port", "for example 127.0.0.1:1883")
-    return Address(host=host, port=int(port))

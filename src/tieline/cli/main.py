@@ -19,6 +19,7 @@ NOUNS = (
     "mqtt_user",
     "account",
     "service",
+    "aws",
 )  # modules with an `app`
 VERBS = (
     "audit",

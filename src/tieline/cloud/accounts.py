@@ -17,7 +17,7 @@ class Accounts:
 
     def __init__(self, own: Aws, profiles: Sequence[str] = ()) -> None:
         self.own = own
-        self._profiles = profiles
+        self.profiles = profiles
         self._made: dict[tuple[str, ...], Aws] = {}
 
     def of(self, account: DeploymentAccount | None) -> Aws:
@@ -31,8 +31,8 @@ class Accounts:
 
     def check(self, account: AwsAccount) -> None:
         """Raises PlatformError 403 for a profile that deployments may not name."""
-        if account.profile and account.profile not in self._profiles:
-            told = f"allowed are {', '.join(self._profiles)}" if self._profiles else "none is allowed"
+        if account.profile and account.profile not in self.profiles:
+            told = f"allowed are {', '.join(self.profiles)}" if self.profiles else "none is allowed"
             message = f"deployments may not use the AWS profile {account.profile!r}: {told}"
             hint = "the platform's operator starts it with --aws-profile NAME; or name a role that it may assume"
             raise PlatformError(403, "FORBIDDEN_PROFILE", message, hint)

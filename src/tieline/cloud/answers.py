@@ -53,6 +53,15 @@ class Offer(BaseModel):
     region: str
 
 
+class AwsAccess(BaseModel):
+    """What the owner of an AWS account must know before a deployment of a project can be in it."""
+
+    principal: str = Field(description="the ARN that assumes the account's role")
+    external_id: str = Field(description="what the role's trust policy demands as sts:ExternalId")
+    region: str
+    profiles: list[str] = Field(description="that deployments may name in place of a role")
+
+
 class PrivateLinks(Paged):
     """The private links of a deployment."""
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from tieline.cloud.answers import (
     ApiKeys,
     AuditPage,
+    AwsAccess,
     CreatedApiKey,
     CreatedDeployment,
     DeploymentAnswer,
@@ -92,6 +93,10 @@ class Client:
     def offer(self, key: str) -> Offer:
         """What the provider of a service must know."""
         return self._read(Offer, "GET", at("deployments", key, "private-link-offer"))
+
+    def aws_access(self, project: str = "default") -> AwsAccess:
+        """What the owner of an AWS account must know before a deployment of a project can be in it."""
+        return self._read(AwsAccess, "GET", f"{at('aws', 'access')}?{httpx.QueryParams(project=project)}")
 
     def links(self, deployment: str) -> list[PrivateLinkView]:
         """The private links of a deployment."""

@@ -26,6 +26,8 @@ EDITABLE: Mapping[type[Stored], tuple[str, ...]] = {
         "certificate",
         "tls_key",
         "workers",
+        "remote",
+        "remote_password",
     ),
     PrivateLink: ("name", "description", "ports"),
     Resource: ("name", "type", "server", "options", "secrets"),

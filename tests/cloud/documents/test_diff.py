@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -139,3 +140,42 @@ def test_what_does_not_fit_is_named_by_its_place(text: str, code: str, word: str
     assert refused.value.code == code
     assert word in refused.value.message
     assert "secret" not in refused.value.message
+
+
+REMOTE = {"host": "emqx.example.com", "port": 8883, "username": "w", "tls": True}
+ACCOUNT = {"profile": "plant", "role": "", "region": "", "security_groups": []}
+NETWORK = {**ACCOUNT, "vpc": "vpc-0123456789abcdef0", "subnets": ["subnet-1", "subnet-2"]}
+SHOWN = {
+    "name": "far",
+    "provider": "aws",
+    "cidr": "",
+    "aws": {**ACCOUNT, "external_id": ""},
+    "vpc": NETWORK["vpc"],
+    "subnets": [{"id": "subnet-2", "zone": "use1-az1"}, {"id": "subnet-1", "zone": "use1-az2"}],
+    "mqtt": {"host": REMOTE["host"], "port": REMOTE["port"]},
+    "remote": REMOTE,
+}
+
+
+def asked(**changed: Any) -> Documents:
+    body = {"name": "far", "provider": "aws", "aws": NETWORK, "broker": {**REMOTE, "password": "secret"}, **changed}
+    return read([("links.yaml", json.dumps(body))], {})
+
+
+def test_a_deployment_elsewhere_is_as_it_was_asked_for() -> None:
+    there = {"far": Present(SHOWN)}
+    assert diff(asked(), there, prune=False) == ()
+    assert diff(asked(aws={"vpc": NETWORK["vpc"], "subnets": ["subnet-2", "subnet-1"]}), there, prune=False) == ()
+    assert diff(read([("shown.json", json.dumps({"deployments": [SHOWN]}))], {}), there, prune=False) == ()
+
+
+def test_a_broker_moves_and_a_network_does_not() -> None:
+    there = {"far": Present(SHOWN)}
+    [change] = diff(asked(broker={**REMOTE, "port": 8884, "password": "secret"}), there, prune=False)
+    assert (change.action, change.fields) == ("update", ("broker",))
+    assert change.body["broker"]["password"] == "secret"
+    [rotated] = diff(asked(), there, prune=False, rotate=True)
+    assert rotated.fields == ("broker",)
+    with pytest.raises(PlatformError) as refused:
+        diff(asked(aws={**NETWORK, "vpc": "vpc-0fedcba9876543210"}), there, prune=False)
+    assert refused.value.code == "CANNOT_CHANGE"

@@ -11,6 +11,7 @@ from tieline.cloud.api import (
     agents,
     alerts,
     audit,
+    aws,
     deployments,
     doctor,
     documents,
@@ -56,7 +57,21 @@ def create_app(platform: Platform) -> FastAPI:
     errors.install(app)
     describe(app)
     known = documented(401, 403, 413, 422, 429)
-    for area in (deployments, links, doctor, resources, rules, letters, mqtt_users, users, keys, audit, alerts):
+    for area in (
+        deployments,
+        links,
+        doctor,
+        resources,
+        rules,
+        letters,
+        mqtt_users,
+        users,
+        keys,
+        audit,
+        alerts,
+        aws,
+        aws,
+    ):
         app.include_router(
             area.router, prefix=PREFIX, dependencies=[Depends(caller)], responses=known, max_body_size=MAX_BODY
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
 from tieline.cloud.links.states import aws_problem
@@ -27,6 +27,12 @@ class ExistingNetwork(AwsAccount):
         default=(), max_length=20, description="ids; the first subnet of each zone where none is given"
     )
 
+    @field_validator("subnets")
+    @classmethod
+    def _sorted(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Their order means nothing: two that differ in it are the same."""
+        return tuple(sorted(set(value)))
+
 
 async def find_subnets(aws: Aws, wanted: ExistingNetwork) -> tuple[Subnet, ...]:
     """The subnets to use, by zone; raises PlatformError where the network is not as it was described."""
@@ -47,7 +53,7 @@ def chosen(wanted: ExistingNetwork, found: Sequence[SubnetTypeDef]) -> tuple[Sub
     if unknown:
         message = f"{', '.join(unknown)} is no subnet of {wanted.vpc}"
         raise PlatformError(422, "UNKNOWN_SUBNET", message, f"its subnets: {', '.join(by_id)}")
-    taken = [by_id[id] for id in dict.fromkeys(wanted.subnets)] or list(by_id.values())
+    taken = [by_id[id] for id in wanted.subnets] or list(by_id.values())
     by_zone = {item["AvailabilityZoneId"]: item for item in reversed(taken)}
     if wanted.subnets and len(by_zone) < len(taken):
         message = "two of the subnets are in one zone: an endpoint takes one subnet of each"

@@ -38,6 +38,7 @@ from tieline.cloud.zones import zone_ids
 INSIDE = Address(host="0.0.0.0", port=MQTT_PORT)  # the broker of an instance serves its whole VPC
 
 
+REMOTE_CHANGES = {"name", "description", "project", "broker"}  # of a deployment with its owner's broker
 MOST_WORKERS = 64  # a machine has hardly more processors
 
 
@@ -81,6 +82,7 @@ class DeploymentChange(Listening):
     description: str | None = Field(default=None, max_length=1000)
     project: Name | None = None
     workers: int | None = Field(default=None, ge=1, le=MOST_WORKERS)
+    broker: NewRemoteBroker | None = Field(default=None, description="one's own broker, where there is one already")
 
 
 async def create_deployment(
@@ -142,10 +144,14 @@ def change_deployment(
 ) -> Deployment:
     """Change a deployment; raises PlatformError with nothing changed."""
     others = records.all(Deployment, lambda other: other.id != deployment.id)
-    plain = wanted.model_dump(include={"name", "description", "project", "workers"}, exclude_none=True)
-    if deployment.remote is not None and wanted.model_fields_set - {"name", "description", "project"}:
+    if deployment.remote is not None and wanted.model_fields_set - REMOTE_CHANGES:
         raise not_ours(deployment.name)
-    changed = with_listeners(vault, deployment.model_copy(update=plain), wanted, others)
+    if deployment.remote is None and wanted.broker is not None:
+        message = f"deployment {deployment.name!r} has a broker of the platform's, and keeps it"
+        raise PlatformError(409, "EXTERNAL_BROKER", message, "create another deployment with a broker of your own")
+    plain = wanted.model_dump(include={"name", "description", "project", "workers"}, exclude_none=True)
+    moved = _moved(vault, deployment, wanted.broker)
+    changed = with_listeners(vault, deployment.model_copy(update=plain | moved), wanted, others)
     if changed == deployment:
         return deployment
     if any(other.name == changed.name for other in others):
@@ -153,6 +159,17 @@ def change_deployment(
     told = f"changed {', '.join(sorted(wanted.model_fields_set))}"
     records.commit(write=[remembered(changed, timestamp(time.time()), who, told)])
     return records.get(Deployment, deployment.id) or changed
+
+
+def _moved(vault: Vault, deployment: Deployment, wanted: NewRemoteBroker | None) -> dict[str, Any]:
+    """The fields of a broker that is elsewhere now; none where it is the same, password included."""
+    if wanted is None:
+        return {}
+    found = _remote(vault, wanted)
+    if vault.decrypt(deployment.remote_password) == wanted.password.get_secret_value():
+        found["remote_password"] = deployment.remote_password
+    place = Address(host=wanted.host, port=wanted.port)
+    return {**found, "mqtt": place, "broker": place}
 
 
 def _check_broker(wanted: NewDeployment) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from tieline.cloud.documents.shapes import FIXED, SECTIONS, WRITE_ONLY, DeploymentDocument, Documents
 from tieline.cloud.problems import PlatformError
@@ -68,7 +68,7 @@ def _deployment(wanted: DeploymentDocument, present: Present | None, rotate: boo
 
 def _update(section: str, deployment: str, asked: Record, there: Record, rotate: bool) -> Iterator[Change]:
     differing = {key: value for key, value in asked.items() if not _same(value, there.get(key))}
-    secret = {key for key in differing if key in WRITE_ONLY or _hides(there.get(key))}
+    secret = {key for key in differing if key in WRITE_ONLY or _same(differing[key], there.get(key), True)}
     if section == "private_links" and there.get("status") == "failed":
         names = {key: asked[key] for key in ("service_name", "ports") if key in asked}
         yield Change("reconnect", section, deployment, asked["name"], names, (str(there.get("reason") or "failed"),))
@@ -94,27 +94,40 @@ def _pruned(wanted: Documents, present: Mapping[str, Present]) -> Iterator[Chang
 
 
 def _given(item: BaseModel, exclude: set[str] | None = None) -> dict[str, Any]:
-    """What the document says, and nothing that it leaves to its default."""
-    return item.model_dump(mode="json", exclude_unset=True, exclude=exclude)
+    """What the document says, secrets included, and nothing that it leaves to its default."""
+    given: dict[str, Any] = _plain(item.model_dump(exclude_unset=True, exclude=exclude))
+    return given
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(member) for key, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(member) for member in value]
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _comparable(deployment: Record) -> Record:
-    """A deployment in the shape of its request: zones are those of its subnets."""
-    zones = [subnet["zone"] for subnet in deployment.get("subnets", ())]
-    return {**deployment, "zones": zones}
+    """A deployment in the shape of its request: zones are those of its subnets, its broker's password is hidden."""
+    subnets = deployment.get("subnets", ())
+    found = {**deployment, "zones": [subnet["zone"] for subnet in subnets]}
+    if account := deployment.get("aws"):
+        ids = sorted(subnet["id"] for subnet in subnets)
+        found["aws"] = {**account, "vpc": deployment["vpc"], "subnets": ids}
+    if remote := deployment.get("remote"):
+        found["broker"] = {**remote, "password": MASK}
+    return found
 
 
-def _same(wanted: Any, present: Any) -> bool:
-    """Whether everything that is wanted is there; what is wanted may say less than what is shown."""
+def _same(wanted: Any, present: Any, hidden: bool = False) -> bool:
+    """Whether everything that is wanted is there; what is wanted may say less than what is shown.
+
+    With `hidden` a mask stands for whatever is wanted.
+    """
+    if hidden and present == MASK:
+        return True
     if isinstance(wanted, dict) and isinstance(present, Mapping):
-        return all(_same(value, present.get(key)) for key, value in wanted.items())
+        return all(_same(value, present.get(key), hidden) for key, value in wanted.items())
     if isinstance(wanted, list) and isinstance(present, (list, tuple)):
-        return len(wanted) == len(present) and all(map(_same, wanted, present))
+        return len(wanted) == len(present) and all(_same(*pair, hidden) for pair in zip(wanted, present, strict=True))
     return bool(wanted == present)
-
-
-def _hides(present: Any) -> bool:
-    """Whether a shown value is, or contains, a mask."""
-    if isinstance(present, Mapping):
-        return any(map(_hides, present.values()))
-    return bool(present == MASK)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from tieline.cloud.documents.shapes import FROM_ENVIRONMENT, SECTIONS, SHOWN, Documents
 from tieline.cloud.problems import PlatformError
 
+GONE = object()
 HINT = "nothing was changed; tieline apply --schema prints what a document may say"
 
 
@@ -46,8 +47,8 @@ def _deployments(file: str, item: Any) -> list[Any]:
 def _without_shown(deployment: dict[str, Any]) -> dict[str, Any]:
     """Without what only answers have, so that what is printed with --json can be applied."""
     asked = {key: value for key, value in deployment.items() if key not in SHOWN["deployments"]}
-    if isinstance(asked.get("certificate"), str):  # an answer shows the chain alone
-        del asked["certificate"]
+    asked |= _asked_again(deployment)
+    asked = {key: value for key, value in asked.items() if value is not GONE}
     for section in SECTIONS:
         if isinstance(asked.get(section), list):
             asked[section] = [
@@ -57,6 +58,23 @@ def _without_shown(deployment: dict[str, Any]) -> dict[str, Any]:
                 for item in asked[section]
             ]
     return asked
+
+
+def _asked_again(shown: dict[str, Any]) -> dict[str, Any]:
+    """What an answer shows in another shape than a request has it; GONE for what cannot be asked for."""
+    found: dict[str, Any] = {}
+    if isinstance(shown.get("certificate"), str):  # the chain alone
+        found["certificate"] = GONE
+    if shown.get("cidr") == "":
+        found["cidr"] = GONE
+    if isinstance(shown.get("remote"), dict):
+        found |= {"broker": shown["remote"], "mqtt": GONE}
+    account, subnets = shown.get("aws"), shown.get("subnets")
+    if isinstance(account, dict) and "external_id" in account and isinstance(subnets, list):
+        known = {key: value for key, value in account.items() if key != "external_id"}
+        ids = [subnet.get("id") for subnet in subnets if isinstance(subnet, dict)]
+        found["aws"] = {**known, "vpc": shown.get("vpc"), "subnets": ids}
+    return found
 
 
 def _resolved(value: Any, environment: Mapping[str, str], place: str) -> Any:

@@ -45,7 +45,7 @@ SHOWN: Final[dict[str, frozenset[str]]] = {
 
 #: What cannot be changed on a record that is there.
 FIXED: Final[dict[str, frozenset[str]]] = {
-    "deployments": frozenset({"provider", "cidr", "zones", "mqtt"}),
+    "deployments": frozenset({"provider", "aws", "cidr", "zones", "mqtt"}),
     "private_links": frozenset({"service_name"}),
     "resources": frozenset({"type"}),
     "rules": frozenset(),

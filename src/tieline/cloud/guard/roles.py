@@ -80,6 +80,7 @@ PERMITTED: Mapping[str, frozenset[Role]] = {
     "alerts_list": EVERYBODY,
     "alerts_create": ADMINISTRATORS,
     "alerts_delete": ADMINISTRATORS,
+    "aws_access": EVERYBODY,
     "session_show": EVERYBODY,
     "session_password": EVERYBODY,
     "session_logout": EVERYBODY,

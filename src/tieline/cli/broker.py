@@ -1,0 +1,38 @@
+"""Addresses on the command line: where devices connect, and a broker that somebody brings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from tieline.cloud.client import ClientError
+from tieline.cloud.records import Address
+
+PORTS = {"mqtt": 1883, "mqtts": 8883}  # IANA's
+
+
+def address(text: str) -> Address:
+    """host:port; raises ClientError."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ClientError("INVALID_ADDRESS", f"{text!r} is no host:port", "for example 127.0.0.1:1883")
+    return Address(host=host, port=int(port))
+
+
+def remote(url: str, password: str, authority: Path | None) -> dict[str, object]:
+    """A broker as REST takes it; raises ClientError. A password in the URL would be in everybody's process list."""
+    hint = "for example mqtts://writer@emqx.example.com:8883, its password in TIELINE_BROKER_PASSWORD"
+    try:
+        parts = urlsplit(url)
+        port = parts.port or PORTS[parts.scheme]
+    except (ValueError, KeyError) as error:
+        raise ClientError("INVALID_BROKER", f"{url!r} is no address of a broker", hint) from error
+    if not parts.hostname or parts.path.strip("/") or parts.password:
+        raise ClientError("INVALID_BROKER", "expected mqtt[s]://[user@]host:port, and no password in it", hint)
+    found: dict[str, object] = {"host": parts.hostname, "port": port, "tls": parts.scheme == "mqtts"}
+    if authority is not None:
+        try:
+            found["authority"] = authority.read_text()
+        except OSError as error:
+            raise ClientError("NO_FILE", f"cannot read {authority}: {error.strerror}", "check the path") from error
+    return found | {"username": unquote(parts.username or ""), "password": password}
