@@ -29,6 +29,7 @@ from tieline.fabric.records import Instance, NetworkInterface, SecurityGroup, Su
 
 NOT_FOUND = "InvalidInstanceID.NotFound", "The instance ID '{id}' does not exist"
 IMAGE = "local"  # the machine's own file system, seen through a private overlay
+LAUNCHED = ("instance", "network-interface", "volume")  # what a launch can tag; there are no volumes here
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 USER_DATA_LIMIT = 16384  # bytes (AWS)
 CANNOT_STOP = "An instance's root is an instance store, so that it cannot be stopped: it can only be terminated."
@@ -61,7 +62,7 @@ def run_instances(call: Call) -> Answer:
         raise AwsError("InvalidParameterCombination", "A private address can be given to one instance only.")
     if call.p.get("InstanceInitiatedShutdownBehavior", "terminate") != "terminate":
         raise AwsError("UnsupportedOperation", CANNOT_STOP)
-    tags = tags_of(call, "instance", "network-interface")
+    tags = tags_of(call, "instance", *LAUNCHED)
     for tag in (passages.INGRESS, passages.EGRESS):
         if tag in tags and (complaint := passages.complaint(tag, tags[tag])):
             raise AwsError("InvalidParameterValue", complaint)
@@ -112,7 +113,7 @@ def _start(
     place: dict[str, Any] = {
         "address": address,
         "groups": groups,
-        "tags": tags_of(call, "network-interface", "instance"),
+        "tags": tags_of(call, "network-interface", *LAUNCHED),
     }
     interface = interfaces.attach(call, subnet, purpose="interface", holder=id, **place)
     return call.world.put(
