@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -128,13 +128,12 @@ class Fabric:
     def plan(self) -> Topology:
         return plan.plan(self.world, REGION)
 
-    def settle(self) -> None:
-        """Let the kernel have caught up with everything that is wanted."""
+    def settle(self, trouble: str = "") -> None:
+        """Let the kernel have caught up with everything that is wanted; with `trouble`, with all but the wires."""
         for _ in range(3):
-            desired = lifecycle.wanted(self.plan()).keys()
+            progress = Progress(lifecycle.wanted(self.plan()).keys(), trouble)
             with self.world.transaction():
-                built, gone = desired.__contains__, _outside(desired)
-                lifecycle.advance(self.world, built, gone, self.now)
+                lifecycle.advance(self.world, progress, self.now)
 
     def pass_time(self, **delta: float) -> None:
         self.now += timedelta(**delta)
@@ -146,5 +145,17 @@ class Fabric:
         return [(d.kind, d.id, d.body) for d in self.store.load()]
 
 
-def _outside(keys: Collection[lifecycle.Key]) -> Callable[[lifecycle.Key], bool]:
-    return lambda key: key not in keys
+class Progress:
+    """A kernel that has built what is wanted, but no wire where it is in trouble."""
+
+    def __init__(self, wanted: Collection[lifecycle.Key], trouble: str) -> None:
+        self._wanted, self._trouble = wanted, trouble
+
+    def built(self, key: lifecycle.Key) -> bool:
+        return key in self._wanted and not self.trouble(key)
+
+    def gone(self, key: lifecycle.Key) -> bool:
+        return key not in self._wanted
+
+    def trouble(self, key: lifecycle.Key) -> str:
+        return self._trouble if key[0] == "wire" else ""

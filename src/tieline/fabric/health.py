@@ -2,7 +2,8 @@
 
 Rules (aws.md, section 2.3): a target enters service on its first passed check; a healthy one leaves it after
 `unhealthy` failures in a row; an unhealthy one returns after `healthy` successes in a row. An initial target is probed
-every second and becomes unhealthy when its failures have lasted as long as `unhealthy` regular checks would.
+every second and becomes unhealthy when its failures have lasted as long as `unhealthy` regular checks would. Where
+the check itself cannot be made, the target is not unhealthy but its health unavailable.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from tieline.fabric.records import Health, HealthCheck, Listener, LoadBalancer, Registration, TargetGroup
+from tieline.fabric.records import Health, HealthCheck, Instance, Listener, LoadBalancer, Registration, TargetGroup
 from tieline.fabric.topology import Outcome
 from tieline.fabric.world import World
 
@@ -27,8 +28,12 @@ DESCRIPTIONS = {
     "Target.NotInUse": "Target group is not configured to receive traffic from the load balancer",
     "Target.InvalidState": "Target is in the stopped state",
     "Target.DeregistrationInProgress": "Target deregistration is in progress",
+    "Target.IpUnusable": "The target IP address is reserved for use by a load balancer",
+    "Elb.InternalError": "Target health is unavailable due to an internal error",
 }
-FAILOVER = "target_group_health.dns_failover.minimum_healthy_targets."
+INTERNAL = "Elb.InternalError"
+FAILOVER = "target_group_health.dns_failover.minimum_healthy_targets."  # fewer, and the zone leaves DNS
+ROUTING = "target_group_health.unhealthy_state_routing.minimum_healthy_targets."  # fewer, and all targets are used
 ZONE_NOT_ENABLED = "Target is in an Availability Zone that is not enabled for the load balancer"
 
 
@@ -48,16 +53,17 @@ def judge(health: Health, run: Run, outcome: Outcome, check: HealthCheck, now: d
     """The target's health and run of results after one more check; the same Health value if nothing changed."""
     run = Run(outcome.passed, run.length + 1 if run.passed == outcome.passed else 1)
     if outcome.passed:
-        if health.state == "initial" or (health.state == "unhealthy" and run.length >= check.healthy):
+        if health.state in ("initial", "unavailable") or (health.state == "unhealthy" and run.length >= check.healthy):
             return _become(health, "healthy", "", "", now), run
         return health, run
     patience = timedelta(seconds=check.interval * (check.unhealthy - 1))
     exhausted = run.length >= check.unhealthy
     if health.state == "initial" and now - health.since < patience:
         return msgspec.structs.replace(health, reason="Elb.InitialHealthChecking", cause=outcome.cause), run
-    if health.state != "unhealthy" and exhausted:
-        return _become(health, "unhealthy", outcome.reason, outcome.cause, now), run
-    if health.state == "unhealthy" and health.cause != outcome.cause:
+    down = "unavailable" if outcome.reason == INTERNAL else "unhealthy"
+    if health.state != down and exhausted:
+        return _become(health, down, outcome.reason, outcome.cause, now), run
+    if health.state == down and health.cause != outcome.cause:
         return msgspec.structs.replace(health, reason=outcome.reason, cause=outcome.cause), run
     return health, run
 
@@ -88,6 +94,9 @@ def cross_zone(balancer: LoadBalancer, group: TargetGroup) -> bool:
 
 def in_use(world: World, group: TargetGroup, target: Registration) -> tuple[str, str] | None:
     """None if probes should run; otherwise AWS's reason and description for `unused`."""
+    reason = _unusable(world, group, target)
+    if reason:
+        return reason, DESCRIPTIONS[reason]
     used = balancer_of(world, group)
     if used is None:
         return "Target.NotInUse", DESCRIPTIONS["Target.NotInUse"]
@@ -96,6 +105,15 @@ def in_use(world: World, group: TargetGroup, target: Registration) -> tuple[str,
     if target.zone != "all" and target.zone not in zones and not cross_zone(balancer, group):
         return "Target.NotInUse", ZONE_NOT_ENABLED
     return None
+
+
+def _unusable(world: World, group: TargetGroup, target: Registration) -> str:
+    """Why a target can serve nobody, whatever uses its group: an instance that ended, or a balancer's own address."""
+    if group.target_type == "instance":
+        instance = world.get(Instance, target.id)
+        return "" if instance is not None and instance.state in ("pending", "running") else "Target.InvalidState"
+    nodes = (placement for one in world.where(LoadBalancer, "vpc", group.vpc) for placement in one.placements)
+    return "Target.IpUnusable" if any(node.address == target.address for node in nodes) else ""
 
 
 def health_of(world: World, group: TargetGroup, target: Registration, now: datetime) -> Health:
@@ -108,6 +126,20 @@ def is_healthy(world: World, group: TargetGroup, target: Registration) -> bool:
     """Whether a target is in service."""
     found = world.get(Health, key(group.id, target.id, target.port))
     return found is not None and found.state == "healthy"
+
+
+def receiving(world: World, balancer: LoadBalancer, group: TargetGroup, zone: str) -> list[Registration]:
+    """Where a node sends new flows: its zone's healthy targets, or all zones' with cross-zone balancing.
+
+    When fewer are healthy in all zones together than the group's `unhealthy_state_routing` attributes say, the balancer
+    fails open to every target (aws.md, section 3).
+    """
+    registered = [t for t in group.targets if t.draining is None and not _unusable(world, group, t)]
+    healthy = [t for t in registered if is_healthy(world, group, t)]
+    usable = healthy if len(healthy) >= _enough(group.attributes, ROUTING, len(registered)) else registered
+    if cross_zone(balancer, group):
+        return usable
+    return [t for t in usable if t.zone in (zone, "all")]
 
 
 def ended(world: World, group: TargetGroup, target: Registration) -> datetime | None:
@@ -139,13 +171,13 @@ def zone_serves(world: World, balancer: str, zone: str) -> bool:
         if not cross_zone(owner, group):
             usable = [t for t in usable if t.zone in (zone, "all")]
         healthy = sum(is_healthy(world, group, t) for t in usable)
-        if healthy < _enough(group.attributes, len(usable)):
+        if healthy < _enough(group.attributes, FAILOVER, len(usable)):
             return False
     return True
 
 
-def _enough(attributes: Mapping[str, str], registered: int) -> int:
-    count = attributes.get(FAILOVER + "count", "1")
-    percentage = attributes.get(FAILOVER + "percentage", "off")
+def _enough(attributes: Mapping[str, str], rule: str, registered: int) -> int:
+    """How many of the registered targets have to be healthy: the greater of the rule's count and percentage."""
+    count, percentage = attributes.get(rule + "count", "1"), attributes.get(rule + "percentage", "off")
     fewest = 0 if count == "off" else int(count)
     return fewest if percentage == "off" else max(fewest, -(-registered * int(percentage) // 100))

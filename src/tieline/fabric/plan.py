@@ -12,6 +12,7 @@ from ipaddress import IPv4Network
 from tieline.fabric import addresses, attachments, filters, health, names, passages, states
 from tieline.fabric.records import (
     Endpoint,
+    EndpointService,
     Instance,
     Listener,
     LoadBalancer,
@@ -36,10 +37,18 @@ def plan(world: World, region: str) -> Topology:
     machines = {i.id: machine(world, i) for i in world.all(Instance) if i.state in RUNNING}
     return Topology(
         vpcs={vpc.id: network(world, vpc, region, serves) for vpc in world.all(Vpc)},
-        wires={e.id: wire(world, e) for e in world.all(Endpoint) if e.state in states.CONSENTED},
+        wires={e.id: wire(world, e) for e in world.all(Endpoint) if agreed(world, e)},
         instances=machines,
         passages={p.id: p for id in machines if (i := world.get(Instance, id)) for p in passages.wanted(i)},
     )
+
+
+def agreed(world: World, endpoint: Endpoint) -> bool:
+    """Whether both sides want the endpoint's wire. One that could not be built is tried for as long as its service is
+    there: a failed connection does not keep a provider from deleting the service."""
+    if endpoint.state == states.FAILED:
+        return world.get(EndpointService, endpoint.service) is not None
+    return endpoint.state in states.CONSENTED
 
 
 def network(world: World, vpc: Vpc, region: str, serves: names.Serves) -> Network:
@@ -126,16 +135,9 @@ def open_ports(world: World, balancer: LoadBalancer, listener: Listener, zone: s
 
 
 def targets(world: World, balancer: LoadBalancer, group: TargetGroup, zone: str) -> tuple[Target, ...]:
-    """Where a node sends new flows: its zone's healthy targets, or all zones' with cross-zone balancing.
-
-    When nothing is healthy in any zone the balancer fails open to every target (aws.md, section 3).
-    """
-    registered = [t for t in group.targets if t.draining is None]
-    healthy = [t for t in registered if health.is_healthy(world, group, t)]
-    usable = healthy or registered
-    if not health.cross_zone(balancer, group):
-        usable = [t for t in usable if t.zone in (zone, "all")]
-    return tuple(sorted((Target(address=t.address, port=t.port) for t in usable), key=lambda t: (t.address, t.port)))
+    """The targets of a node's new flows, in an order of their own."""
+    chosen = (Target(address=t.address, port=t.port) for t in health.receiving(world, balancer, group, zone))
+    return tuple(sorted(chosen, key=lambda t: (t.address, t.port)))
 
 
 def wire(world: World, endpoint: Endpoint) -> Wire:

@@ -23,7 +23,8 @@ NOTES: dict[str, str] = {
     "CreateTargetGroup": "TCP, UDP and TCP_UDP; targets of type instance and ip.",
     "CreateVpc": "IPv4, one block, default tenancy.",
     "CreateVpcEndpoint": "Interface endpoints, IPv4; a policy must allow everything.",
-    "CreateVpcEndpointServiceConfiguration": "Private DNS names below domains that nobody owns, such as `.internal`.",
+    "CreateVpcEndpointServiceConfiguration": "Private DNS names below domains that nobody owns, such as `.internal`; "
+    "load balancers in one VPC.",
     "DescribeCapacityReservation": "Nothing is reserved: capacity is the machine's.",
     "DescribeImages": "One image, `local`: the machine's own file system.",
     "DescribeInstanceAttribute": "Not of a kernel, a RAM disk, a root device, enclaves, ENA or SR-IOV.",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import msgspec
 
@@ -23,6 +23,7 @@ from tieline.fabric.world import World
 Key = tuple[str, str]  # kind and id: "vpc", "wire", "instance" or "passage"
 REQUEST_LIFETIME = timedelta(days=7)  # AWS does not document when a request for a connection expires
 EXPIRED_LIFETIME = timedelta(hours=1)  # how long the owner of an expired key is told so, and not that it is unknown
+PATIENCE = timedelta(seconds=20)  # a first try may fail while what it stands on is on its way
 SEVERING = timedelta(seconds=15)  # three of the reconciler's looks
 TERMINATED_LIFETIME = timedelta(hours=1)  # how long a terminated instance is still described (AWS)
 
@@ -45,35 +46,51 @@ def wanted(topology: Topology) -> dict[Key, Value | tuple[object, ...]]:
     return found
 
 
-def advance(world: World, built: Callable[[Key], bool], gone: Callable[[Key], bool], now: datetime) -> None:
-    """Move records on whose kernel objects are `built` as wanted, or `gone`. Call it inside a transaction."""
+class Progress(Protocol):
+    """How far the kernel has followed, by key."""
+
+    def built(self, key: Key) -> bool:
+        """Whether it is there as it is wanted."""
+
+    def gone(self, key: Key) -> bool:
+        """Whether it is neither there nor wanted."""
+
+    def trouble(self, key: Key) -> str:
+        """Why it could not be built at the last try; "" where it could, or was not tried."""
+
+
+def advance(world: World, progress: Progress, now: datetime) -> None:
+    """Move records on whose kernel objects are there as wanted, gone, or in trouble. Call it inside a transaction."""
     for endpoint in world.all(Endpoint):
-        _advance_endpoint(world, endpoint, built, gone, now)
+        _advance_endpoint(world, endpoint, progress, now)
     for balancer in world.all(LoadBalancer):
-        if balancer.state == "provisioning" and built(("vpc", balancer.vpc)):
+        if balancer.state == "provisioning" and progress.built(("vpc", balancer.vpc)):
             world.put(msgspec.structs.replace(balancer, state="active"))
     for instance in world.all(Instance):
-        if instance.state == "pending" and built(("instance", instance.id)):
+        if instance.state == "pending" and progress.built(("instance", instance.id)):
             world.put(msgspec.structs.replace(instance, state="running"))
-        elif instance.state == "shutting-down" and gone(("instance", instance.id)):
+        elif instance.state == "shutting-down" and progress.gone(("instance", instance.id)):
             _remove_interfaces(world, instance.id)
             world.put(msgspec.structs.replace(instance, state="terminated", ended=now))
 
 
-def _advance_endpoint(
-    world: World, endpoint: Endpoint, built: Callable[[Key], bool], gone: Callable[[Key], bool], now: datetime
-) -> None:
+def _advance_endpoint(world: World, endpoint: Endpoint, progress: Progress, now: datetime) -> None:
+    """One that cannot be built has failed, with the reason, and is tried on: it is available once that succeeds."""
     parts: list[Key] = [("wire", endpoint.id), ("vpc", endpoint.vpc), ("vpc", endpoint.provider_vpc)]
-    if endpoint.state == states.PENDING and all(built(part) for part in parts):
+    if endpoint.state in (states.PENDING, states.FAILED) and all(progress.built(part) for part in parts):
         _move(world, endpoint, "built", now)
-    elif endpoint.state == states.DELETING and gone(parts[0]):
+    elif endpoint.state == states.PENDING and now - endpoint.changed > PATIENCE:
+        why = next(filter(None, map(progress.trouble, parts)), "")
+        if why:
+            _move(world, endpoint, "broken", now, why)
+    elif endpoint.state == states.DELETING and progress.gone(parts[0]):
         _remove_interfaces(world, endpoint.id)
         world.delete(endpoint)
 
 
-def _move(world: World, endpoint: Endpoint, event: states.Event, now: datetime) -> None:
+def _move(world: World, endpoint: Endpoint, event: states.Event, now: datetime, error: str = "") -> None:
     state = states.after(endpoint.state, event)
-    world.put(msgspec.structs.replace(endpoint, state=state, changed=now, error=""))
+    world.put(msgspec.structs.replace(endpoint, state=state, changed=now, error=error))
 
 
 def _remove_interfaces(world: World, holder: str) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from tieline.fabric import health
 from tieline.fabric.kernel.driver import Kernel
-from tieline.fabric.records import Health, Instance, LoadBalancer, Registration, TargetGroup
+from tieline.fabric.records import Health, LoadBalancer, Registration, TargetGroup
 from tieline.fabric.topology import Check, Outcome
 from tieline.fabric.world import World
 
@@ -70,7 +70,7 @@ class Prober:
         try:
             return await self._kernel.probe(check)
         except Exception as error:  # the namespace may be on its way: an unknown outcome is a failed check
-            return Outcome(passed=False, reason="Elb.InternalError", cause=str(error))
+            return Outcome(passed=False, reason=health.INTERNAL, cause=str(error))
 
     def _record(self, group: TargetGroup, after: Health) -> None:
         if self._world.get(TargetGroup, group.id) is None:
@@ -82,10 +82,7 @@ class Prober:
 
 def probed(world: World, group: TargetGroup, target: Registration) -> bool:
     """Whether a target is in use, so that its health matters."""
-    if target.draining is not None or health.in_use(world, group, target) is not None:
-        return False
-    instance = world.get(Instance, target.id) if group.target_type == "instance" else None
-    return group.target_type == "ip" or (instance is not None and instance.state in ("pending", "running"))
+    return target.draining is None and health.in_use(world, group, target) is None
 
 
 def check_for(world: World, group: TargetGroup, target: Registration) -> Check | None:

@@ -91,7 +91,7 @@ class Reconciler:
             self._plan()
         for key in damaged:
             self._keyed.poke(key)
-        self._write(lambda: lifecycle.advance(self._world, self._built, self._gone, self._clock()))
+        self._write(lambda: lifecycle.advance(self._world, self, self._clock()))
 
     def _plan(self) -> None:
         self._topology = plan.plan(self._world, self._region)
@@ -133,17 +133,19 @@ class Reconciler:
             self._keyed.poke(key)
         self._told.clear()
 
-    def _built(self, key: Key) -> bool:
+    def built(self, key: Key) -> bool:
+        """Whether it is there as it is wanted."""
         return key in self._desired and self._desired[key] == self._applied.get(key)
 
-    def _gone(self, key: Key) -> bool:
+    def gone(self, key: Key) -> bool:
+        """Whether it is neither there nor wanted."""
         return key not in self._desired and key not in self._applied
 
     async def _reconcile(self, key: Key) -> None:
         """Bring one key to what is wanted now, and remember that."""
         assert self._watch is not None, "nothing is reconciled before the run begins"
         wanted = self._desired.get(key)
-        if wanted is not None and not all(self._built(base) for base in _bases(wanted)):
+        if wanted is not None and not all(self.built(base) for base in _bases(wanted)):
             return  # it is poked when its base is built
         if wanted is not None:
             await self._watch.listen(*key)
@@ -155,15 +157,18 @@ class Reconciler:
             await self._remove(*key)
             self._applied.pop(key, None)
         for other in self._dependents.get(key, ()):
-            if not self._built(other):
+            if not self.built(other):
                 self._keyed.poke(other)
         self._wake.set()  # records may move on
 
     async def _converge(self, kind: str, wanted: object) -> None:
         match kind, wanted:
             case "vpc", (Vpc() as vpc, *wires):
-                async with self._alone(vpc.id):
-                    await self._kernel.converge_vpc(vpc, *_split(vpc.id, wires))
+                try:
+                    async with self._alone(vpc.id):
+                        await self._kernel.converge_vpc(vpc, *_split(vpc.id, wires))
+                finally:
+                    self._end_outlived(vpc)
             case "wire", Wire() as wire:
                 await self._kernel.converge_wire(wire)
             case "instance", Instance() as instance:
@@ -172,6 +177,14 @@ class Reconciler:
                 await self._kernel.converge_passage(passage)
             case _:
                 raise AssertionError(f"unexpected {kind}")
+
+    def _end_outlived(self, vpc: Vpc) -> None:
+        """Remove again the instances that were removed meanwhile: the converge may have made their namespaces anew."""
+        for host in vpc.hosts:
+            key = ("instance", host.id)
+            if host.kind == "machine" and key not in self._desired:
+                self._applied[key] = None
+                self._keyed.poke(key)
 
     async def _remove(self, kind: str, id: str) -> None:
         match kind:
@@ -206,10 +219,9 @@ class Reconciler:
         """What keeps two kernel operations from working on one VPC at a time; it guards no record."""
         return self._locks.setdefault(vpc, asyncio.Lock())
 
-    def trouble(self) -> dict[str, str]:
-        """What could not be built or removed at the last try, by kind and id."""
-        found = {f"{kind} {id}": error for (kind, id), error in self._keyed.errors.items()}
-        return found | ({"store": self._store_trouble} if self._store_trouble else {})
+    def trouble(self, key: Key) -> str:
+        """Why it could not be built at the last try; "" where it could, or was not tried."""
+        return self._keyed.errors.get(key, "")
 
 
 def _bases(wanted: object) -> tuple[Key, ...]:

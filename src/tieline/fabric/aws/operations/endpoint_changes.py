@@ -20,7 +20,8 @@ AddSubnetIds RemoveSubnetIds IpAddressType DnsOptions PrivateDnsEnabled"""
 
 @operation("ec2", "ModifyVpcEndpoint", MODIFY)
 def modify_endpoint(call: Call) -> Answer:
-    endpoint = call.find(Endpoint, call.p["VpcEndpointId"], *NOT_FOUND)
+    """What changes its network sends an endpoint that was agreed to through `pending` again (AWS)."""
+    before = endpoint = call.find(Endpoint, call.p["VpcEndpointId"], *NOT_FOUND)
     check_addressing(call)
     if endpoint.state == states.DELETING:
         raise AwsError("InvalidParameter", f"The Vpc Endpoint '{endpoint.id}' is being deleted.")
@@ -33,8 +34,14 @@ def modify_endpoint(call: Call) -> Answer:
         endpoint = _change_subnets(call, endpoint)
     if "PrivateDnsEnabled" in call.p:
         endpoint = _change_names(call, endpoint)
+    if endpoint.state in states.CONSENTED and _network(endpoint) != _network(before):
+        endpoint = msgspec.structs.replace(endpoint, state=states.after(endpoint.state, "modify"), changed=call.now)
     call.world.put(endpoint)
     return {"Return": True}
+
+
+def _network(endpoint: Endpoint) -> tuple[object, ...]:
+    return endpoint.doors, endpoint.groups, endpoint.private_dns
 
 
 def _change_names(call: Call, endpoint: Endpoint) -> Endpoint:
@@ -69,7 +76,6 @@ def _change_groups(call: Call, endpoint: Endpoint) -> Endpoint:
 
 
 def _change_subnets(call: Call, endpoint: Endpoint) -> Endpoint:
-    """A modified endpoint passes through `pending` again while its wire is rebuilt."""
     service = service_of(call, endpoint)  # a principal that was withdrawn keeps what it has
     removed = set(call.p.get("RemoveSubnetIds", []))
     kept = [door for door in endpoint.doors if door.subnet not in removed]
@@ -80,10 +86,7 @@ def _change_subnets(call: Call, endpoint: Endpoint) -> Endpoint:
         if door.subnet in removed and (gone := call.world.get(NetworkInterface, door.interface)):
             call.world.delete(gone)
     new = doors(call, endpoint.id, service, endpoint.vpc, endpoint.provider_vpc, added, endpoint.groups)
-    state = endpoint.state
-    if state in states.CONSENTED:
-        state = states.after(state, "modify")
-    return msgspec.structs.replace(endpoint, doors=(*kept, *new), state=state, changed=call.now)
+    return msgspec.structs.replace(endpoint, doors=(*kept, *new))
 
 
 @operation("ec2", "DeleteVpcEndpoints", "VpcEndpointIds")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tieline.fabric import addresses, consent, names, states
+from tieline.fabric import addresses, consent, names, obstacles, states
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations import interfaces
 from tieline.fabric.aws.operations.calls import (
@@ -169,8 +169,9 @@ def render(call: Call, endpoint: Endpoint) -> dict[str, Any]:
         "Tags": tag_list(endpoint.tags),
         "OwnerId": endpoint.owner,
     }
-    if endpoint.error:
-        answer["LastError"] = {"Code": endpoint.state, "Message": endpoint.error}
+    obstacle = obstacles.of_endpoint(call.world, endpoint)
+    if obstacle:
+        answer["LastError"] = {"Code": obstacle[0], "Message": obstacle[1]}
     return answer
 
 

@@ -43,6 +43,8 @@ def _balancers(call: Call, arns: Iterable[str], service: str = "") -> list[LoadB
                 raise AwsError("InvalidParameter", message)
         if balancer.scheme != "internal":
             raise AwsError("InvalidParameter", f"The load balancer '{balancer.id}' is not internal.")
+    if len({balancer.vpc for balancer in found}) > 1:
+        raise AwsError("UnsupportedOperation", "tieline serves one service from one VPC: its load balancers share it.")
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tieline.fabric import health
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations.balancing import (
     attribute_list,
@@ -34,12 +35,13 @@ ATTRIBUTES = {  # every attribute that clients read, with AWS's defaults; those 
     "load_balancing.cross_zone.enabled": "use_load_balancer_configuration",
     "target_health_state.unhealthy.connection_termination.enabled": "true",
     "target_health_state.unhealthy.draining_interval_seconds": "0",
-    "target_group_health.dns_failover.minimum_healthy_targets.count": "1",
-    "target_group_health.dns_failover.minimum_healthy_targets.percentage": "off",
-    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": "1",
-    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": "off",
+    health.FAILOVER + "count": "1",
+    health.FAILOVER + "percentage": "off",
+    health.ROUTING + "count": "1",
+    health.ROUTING + "percentage": "off",
 }
-BOOLEAN, SECONDS = r"true|false", r"0|[1-9]\d{0,3}"
+BOOLEAN, PERCENTAGE = r"true|false", r"off|[1-9]\d?|100"
+SECONDS = r"\d|[1-9]\d{1,2}|[12]\d{3}|3[0-5]\d{2}|3600"  # 0 to 3600
 SETTABLE = {
     "deregistration_delay.timeout_seconds": SECONDS,
     "deregistration_delay.connection_termination.enabled": BOOLEAN,
@@ -47,8 +49,10 @@ SETTABLE = {
     "proxy_protocol_v2.enabled": BOOLEAN,
     "load_balancing.cross_zone.enabled": BOOLEAN + "|use_load_balancer_configuration",
     "target_health_state.unhealthy.connection_termination.enabled": BOOLEAN,
-    "target_group_health.dns_failover.minimum_healthy_targets.count": r"off|[1-9]\d{0,3}",
-    "target_group_health.dns_failover.minimum_healthy_targets.percentage": r"off|[1-9]\d?|100",
+    health.FAILOVER + "count": r"off|[1-9]\d{0,3}",
+    health.FAILOVER + "percentage": PERCENTAGE,
+    health.ROUTING + "count": r"[1-9]\d{0,3}",
+    health.ROUTING + "percentage": PERCENTAGE,
 }
 
 CHECK = """HealthCheckProtocol HealthCheckPort HealthCheckEnabled HealthCheckPath HealthCheckIntervalSeconds
@@ -201,8 +205,8 @@ def delete_target_group(call: Call) -> Answer:
     if call.world.where(Listener, "group", group.id):
         message = f"Target group '{group.id}' is currently in use by a listener or a rule"
         raise AwsError("ResourceInUse", message)
-    for health in call.world.where(Health, "group", group.id):
-        call.world.delete(health)
+    for one in call.world.where(Health, "group", group.id):
+        call.world.delete(one)
     call.world.delete(group)
     return {}
 

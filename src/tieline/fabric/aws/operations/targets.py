@@ -175,11 +175,6 @@ def _target_health(call: Call, group: TargetGroup, target: Registration) -> dict
     if target.draining is not None:
         reason = "Target.DeregistrationInProgress"
         return _health("draining", reason, health.DESCRIPTIONS[reason])
-    if group.target_type == "instance":
-        instance = call.world.get(Instance, target.id)
-        if instance is None or instance.state not in ("pending", "running"):
-            reason = "Target.InvalidState"
-            return _health("unused", reason, health.DESCRIPTIONS[reason])
     idle = health.in_use(call.world, group, target)
     if idle:
         return _health("unused", *idle)
