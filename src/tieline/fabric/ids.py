@@ -23,7 +23,7 @@ class Ids:
         return f"{prefix}-{self.hex(17)}"
 
     def hex(self, length: int) -> str:
-        return self.text(length, "0123456789abcdef")
+        return f"{self.random.getrandbits(4 * length):0{length}x}"
 
     def text(self, length: int, alphabet: Sequence[str] = ALPHANUMERIC) -> str:
         return "".join(self.random.choice(alphabet) for _ in range(length))

@@ -131,9 +131,9 @@ def doors(
 
 
 def wire_addresses(call: Call, vpc: str) -> set[str]:
-    """The wire addresses that are present in a VPC, on either end of its links."""
+    """The near wire addresses of the links that end in a VPC; the far ones go with them."""
     ends = [*call.world.where(Endpoint, "vpc", vpc), *call.world.where(Endpoint, "provider_vpc", vpc)]
-    return {address for endpoint in ends for door in endpoint.doors for address in (door.near, door.far)}
+    return {door.near for endpoint in ends for door in endpoint.doors}
 
 
 def _created(call: Call, endpoint: Endpoint) -> Answer:
