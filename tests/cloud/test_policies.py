@@ -23,13 +23,13 @@ SIZE = 6144  # characters without white space: the limit of a managed policy (IA
 def sent(*places: str) -> set[str]:
     """The actions of all calls in these sources."""
     session = botocore.session.Session()
-    names = {}
+    names: dict[tuple[str, str], str] = {}
     for short, (service, prefix) in SERVICES.items():
         client = session.create_client(service, "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
         methods = client.meta.method_to_api_mapping
         names |= {(short, method): f"{prefix}:{operation}" for method, operation in methods.items()}
         client.close()
-    found = set()
+    found: set[str] = set()
     for place in places:
         path = SOURCE / place
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:

@@ -17,6 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Private links.")
 
 COLUMNS = ("id", "name", "status", "reason", "address", "zones")
 Key = Annotated[str, typer.Argument(help="Id or name.")]
+ServerName = Annotated[str, typer.Option(help="What TLS to the servers behind it verifies, if not the address.")]
 DONE = {LinkStatus.WAITING_ACCEPTANCE, LinkStatus.RUNNING, LinkStatus.FAILED}
 
 
@@ -31,6 +32,7 @@ def create(
     name: Annotated[str, typer.Argument(help="Letters, digits, - and _.")],
     service: Annotated[str, typer.Option(help="Service name, from its provider.")],
     port: Annotated[list[int] | None, typer.Option(help="Listener port, from the provider; again for more.")] = None,
+    server_name: ServerName = "",
     deployment: DeploymentKey = "",
     wait: Wait = 0,
     as_json: Json = False,
@@ -41,7 +43,7 @@ def create(
     """Create a private link; with --wait until it waits for acceptance, runs or failed."""
     with connect(url, api_key, state) as client:
         there = the_deployment(client, deployment)
-        link = client.create_link(there, name=name, service_name=service, ports=port or [])
+        link = client.create_link(there, name=name, service_name=service, ports=port or [], server_name=server_name)
         if wait:
             link = wait_for(lambda: client.link(there, link.id), lambda seen: seen.status in DONE, wait)
     show(link, COLUMNS, as_json)
@@ -78,6 +80,26 @@ def show_(
         _tell(health)
     if wait and link.status is not LinkStatus.RUNNING:
         raise typer.Exit(1)
+
+
+@app.command()
+def change(
+    key: Key,
+    name: Annotated[str, typer.Option(help="The new name; resources that name the link follow.")] = "",
+    port: Annotated[list[int] | None, typer.Option(help="Listener port; again for more; these and no others.")] = None,
+    server_name: ServerName = "",
+    deployment: DeploymentKey = "",
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Change a link's name, ports or server name; what is not named stays."""
+    asked = {"name": name, "ports": port, "server_name": server_name}
+    changes = {field: value for field, value in asked.items() if value}
+    with connect(url, api_key, state) as client:
+        where = ("deployments", the_deployment(client, deployment), "private-links", key)
+        show(client.change(PrivateLinkView, *where, changes=changes), COLUMNS, as_json)
 
 
 @app.command()

@@ -29,7 +29,7 @@ EDITABLE: Mapping[type[Stored], tuple[str, ...]] = {
         "remote",
         "remote_password",
     ),
-    PrivateLink: ("name", "description", "ports"),
+    PrivateLink: ("name", "description", "ports", "server_name"),
     Resource: ("name", "type", "server", "options", "secrets"),
     MqttUser: ("password", "rules"),
     Rule: ("name", "sql", "actions", "enable"),

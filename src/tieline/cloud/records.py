@@ -180,6 +180,9 @@ class PrivateLinkView(Value):
     endpoint: str = Field(default="", description="the interface endpoint's id")
     address: str = Field(default="", description="the DNS name that resolves inside the deployment's VPC")
     ports: tuple[int, ...] = Field(default=(), description="the listener ports that the provider told")
+    server_name: str = Field(
+        default="", description="what TLS to a server behind it verifies, where it is not the address"
+    )
     addresses: tuple[str, ...] = Field(default=(), description="host:port, ready to use as a resource's server")
     zones: tuple[str, ...] = Field(default=(), description="AZ ids that the link runs through")
     created: str

@@ -12,7 +12,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tieline.cloud.addresses import check_address
-from tieline.cloud.dependants import joined, rewritten, rules_using, split_servers
+from tieline.cloud.dependants import joined, links_of, rewritten, rules_using, split_servers
 from tieline.cloud.history import timestamp
 from tieline.cloud.problems import PlatformError, in_use, name_taken
 from tieline.cloud.records import MASK, Deployment, Name, PrivateLink, Resource, ResourceView, Rule
@@ -152,9 +152,11 @@ def view(resource: Resource, vault: Vault) -> ResourceView:
 def to_config(resource: Resource, vault: Vault, links: Iterable[PrivateLink]) -> config.Resource:
     """The resource as the agent needs it, the link's address in place of its name; raises PlatformError.
 
-    A link without an address yet becomes a name that does not resolve, so that messages wait instead of being lost.
+    Its link's server name is what TLS verifies, where the resource says none. A link without an address yet becomes a
+    name that does not resolve, so that messages wait instead of being lost.
     """
-    known = {link.name: link.address for link in links if link.deployment == resource.deployment}
+    through = links_of(resource, links)
+    known = {link.name: link.address for link in through}
 
     def place(name: str, host: str, port: int) -> str:
         return joined((known.get(name) or NOT_YET.format(name=name)) if name else host, port)
@@ -164,6 +166,9 @@ def to_config(resource: Resource, vault: Vault, links: Iterable[PrivateLink]) ->
     members[where] = rewritten(resource.server, place)
     for secret, value in _secrets(resource, vault).items():
         _put(members, secret, value)
+    names, tls = [link.server_name for link in through if link.server_name], members.get("ssl", {})
+    if names and isinstance(tls, dict) and not tls.get("server_name"):
+        members["ssl"] = {**tls, "server_name": names[0]}
     try:
         return msgspec.convert({**members, "type": resource.type}, config.Resource)
     except msgspec.ValidationError as error:

@@ -103,6 +103,12 @@ def test_8_a_certificate_for_another_name(scene: Scene, link: str) -> None:
     assert found.failing is None
     assert "db.internal" in hop(found, "tls").evidence
     scene.client.delete_resource(DEPLOYMENT, "named")
+    named = scene.run("link", "change", link, "--server-name", "db.internal")
+    assert named.returncode == 0, named.stderr
+    del ssl["server_name"]
+    scene.client.create_resource(DEPLOYMENT, **scene.resource("named", link, ssl=ssl))
+    assert scene.doctor(link).failing is None
+    scene.client.delete_resource(DEPLOYMENT, "named")
     psql(scene, "alter system set ssl = off", "select pg_reload_conf()")
 
 

@@ -32,6 +32,9 @@ from tieline.cloud.secrets import new_id
 SERVICE_NAME = re.compile(r"com\.amazonaws\.vpce\.[a-z0-9-]+\.vpce-svc-[0-9a-f]{8,17}")
 
 
+SERVER_NAME = r"^[0-9A-Za-z._-]*$"
+
+
 class NewLink(BaseModel):
     """A private link to create. `ports` are the listener ports that the provider told, for ready addresses."""
 
@@ -41,6 +44,9 @@ class NewLink(BaseModel):
     description: str = Field(default="", max_length=1000)
     service_name: str = Field(max_length=200, examples=["com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0"])
     ports: tuple[int, ...] = Field(default=(), max_length=50, examples=[[5432]])  # 50 listeners per balancer (aws.md)
+    server_name: str = Field(
+        default="", max_length=253, pattern=SERVER_NAME, description="what TLS to the servers behind it verifies"
+    )
 
 
 class LinkChange(BaseModel):
@@ -51,6 +57,7 @@ class LinkChange(BaseModel):
     name: Name | None = None
     description: str | None = Field(default=None, max_length=1000)
     ports: tuple[int, ...] | None = Field(default=None, max_length=50, examples=[[5432]])
+    server_name: str | None = Field(default=None, max_length=253, pattern=SERVER_NAME)
 
 
 async def check_link(aws: Aws, deployment: Deployment, wanted: NewLink) -> None:
