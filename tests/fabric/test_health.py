@@ -13,14 +13,16 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 CHECK = HealthCheck(interval=10, healthy=3, unhealthy=2)
 PASSED = Outcome(passed=True)
 REFUSED = Outcome(passed=False, reason="Target.FailedHealthChecks", cause="connection refused")
+UNKNOWN = Outcome(passed=False, reason=health.INTERNAL, cause="no such namespace")
+MARKS = {"+": PASSED, "-": REFUSED, "?": UNKNOWN}
 
 
 def follow(outcomes: str, every: float = 10.0) -> list[str]:
-    """The states after each check: + passed, - failed."""
+    """The states after each check: + passed, - failed, ? could not be made."""
     state, run, now, seen = Health(id="t", owner="1", group="g", since=START), health.Run(), START, []
     for mark in outcomes:
         now += timedelta(seconds=every)
-        state, run = health.judge(state, run, PASSED if mark == "+" else REFUSED, CHECK, now)
+        state, run = health.judge(state, run, MARKS[mark], CHECK, now)
         seen.append(state.state)
     return seen
 
@@ -39,6 +41,12 @@ def test_a_healthy_target_leaves_after_failures_in_a_row() -> None:
 
 def test_an_unhealthy_target_returns_after_successes_in_a_row() -> None:
     assert follow("+--++-+++")[-4:] == ["unhealthy", "unhealthy", "unhealthy", "healthy"]
+
+
+def test_checks_that_cannot_be_made_are_not_the_targets_fault() -> None:
+    assert follow("+??+") == ["healthy", "healthy", "unavailable", "healthy"]
+    assert follow("+--???")[-2:] == ["unavailable", "unavailable"]
+    assert follow("+??--")[-1] == "unhealthy"
 
 
 def test_the_cause_of_a_failure_is_kept() -> None:

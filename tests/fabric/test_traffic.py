@@ -11,7 +11,7 @@ from tieline.fabric.topology import Node, Target
 
 ZONES = ("use1-az1", "use1-az2")
 FIRST, SECOND = "10.0.1.10", "10.0.2.10"
-FAILOVER = "target_group_health.dns_failover.minimum_healthy_targets."
+FAILOVER, ROUTING = health.FAILOVER, health.ROUTING
 
 
 class Scene:
@@ -137,6 +137,19 @@ def test_dns_failover_counts_and_percentages() -> None:
         both = {FAILOVER + "count": count, FAILOVER + "percentage": percentage}
         scene.modify(**both)
         assert health.zone_serves(world, balancer, ZONES[0]) is serves, both
+
+
+def test_a_balancer_fails_open_where_fewer_are_healthy_than_its_group_wants() -> None:
+    scene = Scene(load_balancing__cross_zone__enabled="true")
+    scene.health(FIRST, "unhealthy")
+    for count, percentage, all_of_them in (
+        ("1", "off", False),
+        ("2", "off", True),
+        ("1", "50", False),
+        ("1", "51", True),
+    ):
+        scene.modify(**{ROUTING + "count": count, ROUTING + "percentage": percentage})
+        assert scene.targets()[0] == ([FIRST, SECOND] if all_of_them else [SECOND]), (count, percentage)
 
 
 def test_stickiness_reaches_the_listener() -> None:
