@@ -160,20 +160,25 @@ class Kafka(Server):
             self.aws.client("s3").create_bucket(Bucket="tansu")
 
 
-class TlsFront(Server):
-    """Takes TLS from clients with a certificate of the authority, and passes on what is in it to another port."""
+class Front(Server):
+    """Passes connections on to another port: a way that can be cut. With an authority it takes TLS from clients that
+    have a certificate of it.
+    """
 
-    def __init__(self, authority: Authority, target: int = 0) -> None:
+    def __init__(self, target: int = 0, authority: Authority | None = None) -> None:
         super().__init__()
-        self.authority = authority
         self.target = target
+        self.authority = authority
 
     def command(self) -> list[str]:
-        files = [f"{option}={self.directory}/{option}" for option in ("cert", "key", "cafile")]
-        listen = [f"OPENSSL-LISTEN:{self.port}", "bind=127.0.0.1", "reuseaddr", "fork", "verify=1", *files]
+        listen = [f"TCP-LISTEN:{self.port}", "bind=127.0.0.1", "reuseaddr", "fork"]
+        if self.authority is not None:
+            files = [f"{option}={self.directory}/{option}" for option in ("cert", "key", "cafile")]
+            listen = [f"OPENSSL-LISTEN:{self.port}", *listen[1:], "verify=1", *files]
         return [str(SOCAT), ",".join(listen), f"TCP:127.0.0.1:{self.target}"]
 
     def prepare(self) -> None:
-        pair = self.authority.sign(SERVER_NAME)
-        for name, text in (("cert", pair.cert), ("key", pair.key), ("cafile", self.authority.cert)):
-            self.write(name, text)
+        if self.authority is not None:
+            pair = self.authority.sign(SERVER_NAME)
+            for name, text in (("cert", pair.cert), ("key", pair.key), ("cafile", self.authority.cert)):
+                self.write(name, text)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Union
 
-from tieline.integration.sinks import mqtt, mysql, postgresql, secrets
+from tieline.integration.sinks import dynamodb, kinesis, mqtt, mysql, postgresql, s3, secrets, sqs, timestream
 from tieline.integration.sinks.base import Sink, Unavailable
 from tieline.integration.sinks.kind import Action, Field, Kind, Resource
 
@@ -16,6 +16,11 @@ __all__ = ["ACTIONS", "BY_TYPE", "KINDS", "RESOURCE_TYPES", "SINKS", "Action", "
 KINDS: Final[tuple[Kind, ...]] = (
     postgresql.KIND,
     mysql.KIND,
+    dynamodb.KIND,
+    kinesis.KIND,
+    s3.KIND,
+    sqs.KIND,
+    timestream.KIND,
 )
 
 #: The kinds by their resource's type, and the actions by theirs; `republish` needs no resource.

@@ -1,0 +1,112 @@
+"""Amazon DynamoDB: each output of a rule is an item, its fields the attributes, up to 25 in a request."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Final
+
+from tieline.integration.rules.template import Path
+from tieline.integration.rules.values import to_json
+from tieline.integration.sinks.aws import Aws, AwsSink, Client
+from tieline.integration.sinks.aws_batches import Answer, Delivery, Entry, Limits
+from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.kind import Action, Kind, label
+
+LIMITS: Final = Limits(25, 16 << 20)  # BatchWriteItem (DynamoDB API reference)
+
+
+class DynamoDB(Aws, frozen=True, kw_only=True, tag="dynamodb"):
+    """Tables of Amazon DynamoDB."""
+
+    SERVICE: ClassVar[str] = "dynamodb"
+
+
+class DynamoItem(Action, frozen=True, kw_only=True, tag="dynamodb"):
+    """Puts each output of the rule as an item with its fields as attributes. An item of the same key is replaced, so
+    that a row that is written twice is there once; of rows with the same key in one batch the last counts.
+    """
+
+    table: str
+    hash_key: Annotated[str, label("Hash key: the field that is the partition key")]
+    range_key: Annotated[str, label("Range key: the field that is the sort key")] = ""
+
+    def paths(self) -> tuple[Path, ...]:
+        return tuple((name,) for name in self.keys)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of the key's attributes."""
+        return (self.hash_key, self.range_key) if self.range_key else (self.hash_key,)
+
+
+class DynamoWriter:
+    """One action's table."""
+
+    def __init__(self, client: Client, action: DynamoItem) -> None:
+        self._client = client
+        self._action = action
+        self._what = f"the table {action.table}"
+
+    async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
+        """Put an item for each output."""
+        items: dict[str, tuple[list[int], Any, int]] = {}
+        refused = {}
+        for place, output in enumerate(outputs):
+            try:
+                item = {name: attribute(value) for name, value in output.items()}
+            except ValueError as error:
+                refused[place] = str(error)
+                continue
+            key = to_json([output.get(name) for name in self._action.keys])
+            places = [*items[key][0], place] if key in items else [place]
+            items[key] = places, {"PutRequest": {"Item": item}}, len(to_json(output))
+        entries = [Entry(tuple(places), body, size) for places, body, size in items.values()]
+        await Delivery(self._put, LIMITS).write(entries, refused)
+
+    async def _put(self, requests: list[Any]) -> Answer:
+        table = self._action.table
+        answer = await self._client.call("batch_write_item", self._what, RequestItems={table: requests})
+        left = answer.get("UnprocessedItems", {}).get(table, [])
+        try:
+            again = [requests.index(request) for request in left]
+        except ValueError:  # not as we wrote it: an item that is put once more stays the same
+            again = list(range(len(requests)))
+        return Answer(dict.fromkeys(again, "UnprocessedItems"))
+
+    async def check(self) -> None:
+        found = (await self._client.call("describe_table", self._what, TableName=self._action.table))["Table"]
+        keys = tuple(key["AttributeName"] for key in sorted(found["KeySchema"], key=lambda key: str(key["KeyType"])))
+        if keys != self._action.keys:
+            hint = "name the table's own key attributes"
+            raise Unavailable("statement", f"the key of {self._what} is {', '.join(keys)}", hint, f"KeySchema {keys}")
+
+
+def attribute(value: Any) -> dict[str, Any]:
+    """A value as DynamoDB's JSON has it; raises ValueError for a number that it does not know."""
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, int | float):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{value} is no number for DynamoDB")
+        return {"N": repr(value)}
+    if isinstance(value, dict):
+        return {"M": {str(name): attribute(inner) for name, inner in value.items()}}
+    if isinstance(value, list | tuple):
+        return {"L": [attribute(inner) for inner in value]}
+    return {"B": value} if isinstance(value, bytes) else {"S": str(value)}
+
+
+def _open(resource: DynamoDB) -> AwsSink:
+    return AwsSink(resource, {DynamoItem: DynamoWriter}, ("list_tables", {"Limit": 1}))
+
+
+KIND: Final = Kind(
+    label="Amazon DynamoDB",
+    resource=DynamoDB,
+    actions=(DynamoItem,),
+    open=_open,
+    test="signs a request, and compares the key of each action's table",
+)

@@ -1,0 +1,83 @@
+"""Amazon Kinesis Data Streams: each output of a rule is a record, up to 500 in a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Final
+
+from tieline.integration.rules.template import Path, text_template
+from tieline.integration.sinks.aws import Aws, AwsSink, Client
+from tieline.integration.sinks.aws_batches import Answer, Delivery, Entry, Limits
+from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.kind import Action, Kind, label
+
+LIMITS: Final = Limits(500, 5 << 20)  # PutRecords' limits (Kinesis API reference)
+KEY_CHARACTERS: Final = 256
+
+
+class Kinesis(Aws, frozen=True, kw_only=True, tag="kinesis"):
+    """Streams of Amazon Kinesis."""
+
+    SERVICE: ClassVar[str] = "kinesis"
+
+
+class KinesisRecord(Action, frozen=True, kw_only=True, tag="kinesis"):
+    """Puts each output of the rule into a stream, in order for each partition key unless the stream is throttled."""
+
+    stream_name: str
+    partition_key: Annotated[str, label("Partition key template")]
+    payload_template: Annotated[str, label("Payload template", kind="lines")] = "${.}"
+
+    def paths(self) -> tuple[Path, ...]:
+        return (*text_template(self.partition_key).paths, *text_template(self.payload_template).paths)
+
+
+class KinesisWriter:
+    """One action's stream."""
+
+    def __init__(self, client: Client, action: KinesisRecord) -> None:
+        self._client = client
+        self._stream = action.stream_name
+        self._what = f"the stream {action.stream_name}"
+        self._key = text_template(action.partition_key)
+        self._payload = text_template(action.payload_template)
+
+    async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
+        """Put a record for each output."""
+        entries, refused = [], {}
+        for place, output in enumerate(outputs):
+            key, data = self._key.render(output), self._payload.render(output).encode()
+            if 0 < len(key) <= KEY_CHARACTERS:
+                size = len(data) + len(key.encode())
+                entries.append(Entry((place,), {"Data": data, "PartitionKey": key}, size))
+            else:
+                refused[place] = f"a partition key of {len(key)} characters: it has 1 to {KEY_CHARACTERS}"
+        await Delivery(self._put, LIMITS, ordered=True).write(entries, refused)
+
+    async def _put(self, records: list[Any]) -> Answer:
+        answer = await self._client.call("put_records", self._what, StreamName=self._stream, Records=records)
+        results = enumerate(answer["Records"])
+        return Answer({index: _reason(result) for index, result in results if result.get("ErrorCode")})
+
+    async def check(self) -> None:
+        found = await self._client.call("describe_stream_summary", self._what, StreamName=self._stream)
+        status = found["StreamDescriptionSummary"]["StreamStatus"]
+        if status not in ("ACTIVE", "UPDATING"):
+            raise Unavailable("statement", f"{self._what} is {status}", "wait until it is active", f"status {status}")
+
+
+def _reason(result: dict[str, Any]) -> str:
+    return f"{result['ErrorCode']}: {result.get('ErrorMessage', '')}"
+
+
+def _open(resource: Kinesis) -> AwsSink:
+    return AwsSink(resource, {KinesisRecord: KinesisWriter}, ("list_streams", {"Limit": 1}))
+
+
+KIND: Final = Kind(
+    label="Amazon Kinesis",
+    resource=Kinesis,
+    actions=(KinesisRecord,),
+    open=_open,
+    test="signs a request, and asks for the state of each action's stream",
+)

@@ -1,0 +1,85 @@
+"""Amazon SQS: each output of a rule is a message, up to ten in a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Final
+
+from tieline.integration.rules.template import Path, text_template
+from tieline.integration.sinks.aws import Aws, AwsSink, Client
+from tieline.integration.sinks.aws_batches import Answer, Delivery, Entry, Limits
+from tieline.integration.sinks.kind import Action, Kind, label
+
+LIMITS: Final = Limits(10, 256 << 10)  # SendMessageBatch; a queue may allow up to 1 MiB, which one message has alone
+
+
+class Sqs(Aws, frozen=True, kw_only=True, tag="sqs"):
+    """Queues of Amazon SQS."""
+
+    SERVICE: ClassVar[str] = "sqs"
+
+
+class SqsMessage(Action, frozen=True, kw_only=True, tag="sqs"):
+    """Sends each output of the rule to a queue. A FIFO queue needs a message group, in which order is kept."""
+
+    queue_name: str
+    payload_template: Annotated[str, label("Payload template", kind="lines")] = "${.}"
+    message_group_id: Annotated[str, label("Message group template (FIFO)")] = ""
+    message_deduplication_id: Annotated[str, label("Deduplication id template (FIFO)")] = ""
+
+    def paths(self) -> tuple[Path, ...]:
+        texts = (self.payload_template, self.message_group_id, self.message_deduplication_id)
+        return tuple(path for text in texts for path in text_template(text).paths)
+
+
+class SqsWriter:
+    """One action's queue."""
+
+    def __init__(self, client: Client, action: SqsMessage) -> None:
+        self._client = client
+        self._queue = action.queue_name
+        self._what = f"the queue {action.queue_name}"
+        self._url = ""
+        self._payload = text_template(action.payload_template)
+        extra = {"MessageGroupId": action.message_group_id, "MessageDeduplicationId": action.message_deduplication_id}
+        self._extra = {name: text_template(template) for name, template in extra.items() if template}
+
+    async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
+        """Send a message for each output."""
+        await self._find()
+        entries = []
+        for place, output in enumerate(outputs):
+            body = {"MessageBody": self._payload.render(output)}
+            body |= {name: template.render(output) for name, template in self._extra.items()}
+            entries.append(Entry((place,), body, len(body["MessageBody"].encode())))
+        await Delivery(self._send, LIMITS, ordered=bool(self._extra)).write(entries)
+
+    async def _send(self, bodies: list[Any]) -> Answer:
+        entries = [{"Id": str(index), **body} for index, body in enumerate(bodies)]
+        answer = await self._client.call("send_message_batch", self._what, QueueUrl=self._url, Entries=entries)
+        failed = {int(entry["Id"]): entry for entry in answer.get("Failed", ())}
+        reasons = {index: f"{entry['Code']}: {entry.get('Message', '')}" for index, entry in failed.items()}
+        refused = {index: reasons[index] for index, entry in failed.items() if entry["SenderFault"]}
+        return Answer({index: reason for index, reason in reasons.items() if index not in refused}, refused)
+
+    async def check(self) -> None:
+        await self._find()
+        await self._client.call("get_queue_attributes", self._what, QueueUrl=self._url, AttributeNames=["QueueArn"])
+
+    async def _find(self) -> None:
+        if not self._url:
+            answer = await self._client.call("get_queue_url", self._what, QueueName=self._queue)
+            self._url = answer["QueueUrl"]
+
+
+def _open(resource: Sqs) -> AwsSink:
+    return AwsSink(resource, {SqsMessage: SqsWriter}, ("list_queues", {"MaxResults": 1}))
+
+
+KIND: Final = Kind(
+    label="Amazon SQS",
+    resource=Sqs,
+    actions=(SqsMessage,),
+    open=_open,
+    test="signs a request, and looks up each action's queue",
+)
