@@ -1,10 +1,10 @@
 """The AWS wire with its operations, side by side with moto's server: CPU for each call, calls a second, growth.
 
-python bench/fabric.py [--seconds 4] [--json FILE] [--moto COMMAND]
+python bench/fabric.py [--rounds 5] [--seconds 1.5] [--json FILE]
 
-Both servers get the same signed bytes from the same four client processes, plain sockets that cost next to nothing;
-tieline verifies the signatures, moto does not. CPU is user and system time of the server's process. tieline's records
-are on disk, committed before each answer; no kernel objects are made. moto has a temporary environment of its own.
+Both servers get the same signed bytes from the same four client processes, plain sockets that cost next to nothing, in
+turns; tieline verifies the signatures, moto does not. CPU is user and system time of the server's process. tieline's
+records are on disk, committed before each answer; no kernel objects are made. Medians, and the least and the most.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,15 @@ from botocore.credentials import Credentials
 
 HERE = Path(__file__).resolve().parent
 CLIENTS = 4
-MOTO = "moto[server]==5.2.5"
+MOTO = "moto_server"  # its version is in requirements/test.txt
 REGION, SERVER = "us-east-1", "fabric_server.py"
-TICKS = os.sysconf("SC_CLK_TCK")
+CPU_CLOCK = 2  # of another process, by its id: clock_getcpuclockid(3)
 EC2, ELB = "ec2", "elasticloadbalancing"
 VERSIONS = {EC2: "2016-11-15", ELB: "2015-12-01"}
 PER_VPC = 50  # endpoints, AWS's quota
+STORED = (50, 5000)  # endpoints, where one of them is asked for
 Call = tuple[str, dict[str, str]]  # signing name and form
+Figures = dict[str, float]
 
 
 class Server:
@@ -61,8 +64,7 @@ class Server:
 
     def cpu(self) -> float:
         """User and system time so far, in seconds."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        return time.clock_gettime(~self._process.pid << 3 | CPU_CLOCK)
 
     def stop(self) -> None:
         self._process.kill()
@@ -113,7 +115,7 @@ class Server:
         lines = ["POST / HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in request.headers.items())]
         return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", body]).encode()
 
-    def measure(self, calls: list[Call], seconds: float) -> dict[str, float]:
+    def measure(self, calls: list[Call], seconds: float) -> Figures:
         """Milliseconds of CPU for each call, and calls a second, from four clients; a list of several is sent once."""
         for call in calls[:1] * 20 if len(calls) == 1 else []:
             send(self.port, [self.raw(*call)], 0)
@@ -159,29 +161,38 @@ def _read(connection: socket.socket) -> bool:
     return kept and status.startswith(b"HTTP/1.1")
 
 
-def rows(server: Server, seconds: float) -> dict[str, dict[str, float]]:
-    """All figures of one server, on the same things."""
+def interleaved(servers: list[Server], rounds: int, work: Callable[[Server, int], Figures]) -> list[list[Figures]]:
+    """What `work` finds on each of the servers, round by round and server by server."""
+    taken = [[work(server, number) for server in servers] for number in range(rounds)]
+    return [list(of_one) for of_one in zip(*taken, strict=True)]
+
+
+def compared(servers: list[Server], rounds: int, seconds: float) -> dict[str, list[list[Figures]]]:
+    """All figures of the servers, on the same things."""
     listing: list[Call] = [(EC2, {"Action": "DescribeVpcEndpoints"})]
-    server.publish()
-    found = {"DescribeVpcEndpoints, 0 of them": server.measure(listing, seconds)}
-    calls = server.creates(200)
-    found["CreateVpcEndpoint"] = server.measure(calls, seconds)
-    assert len(server.endpoints()) == 200
-    found["DescribeVpcEndpoints, 200 of them"] = server.measure(listing, seconds)
-    health: list[Call] = [(ELB, {"Action": "DescribeTargetHealth", "TargetGroupArn": server.group})]
-    found["DescribeTargetHealth"] = server.measure(health, seconds)
+    for server in servers:
+        server.publish()
+    found = {"DescribeVpcEndpoints, 0 of them": interleaved(servers, rounds, lambda s, _: s.measure(listing, seconds))}
+    creates = {server.name: server.creates(200) for server in servers}
+    found["CreateVpcEndpoint"] = interleaved(servers, rounds, lambda s, n: s.measure(creates[s.name][n::rounds], 0))
+    assert all(len(server.endpoints()) == 200 for server in servers)
+    found["DescribeVpcEndpoints, 200 of them"] = interleaved(servers, rounds, lambda s, _: s.measure(listing, seconds))
+
+    def health(server: Server, _: int) -> Figures:
+        return server.measure([(ELB, {"Action": "DescribeTargetHealth", "TargetGroupArn": server.group})], seconds)
+
+    found["DescribeTargetHealth"] = interleaved(servers, rounds, health)
     return found
 
 
-def growth(server: Server, seconds: float) -> dict[str, float]:
-    """Milliseconds of CPU for a call that names one id, with 50 endpoints in the store and with 5,000."""
-    server.publish()
-    costs = {}
-    for total in (50, 5000):
-        server.measure(server.creates(total - len(server.endpoints())), 0)
-        one = {"Action": "DescribeVpcEndpoints", "VpcEndpointId.1": server.endpoints()[-1]}
-        costs[str(total)] = server.measure([(EC2, one)], seconds)["cpu_ms"]
-    return costs
+def growth(servers: list[Server], rounds: int, seconds: float) -> list[list[Figures]]:
+    """A call that names one id, with 50 endpoints in the one server's store and with 5,000 in the other's."""
+    named = {}
+    for server, total in zip(servers, STORED, strict=True):
+        server.publish()
+        server.measure(server.creates(total), 0)
+        named[server.port] = {"Action": "DescribeVpcEndpoints", "VpcEndpointId.1": server.endpoints()[-1]}
+    return interleaved(servers, rounds, lambda s, _: s.measure([(EC2, named[s.port])], seconds))
 
 
 @contextmanager
@@ -198,18 +209,14 @@ def tieline() -> Iterator[Server]:
 
 
 @contextmanager
-def moto(command: str) -> Iterator[Server]:
-    with tempfile.TemporaryDirectory(prefix="tieline-bench-") as place:
-        if not command:
-            subprocess.run([sys.executable, "-m", "venv", place], check=True)
-            subprocess.run([f"{place}/bin/pip", "install", "--quiet", MOTO], check=True)
-            command = f"{place}/bin/moto_server"
-        port = free_port()
-        server = Server("moto", [command, "--port", str(port)], "testing", "testing", port)
-        try:
-            yield server
-        finally:
-            server.stop()
+def moto() -> Iterator[Server]:
+    port = free_port()
+    command = [str(Path(sys.executable).with_name(MOTO)), "--port", str(port)]
+    server = Server(f"moto {version('moto')}", command, "testing", "testing", port)
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def free_port() -> int:
@@ -218,26 +225,41 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def median(figures: list[Figures], which: str) -> float:
+    return statistics.median(one[which] for one in figures)
+
+
+def spread(figures: list[Figures]) -> str:
+    """Milliseconds of CPU: the median, the least and the most."""
+    taken = sorted(one["cpu_ms"] for one in figures)
+    return f"{median(figures, 'cpu_ms'):.2f} ({taken[0]:.2f}–{taken[-1]:.2f})"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of each measurement")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured")
+    parser.add_argument("--seconds", type=float, default=1.5, help="length of each measurement")
     parser.add_argument("--json", type=Path, help="also write the figures here")
-    parser.add_argument("--moto", default="", help="a moto_server that is there already")
     options = parser.parse_args()
-    with moto(options.moto) as server:
-        theirs = rows(server, options.seconds)
-    with tieline() as server:
-        ours = rows(server, options.seconds)
-    with tieline() as server:
-        grown = growth(server, options.seconds)
-    print(f"{'':36}{'tieline':>20}{'moto':>20}\n{'':36}" + f"{'CPU ms':>10}{'calls/s':>10}" * 2 + f"{'CPU':>9}")
-    for name, mine in ours.items():
-        cells = "".join(f"{each['cpu_ms']:10.2f}{each['calls_per_s']:10.0f}" for each in (mine, theirs[name]))
-        print(f"{name:36}{cells}   1/{theirs[name]['cpu_ms'] / mine['cpu_ms']:.1f}")
-    small, large = grown["50"], grown["5000"]
-    print(f"one endpoint by its id: {small:.3f} ms with 50 stored, {large:.3f} ms with 5,000 ({large / small:.2f} ×)")
+    with tieline() as ours, moto() as theirs:
+        rows = compared([ours, theirs], options.rounds, options.seconds)
+        print(
+            f"{'':34}{ours.name:>31}{theirs.name:>31}\n{'':34}"
+            + f"{'CPU ms a call':>21}{'calls/s':>10}" * 2
+            + "      CPU"
+        )
+    for name, both in rows.items():
+        cells = "".join(f"{spread(each):>21}{median(each, 'calls_per_s'):10.0f}" for each in both)
+        print(f"{name:34}{cells}   1/{median(both[1], 'cpu_ms') / median(both[0], 'cpu_ms'):.1f}")
+    with tieline() as small, tieline() as large:
+        few, many = growth([small, large], options.rounds, options.seconds)
+    ratio = median(many, "cpu_ms") / median(few, "cpu_ms")
+    print(
+        f"one endpoint by its id, of {STORED[0]}: {spread(few)} ms; of {STORED[1]:,}: {spread(many)} ms; {ratio:.2f} ×"
+    )
     if options.json:
-        options.json.write_text(json.dumps({"tieline": ours, "moto": theirs, "one id": grown}, indent=2) + "\n")
+        figures = {"tieline and moto": rows, "one id, of 50 and of 5,000": [few, many]}
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":
