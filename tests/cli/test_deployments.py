@@ -57,3 +57,15 @@ def test_policies_are_ready_to_paste() -> None:
     one = json.loads(ok(Path("nowhere"), "aws", "policy", "--side", "provider", "--region", "eu-west-1"))
     assert one["Version"] == "2012-10-17"
     assert "eu-west-1" in json.dumps(one)
+
+
+def test_alerts_are_sent_and_no_more(state: Path) -> None:
+    secret = {"TIELINE_ALERT_SECRET": PASSWORD}
+    made = ok(state, "alert", "create", "on-call", "--to", "https://alerts.example.com/tieline", "--json", **secret)
+    assert (json.loads(made)["signed"], json.loads(made)["projects"]) == (True, ["*"])
+    assert "on-call" in ok(state, "alert", "list")
+    ok(state, "alert", "delete", "on-call")
+    assert json.loads(ok(state, "alert", "list", "--json")) == []
+    refused = tieline(state, "alert", "create", "inward", "--to", "http://169.254.169.254/latest")
+    assert refused.returncode == 1
+    assert "link-local" in refused.stderr

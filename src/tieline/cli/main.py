@@ -20,6 +20,7 @@ NOUNS = (
     "account",
     "service",
     "aws",
+    "alert",
 )  # modules with an `app`
 VERBS = (
     "audit",

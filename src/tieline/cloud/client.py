@@ -10,6 +10,7 @@ from typing import Any, Literal, Self, TypeVar
 import httpx
 from pydantic import BaseModel
 
+from tieline.cloud.alerts.webhooks import Webhooks, WebhookView
 from tieline.cloud.answers import (
     ApiKeys,
     AuditPage,
@@ -208,6 +209,18 @@ class Client:
         """Changes, the newest first: limit, cursor, who, kind, record."""
         query = httpx.QueryParams({name: value for name, value in asked.items() if value})
         return self._read(AuditPage, "GET", f"{at('audit')}?{query}")
+
+    def alerts(self) -> list[WebhookView]:
+        """The webhooks for the caller's projects."""
+        return self._read(Webhooks, "GET", at("alerts")).alerts
+
+    def create_alert(self, **wanted: Any) -> WebhookView:
+        """Send alerts to a webhook: name, url, secret, projects."""
+        return self._read(WebhookView, "POST", at("alerts"), wanted)
+
+    def delete_alert(self, key: str) -> None:
+        """Send no more alerts to a webhook."""
+        self._send("DELETE", at("alerts", key))
 
     def switch(self, key: str, verb: Literal["start", "stop"]) -> DeploymentAnswer:
         """Start or stop a deployment."""

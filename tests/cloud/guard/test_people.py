@@ -127,6 +127,14 @@ def test_a_project_is_a_wall(platform: PlatformProcess, http: httpx.Client) -> N
             assert inside.get(f"/deployments/{foreign}{path}").status_code == 404
         assert inside.patch(f"/deployments/{own}", json={"project": f"b-{mark}"}).status_code == 403
         assert inside.post("/deployments", json={**bodies[1], "name": "other"}).status_code == 403
+        hook = {"name": f"hook-{mark}", "url": "https://alerts.example.com/tieline"}
+        assert inside.post("/alerts", json={**hook, "projects": ["default"]}).status_code == 403
+        assert inside.post("/alerts", json=hook).json()["projects"] == [f"a-{mark}"]
+        general = http.post("/alerts", json={**hook, "name": f"all-{mark}"}).json()
+        assert [one["name"] for one in inside.get("/alerts").json()["alerts"]] == [hook["name"]]
+        assert inside.delete(f"/alerts/{general['id']}").status_code == 404
+        for name in (hook["name"], general["name"]):
+            assert http.delete(f"/alerts/{name}").status_code == 204
         more = inside.post("/keys", json={"name": f"more-{mark}", "role": "operator", "projects": ["default"]})
         assert more.status_code == 403
         assert http.patch(f"/deployments/{foreign}", json={"description": "x"}).status_code == 200

@@ -18,6 +18,7 @@ class Alert(BaseModel):
     """One change of state, as it is sent."""
 
     kind: str = Field(description="link or resource", examples=["link"])
+    project: str
     deployment: str
     name: str
     before: str = Field(examples=["running"])
@@ -37,6 +38,7 @@ class State:
     status: str
     reason: str = ""
     hint: str = ""
+    project: str = "default"
 
 
 def states(
@@ -46,21 +48,23 @@ def states(
     reports: Mapping[str, Report],
 ) -> dict[str, State]:
     """The state of every link, and of every resource as its agent reports it, by id."""
-    names = {deployment.id: deployment.name for deployment in deployments}
-    found = {
-        link.id: State(
-            "link", names.get(link.deployment, link.deployment), link.name, link.status, link.reason or "", link.hint
-        )
-        for link in links
-    }
+    known = {deployment.id: deployment for deployment in deployments}
+    found = {link.id: _state(known, "link", link, link.status, link.reason or "", link.hint) for link in links}
     for resource in resources:
         seen = (
             reports[resource.deployment].status.resources.get(resource.id) if resource.deployment in reports else None
         )
         status, reason, hint = (seen.status, seen.reason, seen.hint) if seen else (UNKNOWN, "", "")
-        deployment = names.get(resource.deployment, resource.deployment)
-        found[resource.id] = State("resource", deployment, resource.name, status, reason, hint)
+        found[resource.id] = _state(known, "resource", resource, status, reason, hint)
     return found
+
+
+def _state(
+    known: Mapping[str, Deployment], kind: str, record: PrivateLink | Resource, status: str, reason: str, hint: str
+) -> State:
+    within = known.get(record.deployment)
+    deployment, project = (within.name, within.project) if within else (record.deployment, "default")
+    return State(kind, deployment, record.name, status, reason, hint, project)
 
 
 def changes(before: Mapping[str, State], after: Mapping[str, State], at: str) -> list[Alert]:
@@ -77,6 +81,7 @@ def changes(before: Mapping[str, State], after: Mapping[str, State], at: str) ->
         told.append(
             Alert(
                 kind=seen.kind,
+                project=seen.project,
                 deployment=seen.deployment,
                 name=seen.name,
                 before=was,

@@ -68,7 +68,8 @@ class Watch:
         self._known = seen
         for webhook in webhooks:
             for alert in news:
-                self._send(webhook, alert)
+                if webhook.hears_of(alert.project):
+                    self._send(webhook, alert)
 
     def _look(self) -> dict[str, State]:
         deployments = self._records.all(Deployment)

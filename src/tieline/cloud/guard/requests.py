@@ -67,7 +67,7 @@ class Login(BaseModel):
 
 async def create_user(records: Repository, caller: Caller, wanted: NewUser) -> User:
     """Record a user; raises PlatformError with nothing changed."""
-    grant = _granted(caller, wanted.role, wanted.projects)
+    grant = granted(caller, wanted.role, wanted.projects)
     hash = await hash_password(wanted.password.get_secret_value())
     if records.all(User, lambda user: user.name == wanted.name):
         raise name_taken("user", wanted.name)
@@ -80,7 +80,7 @@ async def create_user(records: Repository, caller: Caller, wanted: NewUser) -> U
 async def change_user(records: Repository, caller: Caller, user: User, wanted: UserChange) -> User:
     """Change role, projects or password; a new password or a smaller right ends the user's sessions."""
     role, projects = wanted.role or user.role, user.projects if wanted.projects is None else wanted.projects
-    grant = _granted(caller, role, projects)
+    grant = granted(caller, role, projects)
     hash = await hash_password(wanted.password.get_secret_value()) if wanted.password else user.password
     present = records.get(User, user.id)  # hashing took time
     if present is None:
@@ -107,14 +107,14 @@ async def change_password(records: Repository, caller: Caller, old: Password, ne
 
 def delete_user(records: Repository, caller: Caller, user: User) -> None:
     """Remove a user and end the sessions; raises PlatformError for the last administrator."""
-    _granted(caller, user.role, user.projects)
+    granted(caller, user.role, user.projects)
     _check_last(records, user, None)
     records.commit(delete=[user, *sessions_of(records, user)])
 
 
 def create_key(records: Repository, caller: Caller, wanted: NewKey) -> tuple[ApiKey, str]:
     """Record a key, and return it with its text, which is told once."""
-    grant, now = _granted(caller, wanted.role, wanted.projects), time.time()
+    grant, now = granted(caller, wanted.role, wanted.projects), time.time()
     expires = timestamp(now + wanted.days * DAY) if wanted.days else ""
     if records.all(ApiKey, lambda key: key.name == wanted.name):
         raise name_taken("key", wanted.name)
@@ -132,7 +132,7 @@ def record_key(records: Repository, name: str, grant: Grant, created: str, expir
 
 def revoke_key(records: Repository, caller: Caller, key: ApiKey) -> None:
     """Remove a key at once; raises PlatformError where nobody could administer any more."""
-    _granted(caller, key.role, key.projects)
+    granted(caller, key.role, key.projects)
     _check_last(records, key, None)
     records.commit(delete=[key])
 
@@ -174,7 +174,7 @@ def sessions_of(records: Repository, user: User) -> list[Session]:
     return records.all(Session, lambda session: session.user == user.id)
 
 
-def _granted(caller: Caller, role: Role, projects: tuple[str, ...]) -> Grant:
+def granted(caller: Caller, role: Role, projects: tuple[str, ...]) -> Grant:
     """The right as it may be given or taken by the caller; raises PlatformError 403 beyond the caller's projects."""
     grant = Grant(role=role, projects=projects or caller.grant.projects)
     if not caller.grant.covers(grant.projects):

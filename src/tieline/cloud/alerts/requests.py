@@ -1,0 +1,37 @@
+"""What people ask of webhooks: create one for the own projects."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import urlsplit
+
+from tieline.cloud.addresses import check_address
+from tieline.cloud.alerts.webhooks import NewWebhook, Webhook
+from tieline.cloud.guard.records import Caller
+from tieline.cloud.guard.requests import granted
+from tieline.cloud.history import timestamp
+from tieline.cloud.problems import PlatformError, name_taken
+from tieline.cloud.repository import Repository
+from tieline.cloud.secrets import Vault, new_id
+
+
+def create_webhook(records: Repository, vault: Vault, caller: Caller, wanted: NewWebhook) -> Webhook:
+    """Record a webhook; raises PlatformError with nothing changed."""
+    projects = granted(caller, caller.grant.role, wanted.projects).projects
+    parts = urlsplit(wanted.url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        message = f"{wanted.url!r} is no URL of a web server"
+        raise PlatformError(422, "INVALID_URL", message, "for example https://alerts.example.com/tieline")
+    check_address(parts.hostname, inside=False, allowed=())
+    if records.all(Webhook, lambda one: one.name == wanted.name):
+        raise name_taken("webhook", wanted.name)
+    webhook = Webhook(
+        id=new_id("hook"),
+        name=wanted.name,
+        projects=projects,
+        url=wanted.url,
+        secret=vault.encrypt(wanted.secret) if wanted.secret else "",
+        created=timestamp(time.time()),
+    )
+    records.commit(write=[webhook])
+    return webhook
