@@ -68,6 +68,34 @@ class PrivateLinks(Paged):
     private_links: list[PrivateLinkView]
 
 
+class TrafficSample(NamedTuple):
+    """What a link had carried at one time, since the agent started."""
+
+    time: float  # Unix seconds
+    flows: int  # connections that were open
+    sent: int  # bytes to the provider
+    received: int  # bytes from there
+
+
+class LinkTraffic(BaseModel):
+    """What the deployment's connections through one link carry."""
+
+    id: str = Field(description="the link's id")
+    link: str = Field(description="the link's name")
+    flows: int = Field(description="connections that are open")
+    sent: int = Field(description="bytes to the provider since the agent started")
+    received: int
+    sent_per_second: float = Field(description="bytes, over the last seconds")
+    received_per_second: float
+    samples: list[TrafficSample] = Field(description="[time in Unix seconds, flows, sent, received], the oldest first")
+
+
+class Traffic(BaseModel):
+    """What the private links of a deployment carry."""
+
+    links: list[LinkTraffic]
+
+
 class ResourceAnswer(ResourceView):
     """A resource, and how the agent finds it: connected, connecting, disconnected, or unknown while it is away."""
 

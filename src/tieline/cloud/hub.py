@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from tieline.cloud.protocol import (
     GONE,
     REPLACED,
     Answered,
+    Carried,
     Configure,
     Dial,
     Dialled,
@@ -224,7 +225,17 @@ def together(reports: Sequence[Report]) -> Report:
         error="; ".join(dict.fromkeys(report.error for report in reports if report.error)),
         metrics=msgspec.convert(metrics, Metrics),
         status=msgspec.convert(status, Status),
+        traffic=carried([report.traffic for report in reports]),
     )
+
+
+def carried(those: Sequence[Mapping[str, Carried]]) -> dict[str, Carried]:
+    """What several agents' connections carry, server by server."""
+    total: dict[str, Carried] = {}
+    for server, more in (item for one in those for item in one.items()):
+        known = total.get(server, Carried())
+        total[server] = Carried(known.flows + more.flows, known.sent + more.sent, known.received + more.received)
+    return total
 
 
 def probe_failed(hop: str, message: str, hint: str, **extra: object) -> PlatformError:

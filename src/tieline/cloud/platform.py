@@ -25,6 +25,7 @@ from tieline.cloud.protocol import Configure, Report
 from tieline.cloud.records import Deployment, DeploymentStatus, PrivateLink
 from tieline.cloud.repository import Repository
 from tieline.cloud.secrets import Vault, matches, token_deployment
+from tieline.cloud.traffic import TrafficLog
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Platform:
         self.links = LinkWorker(records, accounts, self.changed)
         self.deployments = DeploymentWorker(records, accounts.own, vault, machine, self.hub.push)
         self.alerts = Watch(records, vault, self.hub.report)
+        self.traffic = TrafficLog()
         self._sweep: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -103,6 +105,7 @@ class Platform:
         found = self.records.get(Deployment, deployment)
         if found is None:
             return
+        self.traffic.note(deployment, time.time(), self.hub.report(deployment).traffic)
         running = found.wanted == "running"
         news = {"joined": found.joined or (running and report.broker and not report.stopped)}
         news["halted"] = found.halted or (not running and report.stopped)

@@ -115,6 +115,14 @@ class Metrics(msgspec.Struct, frozen=True):
     dead_letters: dict[str, int] = {}
 
 
+class Carried(msgspec.Struct, frozen=True, array_like=True):
+    """What connections to a server carry: how many are open, and bytes there and back since the agent started."""
+
+    flows: int = 0
+    sent: int = 0
+    received: int = 0
+
+
 class Report(Frame, frozen=True, kw_only=True):
     """Agent to platform: how it stands. `applied` is the version of the configuration that runs, the broker's
 
@@ -128,6 +136,7 @@ class Report(Frame, frozen=True, kw_only=True):
     error: str = ""
     metrics: Metrics = Metrics()
     status: Status = Status()
+    traffic: dict[str, Carried] = {}  # by the server of resources, host:port
 
 
 ToAgent = Configure | Probe | Dial | Request

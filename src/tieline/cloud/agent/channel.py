@@ -98,7 +98,7 @@ class Channel:
     async def _report(self, line: ClientConnection, worker: Worker) -> None:
         while True:
             self._due.clear()
-            await line.send(encode(worker.report()).decode())
+            await line.send(encode(await worker.report()).decode())
             try:
                 async with asyncio.timeout(REPORT_SECONDS):
                     await self._due.wait()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from tieline.cloud.agent.memory import forget, own_id, own_password, recall, remember
+from tieline.cloud.agent.traffic import Traffic
 from tieline.cloud.brokers.mosquitto import Mosquitto, dialled
 from tieline.cloud.brokers.remote import RemoteBroker
 from tieline.cloud.brokers.settings import AGENT, Remote, Settings
@@ -46,6 +48,7 @@ class Worker:
         self._teller: Teller | None = None  # of what happens to clients
         self._told: Broker | None = None  # whose clients those are
         self._error = ""
+        self._traffic = Traffic()
 
     async def resume(self) -> None:
         """Start with the configuration of the last time, so that work goes on before the platform is reached."""
@@ -101,8 +104,10 @@ class Worker:
             return Answered(id=request.id, error=f"{type(error).__name__}: {error}")
         return Answered(id=request.id, answer=answer, error=answer.error)
 
-    def report(self) -> Report:
-        """How broker and pipeline stand."""
+    async def report(self) -> Report:
+        """How broker and pipeline stand, and what the connections carried."""
+        current = self._current
+        await self._traffic.look(current.config.resources if current else (), time.monotonic())
         return Report(
             applied=self._applied,
             broker=self._broker.running,
@@ -111,6 +116,7 @@ class Worker:
             error=self._error or self._broker.error,
             metrics=msgspec.convert(self._pipeline.metrics(), Metrics) if self._pipeline else Metrics(),
             status=msgspec.convert(self._pipeline.status(), Status) if self._pipeline else Status(),
+            traffic=self._traffic.totals(),
         )
 
     async def close(self, dismissed: bool = False) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from tieline.cloud.answers import CreatedDeployment, DeploymentAnswer, Deployments, Offer
+from tieline.cloud.answers import CreatedDeployment, DeploymentAnswer, Deployments, Offer, Traffic
 from tieline.cloud.api.context import Asked, Asking, IfMatch, Records, There, Who, Within, tagged
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.once import Once
@@ -25,8 +26,11 @@ from tieline.cloud.guard.records import Caller
 from tieline.cloud.pages import cut
 from tieline.cloud.platform import Platform
 from tieline.cloud.problems import PlatformError, not_found
-from tieline.cloud.records import Deployment, DeploymentView
+from tieline.cloud.records import Deployment, DeploymentView, PrivateLink
+from tieline.cloud.traffic import SECONDS
 
+OfLink = Annotated[str, Query(max_length=254, description="only this link, by id or name")]
+Seconds = Annotated[float, Query(ge=0, le=SECONDS, description="how far back samples go")]
 PEM: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 
 router = APIRouter(prefix="/deployments", tags=["deployments"], route_class=Once)
@@ -119,6 +123,16 @@ async def delete(there: There, records: Records, who: Who, within: Within, casca
 async def private_link_offer(there: There, within: Within) -> Offer:
     """The zones to put the provider's load balancer in, and the ARN to allow."""
     return await offer(there.accounts.of(within.aws), within)
+
+
+@router.get("/{id}/traffic", responses=documented(404))
+async def traffic(there: There, within: Within, link: OfLink = "", seconds: Seconds = 10) -> Traffic:
+    """Bytes and connections of the deployment's private links, as its agent counts them, for the last seconds."""
+    now = time.time()
+    links = there.records.all(
+        PrivateLink, lambda one: one.deployment == within.id and (not link or link in (one.id, one.name))
+    )
+    return Traffic(links=there.traffic.of(links, within.id, now - seconds, now))
 
 
 def answer(there: Platform, deployment: Deployment) -> DeploymentAnswer:

@@ -1,0 +1,66 @@
+"""What private links carry, as the agents' reports tell: the last minutes, and the rate now."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from tieline.cloud.answers import LinkTraffic, TrafficSample
+from tieline.cloud.dependants import split_server
+from tieline.cloud.protocol import Carried
+from tieline.cloud.records import PrivateLink
+
+SECONDS = 300.0  # that samples are kept
+RATE_SECONDS = 5.0  # over which the present rate is taken: two reports at least
+
+
+class TrafficLog:
+    """Samples by deployment; what nobody reports any more is forgotten."""
+
+    def __init__(self) -> None:
+        self._samples: dict[str, deque[tuple[float, Mapping[str, Carried]]]] = {}
+
+    def note(self, deployment: str, now: float, totals: Mapping[str, Carried]) -> None:
+        """Keep what a report tells."""
+        samples = self._samples.setdefault(deployment, deque())
+        samples.append((now, totals))
+        for other in [name for name, kept in self._samples.items() if kept[-1][0] < now - SECONDS]:
+            del self._samples[other]
+        while samples[0][0] < now - SECONDS:
+            samples.popleft()
+
+    def of(self, links: Sequence[PrivateLink], deployment: str, since: float, now: float) -> list[LinkTraffic]:
+        """What the links of a deployment carry now, with the samples since a time."""
+        kept = [sample for sample in self._samples.get(deployment, ()) if sample[0] >= now - SECONDS]
+        return [_traffic(link, kept, since, now) for link in links]
+
+
+def _traffic(
+    link: PrivateLink, kept: Sequence[tuple[float, Mapping[str, Carried]]], since: float, now: float
+) -> LinkTraffic:
+    known = {server for _, totals in kept for server in totals if link.address and _host(server) == link.address}
+    samples = [_sample(time, [totals[server] for server in known if server in totals]) for time, totals in kept]
+    last = samples[-1] if samples else TrafficSample(now, 0, 0, 0)
+    recent = [sample for sample in samples if sample.time >= last.time - RATE_SECONDS]
+    current = len(recent) > 1 and last.time > now - 2 * RATE_SECONDS
+    seconds = last.time - recent[0].time if current else 0.0
+    return LinkTraffic(
+        id=link.id,
+        link=link.name,
+        flows=last.flows if current else 0,
+        sent=last.sent,
+        received=last.received,
+        sent_per_second=max(0.0, last.sent - recent[0].sent) / seconds if seconds else 0.0,
+        received_per_second=max(0.0, last.received - recent[0].received) / seconds if seconds else 0.0,
+        samples=[sample for sample in samples if sample.time >= since],
+    )
+
+
+def _sample(time: float, those: Sequence[Carried]) -> TrafficSample:
+    return TrafficSample(
+        time, sum(one.flows for one in those), sum(one.sent for one in those), sum(one.received for one in those)
+    )
+
+
+def _host(server: str) -> str:
+    return split_server(server)[1]

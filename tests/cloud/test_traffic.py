@@ -1,0 +1,62 @@
+"""From reports to what a link carries: totals, rates, and what is too old."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tieline.cloud.hub import carried
+from tieline.cloud.protocol import Carried
+from tieline.cloud.records import PrivateLink
+from tieline.cloud.traffic import SECONDS, TrafficLog
+
+HOST, NOW = "vpce-1.example", 1000.0
+
+
+def link(name: str = "orders", address: str = HOST) -> PrivateLink:
+    return PrivateLink(id=f"link-{name}", deployment="d", name=name, service_name="s", address=address, created="")
+
+
+def found(log: TrafficLog, now: float = NOW, *links: PrivateLink) -> dict[str, Any]:
+    (one,) = log.of(links or (link(),), "d", now - SECONDS, now)
+    return one.model_dump()
+
+
+def test_a_rate_is_what_came_between_the_last_reports_on_all_ports() -> None:
+    log = TrafficLog()
+    for n in range(4):
+        ports = {f"{HOST}:5432": Carried(2, 1000 * n, 10 * n), f"{HOST}:6379": Carried(1, 500 * n, 0)}
+        log.note("d", NOW - 6 + 2 * n, {**ports, "other:1": Carried(9, 9, 9)})
+    told = found(log)
+    assert (told["flows"], told["sent"], told["received"]) == (3, 4500, 30)
+    assert (told["sent_per_second"], told["received_per_second"]) == (750.0, 5.0)
+    assert [sample[0] for sample in told["samples"]] == [994, 996, 998, 1000]
+
+
+def test_an_agent_that_started_again_or_fell_silent_carries_nothing() -> None:
+    log = TrafficLog()
+    log.note("d", NOW - 2, {f"{HOST}:5432": Carried(2, 9_000_000, 0)})
+    log.note("d", NOW, {f"{HOST}:5432": Carried(2, 100, 0)})
+    assert found(log)["sent_per_second"] == 0.0
+    assert found(log, NOW + 60)["flows"] == 0
+    assert found(log, NOW + 2 * SECONDS)["samples"] == []
+
+
+def test_a_link_without_an_address_or_of_another_name_has_none() -> None:
+    log = TrafficLog()
+    log.note("d", NOW, {f"{HOST}:5432": Carried(2, 100, 0)})
+    assert found(log, NOW, link("new", ""))["sent"] == 0
+    assert found(log, NOW, link("else", "vpce-2.example"))["sent"] == 0
+
+
+def test_what_nobody_reports_is_forgotten() -> None:
+    log = TrafficLog()
+    log.note("gone", NOW, {})
+    log.note("d", NOW + 2 * SECONDS, {})
+    assert list(log._samples) == ["d"]
+
+
+def test_several_agents_are_added() -> None:
+    assert carried([{"a:1": Carried(1, 2, 3)}, {"a:1": Carried(1, 2, 3), "b:1": Carried(1)}]) == {
+        "a:1": Carried(2, 4, 6),
+        "b:1": Carried(1, 0, 0),
+    }
