@@ -31,6 +31,10 @@ class Dropped(Exception):
     """The rows are not wanted any more."""
 
 
+class Stale(Exception):
+    """Some of the rows are older than the user wants rows to become."""
+
+
 class Batcher:
     """Rows of one action. `done` is called with the messages of rows that need nothing more.
 
@@ -44,8 +48,8 @@ class Batcher:
         self.metrics = ActionMetrics()
         self.wrote_at = 0.0  # when a write last succeeded, by the clock
         self.trouble: Unavailable | None = None  # why the present batch is not in
-        self._done = done
-        self._bury = bury
+        self.done = done
+        self.bury = bury
         self._clock = clock
         self.waiting: list[Item] = []
         self._bytes = 0  # of payload that waits
@@ -132,27 +136,32 @@ class Batcher:
 
     async def _commit(self, batch: list[Item]) -> None:
         """Every row of the batch in the database, in the dead letters, or dropped by the user's own choice."""
-        if not batch:
-            return
-        try:
-            await self._write(batch)
-        except Rejected as rejected:
-            await self._divide(batch, rejected)
-        except Unavailable as partial:  # which is raised only where some of the rows are in
-            await self._commit(self._keep(batch, partial.written))
-        except Dropped:
-            self._done([message for _, message in batch])
-        else:
-            self._settle(batch)
+        while batch:
+            try:
+                await self._write(batch)
+            except Rejected as rejected:
+                await self._divide(batch, rejected)
+                return
+            except Unavailable as partial:  # which is raised only where some of the rows are in
+                batch = self._keep(batch, partial.written)
+            except Stale:
+                batch = self._without_stale(batch)
+                self.waiting = self._without_stale(self.waiting)
+            except Dropped:
+                self.done([message for _, message in batch])
+                return
+            else:
+                self._settle(batch)
+                return
 
     async def _divide(self, batch: list[Item], rejected: Rejected) -> None:
         """Bury the rows that are named or alone, and write the others, halved where nobody knows which it is."""
         if rejected.rows:
             others = self._keep(batch, {*rejected.written, *rejected.rows}, rejected.rows)
-            await self._reject([(*batch[place], error) for place, error in rejected.rows.items()])
+            await self.reject([(*batch[place], error) for place, error in rejected.rows.items()])
             await self._commit(others)
         elif len(batch) == 1:
-            await self._reject([(*batch[0], str(rejected))])
+            await self.reject([(*batch[0], str(rejected))])
         else:
             half = len(batch) // 2
             await self._commit(batch[:half])
@@ -190,6 +199,25 @@ class Batcher:
             await self._pause(next(pauses))
             if trouble.written:
                 raise trouble
+            if self._stale_before() > batch[0][1].timestamp:
+                raise Stale
+
+    def _stale_before(self) -> float:
+        """Unix milliseconds: rows of older messages are not wanted; 0 where the user wants all."""
+        return (self._clock() - self.action.request_ttl) * 1000 if self.action.request_ttl else 0.0
+
+    def _without_stale(self, items: list[Item]) -> list[Item]:
+        """The items that are wanted; the others are counted, and finished."""
+        limit = self._stale_before()
+        stale = [message for _, message in items if message.timestamp < limit]
+        if not stale:
+            return items
+        self.metrics.dropped["expired"] += len(stale)
+        if items is self.waiting:
+            self.metrics.received += len(stale)
+            self._bytes -= sum(len(message.payload) for message in stale)
+        self.done(stale)
+        return [item for item in items if item[1].timestamp >= limit]
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -202,21 +230,21 @@ class Batcher:
         now, step = self._clock() * 1000, len(batch) // WEIGHED + 1
         for _, message in batch[::step]:
             self.metrics.latency.add(now - message.timestamp, step)
-        self._done([message for _, message in batch])
+        self.done([message for _, message in batch])
 
-    async def _reject(self, items: list[tuple[dict[str, Any], Message, str]]) -> None:
+    async def reject(self, items: list[tuple[dict[str, Any], Message, str]]) -> None:
         """Put the rows into the dead letters; a disk that does not take them is waited for."""
         for output, message, error in items:
             self.metrics.last_error, self.metrics.last_error_at = error, int(self._clock() * 1000)
             while True:
                 try:
-                    self._bury(message, output, error)
+                    self.bury(message, output, error)
                     break
                 except OSError as full:
                     self._note(Unavailable("statement", f"a dead letter could not be kept: {full}"))
                     await asyncio.sleep(LONGEST_PAUSE)
         self.metrics.failed += len(items)
-        self._done([message for _, message, _ in items])
+        self.done([message for _, message, _ in items])
 
     def _note(self, trouble: Unavailable) -> None:
         self.trouble = trouble

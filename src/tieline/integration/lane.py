@@ -9,22 +9,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from tieline.integration import topics
 from tieline.integration.batcher import Batcher
-from tieline.integration.config import Action, Broker
+from tieline.integration.buffer import DIRECTORY
+from tieline.integration.config import Broker
 from tieline.integration.deadletters import DeadLetters, letter
 from tieline.integration.memory import Memory
 from tieline.integration.message import UNREAD, Message
 from tieline.integration.metrics import RuleMetrics
+from tieline.integration.outlets import Outlets
 from tieline.integration.routes import Plan, Route
 from tieline.integration.rules.compile import Failures, Item, failure
 from tieline.integration.rules.errors import NotMatched
 from tieline.integration.session import Session
-from tieline.integration.sinks.base import Writer
 
 QUIET_SECONDS: Final = 0.5  # without a message after which the broker has no more for us
 
@@ -39,6 +41,7 @@ class Lane:
         letters: DeadLetters,
         memory: Memory,
         clock: Callable[[], float],
+        directory: Path | None = None,
     ) -> None:
         client_id = f"{broker.client_id}-{name}" if name else broker.client_id
         share = f"{broker.share}-{name}" if broker.share and name else broker.share  # each lane hears every message
@@ -49,9 +52,9 @@ class Lane:
         self._letters = letters
         self._clock = clock
         self._index: topics.Index[Route] = topics.Index(())
-        self._batchers: dict[tuple[str, str], Batcher] = {}
-        self._all: list[Batcher] = []  # with those that are being retired
-        self._tasks: dict[object, asyncio.Task[None]] = {}
+        place = directory / DIRECTORY / (name or "broker") if directory is not None else None
+        self._outlets = Outlets(letters, clock, self._done, place)
+        self._receiving: asyncio.Task[None] | None = None
         self._routes: dict[str, Route] = {}
         self._replays: dict[int, tuple[Message, Callable[[], None]]] = {}
         self._bytes = 0  # of payload that is received and not safe
@@ -67,49 +70,18 @@ class Lane:
         wanted = set()
         for plan in plans:
             keys = [(plan.rule.id, action.id) for action, _ in plan.actions]
-            batchers = [
-                self._batcher(key, action, writer) for key, (action, writer) in zip(keys, plan.actions, strict=True)
+            ways = [
+                self._outlets.inlet(k, action, writer) for k, (action, writer) in zip(keys, plan.actions, strict=True)
             ]
             wanted.update(keys)
-            route = Route(plan, batchers, metrics[plan.rule.id])
+            route = Route(plan, ways, metrics[plan.rule.id])
             routes.extend((topic, route) for topic in plan.compiled.topics)
         self._index = topics.Index(routes)
         self._routes = {route.rule: route for _, route in routes}
-        for key in self._batchers.keys() - wanted:
-            self._retire(key)
+        self._outlets.keep(wanted)
         self.session.subscribe(topics.disjoint(topic for topic, _ in routes))
-        if routes and self.session not in self._tasks:
-            self._tasks[self.session] = asyncio.create_task(self.session.run())
-
-    def _batcher(self, key: tuple[str, str], action: Action, writer: Writer) -> Batcher:
-        batcher = self._batchers.get(key)
-        if batcher is None:
-            rule = key[0]
-
-            def bury(message: Message, output: dict[str, Any], error: str) -> None:
-                now = int(self._clock() * 1000)
-                self._letters.add([letter(message, rule, action.id, error, now, output)])
-
-            batcher = Batcher(action, writer, self._done, bury, self._clock)
-            self._batchers[key] = batcher
-            self._all.append(batcher)
-            self._tasks[batcher] = asyncio.create_task(batcher.run())
-        elif batcher.action != action or batcher.writer is not writer:
-            batcher.update(action, writer)
-        return batcher
-
-    def _retire(self, key: tuple[str, str]) -> None:
-        batcher = self._batchers.pop(key)
-        batcher.retire()
-
-        async def finish() -> None:
-            await batcher.drained()
-            task = self._tasks.pop(batcher)
-            task.cancel()
-            self._tasks.pop(key, None)
-            self._all.remove(batcher)
-
-        self._tasks[key] = asyncio.create_task(finish())
+        if routes and self._receiving is None:
+            self._receiving = asyncio.create_task(self.session.run())
 
     # Messages
 
@@ -213,7 +185,7 @@ class Lane:
 
     def serves(self, rule: str, action: str) -> bool:
         """Whether an action of a rule, or any of it where none is named, writes here."""
-        return any(owner == rule and action in ("", name) for owner, name in self._batchers)
+        return any(owner == rule and action in ("", name) for owner, name in self._outlets.batchers)
 
     def replay(self, rule: str, action: str, message: Message, done: Callable[[], None]) -> None:
         """Put a message through a rule again for this action, or for all; `done` is called when its rows are safe or in
@@ -225,7 +197,7 @@ class Lane:
             raise failure(failures[0][1])
         if not items:
             raise NotMatched("the rule does not match this message any more")
-        chosen = [b for (owner, name), b in self._batchers.items() if owner == rule and action in ("", name)]
+        chosen = [b for (owner, name), b in self._outlets.batchers.items() if owner == rule and action in ("", name)]
         message.more = len(items) * len(chosen) - 1
         self._replays[id(message)] = (message, done)
         self._bytes += len(message.payload)
@@ -242,7 +214,7 @@ class Lane:
 
     def _outstanding(self) -> list[Message]:
         """The messages that are received and not safe yet."""
-        held = {id(message): message for batcher in self._all for message in batcher.held()}
+        held = {id(message): message for message in self._outlets.held()}
         return [message for message in held.values() if message.packet is not None]
 
     # Looking at it
@@ -254,16 +226,20 @@ class Lane:
 
     async def drained(self) -> None:
         """Return when no row waits."""
-        await asyncio.gather(*(batcher.drained() for batcher in self._batchers.values()))
+        await self._outlets.drained()
 
     @property
     def pending(self) -> int:
         """Messages that are received and not safe yet."""
         return self._held
 
+    def places(self) -> set[Path]:
+        """The directories of its buffers."""
+        return self._outlets.places()
+
     def actions(self) -> dict[tuple[str, str], Batcher]:
         """The batches on their way, by rule and action."""
-        return dict(self._batchers)
+        return dict(self._outlets.batchers)
 
     async def leave(self, seconds: float) -> None:
         """Subscribe to nothing more, and return when what the broker has for us is safe, or the time is over."""
@@ -279,13 +255,9 @@ class Lane:
         """Stop receiving, write for at most `grace` seconds what waits, say goodbye to the broker."""
         self._closing = True
         self.session.read(False)
-        if self._batchers and grace > 0:
-            waiting = [asyncio.ensure_future(batcher.drained()) for batcher in self._batchers.values()]
-            _, late = await asyncio.wait(waiting, timeout=grace)
-            for one in late:
-                one.cancel()
+        await self._outlets.close(grace)
         await self.session.close(forget)
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._receiving is not None:
+            self._receiving.cancel()
+            await asyncio.gather(self._receiving, return_exceptions=True)
+        await self._outlets.end()

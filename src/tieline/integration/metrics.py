@@ -53,6 +53,8 @@ class ActionMetrics:
     """`received` = `success` + `failed` + `dropped` + `queuing` + `inflight`, counted in rows."""
 
     __slots__ = (
+        "buffered",
+        "buffered_bytes",
         "dropped",
         "failed",
         "history",
@@ -70,6 +72,8 @@ class ActionMetrics:
         self.history = History()
         self.inflight = 0
         self.queuing = 0
+        self.buffered = 0  # rows on disk that wait, and are not in memory
+        self.buffered_bytes = 0
         self.reset()
 
     def reset(self) -> None:
@@ -87,11 +91,12 @@ class ActionMetrics:
     def snapshot(self) -> dict[str, Any]:
         """The counters by name; latencies in milliseconds from arrival to commit."""
         return {
-            "received": self.received + self.queuing,
+            "received": self.received + self.queuing + self.buffered,
             "success": self.success,
             "failed": self.failed,
             "retried": self.retried,
-            "queuing": self.queuing,
+            "queuing": self.queuing + self.buffered,
+            "queuing_bytes": self.buffered_bytes,
             "inflight": self.inflight,
             "dropped": sum(self.dropped.values()),
             **{f"dropped.{reason}": count for reason, count in sorted(self.dropped.items())},
@@ -103,7 +108,8 @@ class ActionMetrics:
 
     def sample(self, now: float) -> None:
         """Note the present counters."""
-        self.history.add(now, self.received + self.queuing, self.success, self.failed, sum(self.dropped.values()))
+        received = self.received + self.queuing + self.buffered
+        self.history.add(now, received, self.success, self.failed, sum(self.dropped.values()))
 
 
 class Latency:

@@ -12,12 +12,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from tieline.integration.batcher import Batcher
+from tieline.integration.buffer import DIRECTORY
 from tieline.integration.config import Broker, Config, Resource, Rule
 from tieline.integration.deadletters import DeadLetters
 from tieline.integration.definition import Definition, define
@@ -31,6 +34,7 @@ from tieline.integration.station import BROKER, Station
 PYTHON_THRESHOLD: Final = 700  # allocations between collections of young objects, by default
 YOUNG_OBJECTS: Final = 50_000
 SWEEP_SECONDS: float = 60.0  # between looks for sessions that nobody uses
+log = logging.getLogger(__name__)
 GRACE: Final = 2.0  # seconds in which rows that wait are still written on closing
 
 
@@ -49,6 +53,7 @@ class Pipeline:
         self._broker = broker
         self._clock = clock
         self._memory = Memory(directory)
+        self._directory = directory
         self._stations: dict[str, Station] = {}
         self._faults: dict[str, RuleError | TemplateError] = {}
         self._rules: dict[str, RuleMetrics] = {}
@@ -92,7 +97,9 @@ class Pipeline:
         if station is None:
             if leaving := self._leaving.pop(id, None):
                 await leaving
-            self._stations[id] = Station(resource, self._broker, self.dead_letters, self._memory, self._clock)
+            self._stations[id] = Station(
+                resource, self._broker, self.dead_letters, self._memory, self._clock, self._directory
+            )
         elif resource is not None and station.resource != resource:
             await station.change(resource)
 
@@ -103,12 +110,23 @@ class Pipeline:
         """
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
+            if self.config.version:
+                self._sweep_buffers()
             ours = {station.lane.session.client_id for station in self._stations.values()}
             strangers = [client for client in self._memory.clients() if client not in ours]
             for client_id in strangers if self.config.version else ():
                 with contextlib.suppress(OSError, TimeoutError, Refused, IndexError):
                     session = Session(self._broker, client_id, lambda _: None, tuple, self._memory)
                     await asyncio.wait_for(session.end(), CONNECT_SECONDS)
+
+    def _sweep_buffers(self) -> None:
+        """Remove what actions left on disk that were taken away while nothing ran here."""
+        if self._directory is None or not all(task.done() for task in self._leaving.values()):
+            return
+        used = set().union(*(station.lane.places() for station in self._stations.values()))
+        for place in set(self._directory.glob(f"{DIRECTORY}/*/*")) - used:
+            log.warning("rows in %s are of no action any more, and removed", place)
+            shutil.rmtree(place, ignore_errors=True)
 
     def _define(self, rules: tuple[Rule, ...], resources: dict[str, Resource]) -> list[Definition]:
         self._faults = {}
@@ -153,12 +171,12 @@ class Pipeline:
     async def _sample(self) -> None:
         """Note every counter at regular times."""
         while True:
-            await asyncio.sleep(INTERVAL)
             now = self._clock()
             for metrics in self._rules.values():
                 metrics.sample(now)
             for _, batcher in self._batchers():
                 batcher.measured().sample(now)
+            await asyncio.sleep(INTERVAL)
 
     def _batchers(self) -> Iterator[tuple[tuple[str, str], Batcher]]:
         for station in self._stations.values():

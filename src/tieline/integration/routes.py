@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tieline.integration.batcher import Batcher
+from tieline.integration.buffer import Buffer
 from tieline.integration.config import Action, Rule
 from tieline.integration.metrics import RuleMetrics
 from tieline.integration.rules.compile import CompiledRule
@@ -26,7 +27,7 @@ class Route:
 
     __slots__ = ("apply", "batchers", "counts", "foreach", "metrics", "rule")
 
-    def __init__(self, plan: Plan, batchers: list[Batcher], metrics: RuleMetrics) -> None:
+    def __init__(self, plan: Plan, batchers: list[Batcher | Buffer], metrics: RuleMetrics) -> None:
         self.rule = plan.rule.id
         self.apply = plan.compiled.apply
         self.batchers = batchers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from tieline.integration.config import Broker, Resource
 from tieline.integration.deadletters import DeadLetters
@@ -28,10 +29,11 @@ class Station:
         letters: DeadLetters,
         memory: Memory,
         clock: Callable[[], float],
+        directory: Path | None = None,
     ) -> None:
         self.id = resource.id if resource is not None else BROKER
         self.resource = resource
-        self.lane = Lane(broker, self.id, letters, memory, clock)
+        self.lane = Lane(broker, self.id, letters, memory, clock, directory)
         self.sink: Sink = open_sink(resource) if resource is not None else open_broker(broker)
         self.health = Health(self.lane, lambda: self.sink, clock)
 

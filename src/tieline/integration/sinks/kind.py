@@ -82,6 +82,13 @@ class Action(Value, frozen=True, kw_only=True, tag_field="kind"):
     batch_size: Annotated[int, label("Rows in one write")] = 1000
     batch_bytes: Annotated[int, label("Payload in one write (bytes)")] = 1 << 20
     batch_time: Annotated[float, label("Wait for more rows (seconds)")] = 0.01  # that the first row of a batch waits
+    #: 1 keeps the order of each client's messages also where several processes share them: one of them takes all.
+    inflight_window: Annotated[int, Meta(ge=1), label("Batches on their way (1 keeps the order)")] = 100
+    #: Where rows wait that cannot be written yet: unacknowledged at the broker, or acknowledged on the agent's disk.
+    buffer_mode: Annotated[Literal["broker", "disk"], label("Buffer")] = "broker"
+    max_buffer_bytes: Annotated[int, Meta(ge=1), label("Buffer on disk at most (bytes)")] = 256 << 20
+    buffer_full: Annotated[Literal["wait", "drop_oldest"], label("When the buffer is full")] = "wait"
+    request_ttl: Annotated[float, Meta(ge=0), label("Drop rows older than (seconds, 0 never)")] = 0.0
 
     def paths(self) -> tuple[Path, ...]:
         """The fields that its templates name; raises TemplateError."""

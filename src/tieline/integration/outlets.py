@@ -1,0 +1,111 @@
+"""The ways out of a lane: for each action a batcher, and before it a buffer on disk where one is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from tieline.integration.batcher import Batcher, Done
+from tieline.integration.buffer import Buffer
+from tieline.integration.config import Action
+from tieline.integration.deadletters import DeadLetters, letter
+from tieline.integration.message import Message
+from tieline.integration.sinks.base import Writer
+
+Key = tuple[str, str]  # a rule's id and an action's
+
+
+class Outlets:
+    """`done` is called with the messages of rows that need nothing more; the directory keeps the buffers."""
+
+    def __init__(
+        self, letters: DeadLetters, clock: Callable[[], float], done: Done, directory: Path | None = None
+    ) -> None:
+        self.batchers: dict[Key, Batcher] = {}
+        self._buffers: dict[Key, Buffer] = {}
+        self._all: list[Batcher | Buffer] = []  # with those that are being retired
+        self._tasks: dict[object, asyncio.Task[None]] = {}
+        self._letters, self._clock, self._done, self._directory = letters, clock, done, directory
+
+    def inlet(self, key: Key, action: Action, writer: Writer) -> Batcher | Buffer:
+        """Where rows of an action go from now on; what waits goes to the action as it is now."""
+        batcher, buffer = self._batcher(key, action, writer), self._buffers.get(key)
+        if buffer is None and self._directory is not None:
+            place = self._directory / quote(".".join(key), safe="")
+            if action.buffer_mode != "disk" and not place.exists():
+                return batcher
+            buffer = self._buffers[key] = Buffer(place, batcher, self._done)
+            self._run(buffer)
+        if buffer is not None:
+            buffer.update(action)
+        return buffer or batcher
+
+    def _batcher(self, key: Key, action: Action, writer: Writer) -> Batcher:
+        batcher = self.batchers.get(key)
+        if batcher is None:
+            rule = key[0]
+
+            def bury(message: Message, output: dict[str, Any], error: str) -> None:
+                now = int(self._clock() * 1000)
+                self._letters.add([letter(message, rule, action.id, error, now, output)])
+
+            batcher = self.batchers[key] = Batcher(action, writer, self._done, bury, self._clock)
+            self._run(batcher)
+        elif batcher.action != action or batcher.writer is not writer:
+            batcher.update(action, writer)
+        return batcher
+
+    def _run(self, one: Batcher | Buffer) -> None:
+        self._all.append(one)
+        self._tasks[one] = asyncio.create_task(one.run())
+
+    def keep(self, wanted: Collection[Key]) -> None:
+        """Retire the ways of all other actions: what waits is written if that succeeds at once."""
+        for key in self.batchers.keys() - set(wanted):
+            batcher, buffer = self.batchers.pop(key), self._buffers.pop(key, None)
+            batcher.retire()
+            self._tasks[key] = asyncio.create_task(self._finish(key, batcher, buffer))
+
+    async def _finish(self, key: Key, batcher: Batcher, buffer: Buffer | None) -> None:
+        if buffer is not None:
+            await buffer.drained()
+        await batcher.drained()
+        for one in (buffer, batcher):
+            if one is not None:
+                self._tasks.pop(one).cancel()
+                self._all.remove(one)
+        if buffer is not None:
+            buffer.remove()
+        self._tasks.pop(key, None)
+
+    def held(self) -> Iterator[Message]:
+        """The messages of rows that are not safe, some perhaps more than once."""
+        for one in self._all:
+            yield from one.held()
+
+    def places(self) -> set[Path]:
+        """The directories of buffers."""
+        return {one.spool.directory for one in self._all if isinstance(one, Buffer)}
+
+    async def drained(self) -> None:
+        """Return when no row waits."""
+        await asyncio.gather(*(buffer.drained() for buffer in self._buffers.values()))
+        await asyncio.gather(*(batcher.drained() for batcher in self.batchers.values()))
+
+    async def close(self, grace: float) -> None:
+        """Write for at most `grace` seconds what waits in memory."""
+        if self.batchers and grace > 0:
+            waiting = [asyncio.ensure_future(batcher.drained()) for batcher in self.batchers.values()]
+            _, late = await asyncio.wait(waiting, timeout=grace)
+            for one in late:
+                one.cancel()
+
+    async def end(self) -> None:
+        """Stop everything."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,158 @@
+"""A buffer before a database that is away: rows are safe on disk, in order, across restarts, and bounded as chosen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tieline.integration import batcher as batching
+from tieline.integration import buffer as buffering
+from tieline.integration.batcher import Batcher
+from tieline.integration.buffer import Buffer
+from tieline.integration.config import Sql
+from tieline.integration.message import Message
+from tieline.integration.sinks.base import Rejected, Unavailable
+
+NOW = 1_000.0
+
+
+class Table:
+    """A database that is away while told so, and refuses one number."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self.away = True
+
+    async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
+        await asyncio.sleep(0)
+        if self.away:
+            raise Unavailable("tcp", "away")
+        numbers = [output["n"] for output in outputs]
+        if -1 in numbers:
+            raise Rejected("poison", {numbers.index(-1): "poison"})
+        self.rows += numbers
+
+
+class Way:
+    """A batcher with a buffer, and what they are finished with."""
+
+    def __init__(self, directory: Path, table: Table, **options: Any) -> None:
+        action = Sql(id="a", resource="r", sql="x", batch_size=10, batch_time=0, buffer_mode="disk", **options)
+        self.acknowledged: list[Message] = []
+        self.buried: list[Any] = []
+        self.batcher = Batcher(action, table, self.acknowledged.extend, self._bury, lambda: NOW)
+        self.buffer = Buffer(directory, self.batcher, self.acknowledged.extend)
+
+    def _bury(self, message: Message, output: dict[str, Any], error: str) -> None:
+        self.buried.append(output["n"])
+
+    def add(self, numbers: Sequence[int], time: float = NOW) -> None:
+        self.buffer.add([({"n": n}, Message("t", b"x" * 50, 1, int(time * 1000))) for n in numbers], 50 * len(numbers))
+
+    def figures(self) -> dict[str, Any]:
+        return self.batcher.measured().snapshot()
+
+
+@asynccontextmanager
+async def way(directory: Path, table: Table, **options: Any) -> AsyncIterator[Way]:
+    one = Way(directory, table, **options)
+    tasks = [asyncio.create_task(one.buffer.run()), asyncio.create_task(one.batcher.run())]
+    try:
+        yield one
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr(batching, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(buffering, "PAUSE", 0.01)
+
+
+async def until(true: Any) -> None:
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+async def test_rows_of_a_database_that_is_away_are_acknowledged_and_come_in_order(tmp_path: Path) -> None:
+    table = Table()
+    async with way(tmp_path, table) as one:
+        one.add(range(20))
+        await until(lambda: one.batcher.trouble is not None)
+        for start in range(20, 5000, 20):
+            one.add(range(start, start + 20))
+        await until(lambda: len(one.acknowledged) == 4980)  # the first are in memory, and not safe
+        assert one.figures()["queuing"] + one.figures()["inflight"] == 5000 == one.figures()["received"]
+        assert one.figures()["queuing_bytes"] > 4980 * 50
+        table.away = False
+        await until(lambda: len(table.rows) == 5000)
+        one.add(range(5000, 5020))
+        await until(lambda: len(table.rows) == 5020 and not one.buffer.spool.rows)
+        assert table.rows == list(range(5020))
+        assert len(one.acknowledged) == 5020 == len(set(map(id, one.acknowledged)))
+        assert one.figures()["success"] == one.figures()["received"] == 5020
+
+
+async def test_what_is_on_disk_outlives_the_process_and_poison_is_found_in_it(tmp_path: Path) -> None:
+    table = Table()
+    async with way(tmp_path, table) as one:
+        one.add([0])
+        await until(lambda: one.batcher.trouble is not None)
+        one.add([*range(1, 50), -1, *range(50, 100)])
+        one.add([2**70])
+        await until(lambda: len(one.acknowledged) == 101)
+        assert one.buried == [2**70]
+    table.away = False
+    async with way(tmp_path, table) as one:
+        await until(lambda: len(table.rows) == 99 and not one.buffer.spool.rows)
+        assert table.rows == list(range(1, 100)) and one.buried == [-1]
+        assert one.acknowledged == []  # the broker has had them
+
+
+async def test_a_full_buffer_waits(tmp_path: Path) -> None:
+    table = Table()
+    async with way(tmp_path, table, max_buffer_bytes=20_000) as one:
+        one.add([0])
+        await until(lambda: one.batcher.trouble is not None)
+        one.add(range(1, 1001))
+        await until(lambda: "full" in one.figures()["last_error"])
+        assert 0 < len(one.acknowledged) < 1000 and one.buffer.spool.size <= 20_000
+        table.away = False
+        await until(lambda: len(table.rows) == 1001)
+        assert table.rows == list(range(1001)) and one.figures()["dropped"] == 0
+
+
+async def test_a_full_buffer_drops_its_oldest_rows_where_that_is_chosen(tmp_path: Path) -> None:
+    table = Table()
+    async with way(tmp_path, table, max_buffer_bytes=20_000, buffer_full="drop_oldest") as one:
+        one.add([0])
+        await until(lambda: one.batcher.trouble is not None)
+        one.add(range(1, 1001))
+        await until(lambda: len(one.acknowledged) == 1000)
+        dropped = one.figures()["dropped.queue_full"]
+        assert 500 < dropped < 1000
+        table.away = False
+        await until(lambda: len(table.rows) == 1001 - dropped)
+        assert table.rows == sorted(table.rows) and table.rows[-1] == 1000
+        figures = one.figures()
+        assert figures["received"] == 1001 == figures["success"] + figures["dropped"]
+
+
+async def test_rows_that_became_too_old_are_dropped_and_counted(tmp_path: Path) -> None:
+    table = Table()
+    async with way(tmp_path, table, request_ttl=60.0) as one:
+        one.add(range(5), NOW - 100)
+        one.add(range(5, 10))
+        await until(lambda: one.figures().get("dropped.expired") == 5)
+        table.away = False
+        await until(lambda: table.rows == list(range(5, 10)))
+        assert one.figures()["received"] == 10 and len(one.acknowledged) == 10
