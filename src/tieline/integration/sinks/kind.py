@@ -100,7 +100,7 @@ class Field(Value, frozen=True, kw_only=True):
 
     name: str
     label: str
-    kind: str = "text"  # text, number, boolean, password, pem, choice, lines or pairs
+    kind: str = "text"  # text, number, boolean, password, pem, choice, template (of several lines), lines or pairs
     default: Any = None
     required: bool = False
     secret: bool = False
@@ -163,6 +163,8 @@ def _entries(field: msgspec.structs.FieldInfo, hint: Any) -> tuple[Field, ...]:
     choices = tuple(map(str, get_args(hint))) if get_origin(hint) is Literal else ()
     kind = "choice" if choices else _ENTRIES.get(get_origin(hint) or hint, "text")
     known = {"kind": kind, "choices": choices} | said
+    if known["kind"] == "lines" != kind:  # one text, no list
+        known["kind"] = "template"
     return (Field(name=field.name, label=title, default=default, required=required, **known),)
 
 
