@@ -55,9 +55,9 @@ def create(
 def list_(
     deployment: DeploymentKey = "", as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None
 ) -> None:
-    """List the private links of a deployment."""
+    """List the private links of a deployment, or of all where none is named."""
     with connect(url, api_key, state) as client:
-        show(client.links(the_deployment(client, deployment)), COLUMNS, as_json)
+        show(client.links(deployment), ("deployment", *COLUMNS), as_json)
 
 
 @app.command("show")

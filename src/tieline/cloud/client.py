@@ -99,9 +99,10 @@ class Client:
         """What the owner of an AWS account must know before a deployment of a project can be in it."""
         return self._read(AwsAccess, "GET", f"{at('aws', 'access')}?{httpx.QueryParams(project=project)}")
 
-    def links(self, deployment: str) -> list[PrivateLinkView]:
-        """The private links of a deployment."""
-        pages = self._pages(PrivateLinks, at("deployments", deployment, "private-links"))
+    def links(self, deployment: str = "") -> list[PrivateLinkView]:
+        """The private links of a deployment, or of all."""
+        within = ("deployments", deployment) if deployment else ()
+        pages = self._pages(PrivateLinks, at(*within, "private-links"))
         return [item for page in pages for item in page.private_links]
 
     def link(self, deployment: str, key: str) -> PrivateLinkView:

@@ -57,23 +57,10 @@ def create_app(platform: Platform) -> FastAPI:
     errors.install(app)
     describe(app)
     known = documented(401, 403, 413, 422, 429)
-    for area in (
-        deployments,
-        links,
-        doctor,
-        resources,
-        rules,
-        letters,
-        mqtt_users,
-        users,
-        keys,
-        audit,
-        alerts,
-        aws,
-        aws,
-    ):
+    areas = (deployments, links, doctor, resources, rules, letters, mqtt_users, users, keys, audit, alerts, aws)
+    for router in (*(area.router for area in areas), links.everywhere):
         app.include_router(
-            area.router, prefix=PREFIX, dependencies=[Depends(caller)], responses=known, max_body_size=MAX_BODY
+            router, prefix=PREFIX, dependencies=[Depends(caller)], responses=known, max_body_size=MAX_BODY
         )
     app.include_router(sessions.router, prefix=PREFIX, max_body_size=MAX_BODY)
     app.include_router(documents.router, prefix=PREFIX)

@@ -5,17 +5,28 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from tieline.cloud.answers import PrivateLinks
-from tieline.cloud.api.context import Asked, IfMatch, Key, Records, There, Who, Within, item, tagged
+from tieline.cloud.api.context import Asked, Asking, IfMatch, Key, Records, There, Who, Within, item, tagged
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.once import Once
 from tieline.cloud.edits import check_match
 from tieline.cloud.links.requests import LinkChange, NewLink, change_link, check_link, create_link, delete_link
 from tieline.cloud.pages import cut
-from tieline.cloud.records import PrivateLink, PrivateLinkView
+from tieline.cloud.records import Deployment, PrivateLink, PrivateLinkView
 
 router = APIRouter(
     prefix="/deployments/{id}/private-links", tags=["private links"], route_class=Once, responses=documented(404)
 )
+
+
+everywhere = APIRouter(prefix="/private-links", tags=["private links"])
+
+
+@everywhere.get("", name="list_all")
+async def list_all(there: There, asking: Asking, asked: Asked) -> PrivateLinks:
+    """The private links of all deployments of the caller's projects, in order of id."""
+    within = {one.id for one in there.records.all(Deployment, lambda one: asking.grant.covers([one.project]))}
+    chosen, cursor = cut(there.records.all(PrivateLink, lambda link: link.deployment in within), asked)
+    return PrivateLinks(private_links=[_view(link) for link in chosen], next_cursor=cursor)
 
 
 @router.get("", name="list")
