@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Union
 
-from tieline.integration.sinks import dynamodb, kinesis, mqtt, mysql, postgresql, s3, secrets, sqs, timestream
+from tieline.integration.sinks import dynamodb, kinesis, mqtt, mysql, nats, postgresql, s3, secrets, sqs, timestream
 from tieline.integration.sinks.base import Sink, Unavailable
 from tieline.integration.sinks.kind import Action, Field, Kind, Resource
 
@@ -21,6 +21,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     s3.KIND,
     sqs.KIND,
     timestream.KIND,
+    nats.KIND,
 )
 
 #: The kinds by their resource's type, and the actions by theirs; `republish` needs no resource.

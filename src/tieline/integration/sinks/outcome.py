@@ -1,0 +1,59 @@
+"""What the answers to single messages amount to for the batch that they were sent in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tieline.integration.sinks.base import Rejected, Unavailable
+
+#: An answer that is awaited, or what is known at once: an error, or None for a row that is in.
+Pending = asyncio.Future[Any] | Exception | None
+
+
+async def results(pending: Sequence[Pending], lost: asyncio.Event, seconds: float) -> list[BaseException | None]:
+    """What became of each row, when every answer has come, or after `seconds`, or when the connection is lost."""
+    futures = [answer for answer in pending if isinstance(answer, asyncio.Future)]
+    if futures:
+        everything, gone = asyncio.ensure_future(asyncio.wait(futures)), asyncio.ensure_future(lost.wait())
+        try:
+            await asyncio.wait((everything, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            everything.cancel()
+            gone.cancel()
+    silence: Exception = TimeoutError(f"no answer within {seconds} s")
+    if lost.is_set():
+        silence = ConnectionError("the connection was lost before an answer came")
+    return [_result(answer, silence) for answer in pending]
+
+
+def _result(answer: Pending, silence: Exception) -> BaseException | None:
+    if not isinstance(answer, asyncio.Future):
+        return answer
+    if not answer.done():
+        answer.cancel()
+        return silence
+    return silence if answer.cancelled() else answer.exception()
+
+
+def judge(found: Sequence[BaseException | None], verdict: Callable[[BaseException], Unavailable | Rejected]) -> None:
+    """Raise Rejected for the rows that are refused, else Unavailable where some are not in; both tell which are."""
+    written = [place for place, error in enumerate(found) if error is None]
+    if len(written) == len(found):
+        return
+    refused: dict[int, str] = {}
+    trouble: Unavailable | None = None
+    for place, error in enumerate(found):
+        if error is None:
+            continue
+        said = verdict(error)
+        if isinstance(said, Rejected):
+            refused[place] = str(said)
+        else:
+            trouble = trouble or said
+    if refused:
+        raise Rejected("messages that are not taken", refused, written)
+    if trouble is not None:
+        trouble.written = written
+        raise trouble
