@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pymysql
+import redis
 
-from servers import Server, accepts, as_ordinary_user
+from servers import Server, accepts, as_ordinary_user, free_port, wait_until
 
 
 class MariaDB(Server):
@@ -63,3 +66,101 @@ class MariaDB(Server):
             cursor.execute(f"use {self.database}")
             cursor.execute(statement)
             return list(cursor.fetchall())
+
+
+class Redis(Server):
+    """A Redis with the user `app`, who has a password, and the default user, who has the same."""
+
+    user = "app"
+    password = "app-secret"
+    options: tuple[str, ...] = ()
+
+    def command(self) -> list[str]:
+        return ["/usr/bin/redis-server", str(self.directory / "redis.conf"), *self.options]
+
+    def lines(self) -> list[str]:
+        """The configuration."""
+        return [
+            f"port {self.port}",
+            "bind 127.0.0.1",
+            f"dir {self.directory}",
+            "appendonly yes",
+            "appendfsync no",
+            f"requirepass {self.password}",
+            f"masterauth {self.password}",
+            f"user {self.user} on >{self.password} ~* &* +@all",
+        ]
+
+    def prepare(self) -> None:
+        self.write("redis.conf", "\n".join(self.lines()) + "\n")
+
+    def ready(self) -> bool:
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def client(self) -> redis.Redis:
+        return redis.Redis("127.0.0.1", self.port, password=self.password, decode_responses=True)
+
+    def execute(self, *command: str) -> Any:
+        """Run one command and return its answer."""
+        with self.client() as client:
+            return client.execute_command(*command)
+
+    @property
+    def server(self) -> str:
+        """`host:port`, as a resource names it."""
+        return f"127.0.0.1:{self.port}"
+
+
+class Sentinel(Redis):
+    """A sentinel that watches a master under the name `orders`."""
+
+    def __init__(self, master: Redis) -> None:
+        super().__init__()
+        self.master = master
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--sentinel"]
+
+    def lines(self) -> list[str]:
+        return [
+            f"port {self.port}",
+            "bind 127.0.0.1",
+            f"dir {self.directory}",
+            f"requirepass {self.password}",
+            f"sentinel monitor orders 127.0.0.1 {self.master.port} 1",
+            f"sentinel auth-pass orders {self.master.password}",
+            "sentinel down-after-milliseconds orders 500",
+            "sentinel failover-timeout orders 3000",
+        ]
+
+
+class RedisNode(Redis):
+    """A node of a cluster, which announces itself by an address of its own choice."""
+
+    announced = "127.0.0.1"
+
+    def lines(self) -> list[str]:
+        more = ["cluster-enabled yes", "cluster-node-timeout 2000", f"cluster-announce-ip {self.announced}"]
+        return [*super().lines(), *more]
+
+    def __init__(self) -> None:
+        super().__init__()
+        while self.port > 55_535:  # the port of the cluster's bus is 10,000 above
+            self.port = free_port()
+
+
+@contextmanager
+def redis_cluster() -> Iterator[list[RedisNode]]:
+    """Three nodes that share the slots."""
+    with RedisNode() as a, RedisNode() as b, RedisNode() as c:
+        nodes = [a, b, c]
+        for place, node in enumerate(nodes):
+            first, last = 16384 * place // 3, 16384 * (place + 1) // 3 - 1
+            node.execute("CLUSTER", "ADDSLOTSRANGE", str(first), str(last))
+            node.execute("CLUSTER", "MEET", "127.0.0.1", str(a.port))
+        wait_until(lambda: all("cluster_state:ok" in str(n.execute("CLUSTER", "INFO")) for n in nodes), "the cluster")
+        yield nodes

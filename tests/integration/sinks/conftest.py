@@ -6,10 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from databases import MariaDB
+from databases import MariaDB, Redis
 
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariaDB]:
     with MariaDB() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Redis]:
+    with Redis() as server:
         yield server

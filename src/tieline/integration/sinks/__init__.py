@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Union
 
-from tieline.integration.sinks import dynamodb, kinesis, mqtt, mysql, nats, postgresql, s3, secrets, sqs, timestream
+from tieline.integration.sinks import dynamodb, kinesis, mqtt, mysql, nats, postgresql, redis, s3, secrets, sqs, timestream
 from tieline.integration.sinks.base import Sink, Unavailable
 from tieline.integration.sinks.kind import Action, Field, Kind, Resource
 
@@ -16,6 +16,7 @@ __all__ = ["ACTIONS", "BY_TYPE", "KINDS", "RESOURCE_TYPES", "SINKS", "Action", "
 KINDS: Final[tuple[Kind, ...]] = (
     postgresql.KIND,
     mysql.KIND,
+    redis.KIND,
     dynamodb.KIND,
     kinesis.KIND,
     s3.KIND,

@@ -38,14 +38,17 @@ def described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def unreachable(error: BaseException, server: str) -> Unavailable:
-    """What a failure of the way to the server means."""
+def unreachable(error: BaseException, server: str, encrypted: bool = False) -> Unavailable:
+    """What a failure of the way to the server means. `encrypted`: it came when TLS was to be agreed on."""
     cause = described(error)
     if isinstance(error, socket.gaierror):
         return Unavailable("name", f"the name of {server} is not known here", "check the address of the link", cause)
     if isinstance(error, ssl.SSLError):
         hint = "check the CA certificate and the server name, or turn verification off"
         return Unavailable("tls", f"{server} did not agree on TLS: {error}", hint, cause)
+    if isinstance(error, TimeoutError) and encrypted:
+        hint = "turn TLS on in the server, or off in the resource"
+        return Unavailable("tls", f"{server} did not agree on TLS in time", hint, cause)
     if isinstance(error, TimeoutError):
         return Unavailable("tcp", f"{server} did not answer in time", "check the target's health and firewalls", cause)
     number = error.errno if isinstance(error, OSError) else None

@@ -1,0 +1,140 @@
+"""Redis, alone, behind sentinels or as a cluster: each output one command, each batch one MULTI … EXEC where it can be.
+
+A transaction of Redis does not undo: a command that fails leaves the others in, and the rows of those are told as
+written. A cluster has no transaction over its nodes; there each command stands for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+import msgspec
+
+from tieline.integration.rules.errors import TemplateError
+from tieline.integration.rules.template import Path, lookup, text_template
+from tieline.integration.rules.values import as_text
+from tieline.integration.sinks.base import Rejected, Sink
+from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, label
+from tieline.integration.sinks.network import unreachable
+
+Word = Callable[[dict[str, Any]], str | bytes]
+
+
+class Redis(Resource, frozen=True, kw_only=True, tag="redis"):
+    """A Redis or Valkey server, a master that sentinels name, or a cluster."""
+
+    ADDRESS: ClassVar[str] = "servers"
+    FORM: ClassVar[Literal["server", "servers", "url"]] = "servers"
+    PORT: ClassVar[int] = 6379
+
+    servers: Annotated[str, label("Servers; with sentinel those of the sentinels")]  # host:port, commas between several
+    redis_type: Literal["single", "sentinel", "cluster"] = "single"
+    sentinel: Annotated[str, label("Name of the master, with sentinel")] = ""
+    sentinel_username: str = ""
+    sentinel_password: Annotated[Secret, label("Sentinel password", kind="password", secret=True)] = ""
+    database: int = 0
+    username: str = ""
+    password: Secret = ""
+    pool_size: Annotated[int, label("Connection pool size")] = 8
+    #: Where a node is reached that names itself by an address that leads nowhere from here, as behind a private link.
+    address_map: Annotated[dict[str, str], label("Addresses that nodes announce, and where they are reached")] = (
+        msgspec.field(default_factory=dict)
+    )
+
+
+class RedisCommand(Action, frozen=True, kw_only=True, tag="redis"):
+    """Runs a command for each output of the rule."""
+
+    command_template: Annotated[tuple[str, ...] | str, label("Redis command template", kind="text")]
+
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(path for word in words(self.command_template) for path in text_template(word).paths)
+
+
+def words(template: Sequence[str] | str) -> tuple[str, ...]:
+    """The words of a command, split before any value is in it, so that none adds a word; raises TemplateError."""
+    try:
+        found = tuple(shlex.split(template)) if isinstance(template, str) else tuple(template)
+    except ValueError as error:
+        raise TemplateError(f"the command cannot be split into words: {error}") from None
+    if not found:
+        raise TemplateError("the command template is empty")
+    if text_template(found[0]).paths:
+        raise TemplateError(f"{found[0]}: which command is run cannot depend on a message", found[0])
+    return found
+
+
+def _word(template: str) -> Word:
+    """What makes a word of an output."""
+    text = text_template(template)
+    if not text.paths:
+        return lambda _: template
+    if len(text.paths) == 1 and text.parts[0] == text.parts[-1] == "":
+        keys = text.paths[0]
+        return lambda output: _value(lookup(output, keys))
+    return text.render
+
+
+def _value(value: Any) -> str | bytes:
+    return value if isinstance(value, (str, bytes)) else as_text(value)
+
+
+class RedisSink:
+    """The servers, and at most `pool_size` connections to each of them."""
+
+    def __init__(self, resource: Redis) -> None:
+        from tieline.integration.sinks import redis_client  # loads the client library
+
+        self.resource = resource
+        self.client: redis_client.Client = redis_client.client(resource)
+
+    def writer(self, action: Action) -> RedisWriter:
+        if not isinstance(action, RedisCommand):
+            raise TemplateError(f"{type(action).__name__} cannot write to Redis")
+        return RedisWriter(self, action)
+
+    async def check(self, actions: Sequence[Action]) -> None:
+        writers = [self.writer(action) for action in actions]
+        await self.client.check([writer.words for writer in writers])
+
+    async def close(self) -> None:
+        await self.client.close()
+
+
+class RedisWriter:
+    """One action's command."""
+
+    def __init__(self, sink: RedisSink, action: RedisCommand) -> None:
+        self.sink = sink
+        self.words = words(action.command_template)
+        self._parts = [_word(word) for word in self.words]
+
+    async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
+        """Run a command for each output; those that the server did not run are told."""
+        parts = self._parts
+        commands = [tuple([part(output) for part in parts]) for output in outputs]
+        try:
+            async with asyncio.timeout(self.sink.resource.write_timeout):
+                failed = await self.sink.client.execute(commands)
+        except TimeoutError as error:
+            raise unreachable(error, self.sink.resource.servers) from error
+        if failed:
+            said = next(iter(failed.values()))
+            raise Rejected(said, failed, written=[n for n in range(len(outputs)) if n not in failed])
+
+
+def _open(resource: Redis) -> Sink:
+    return RedisSink(resource)
+
+
+KIND: Final = Kind(
+    label="Redis, Valkey",
+    resource=Redis,
+    actions=(RedisCommand,),
+    open=_open,
+    test="logs in, selects the database, asks for the server's role, and for each command whether the server has it, "
+    "takes so many words, and lets the user run it",
+)
