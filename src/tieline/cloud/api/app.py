@@ -37,13 +37,22 @@ MAX_BODY = 4 * 1024 * 1024  # bytes: a rule's SQL and certificates fit many time
 
 def create_app(platform: Platform) -> FastAPI:
     """The application for a platform, which lives as long as the application does."""
+    app = interface()
+    app.state.platform = platform
+    return app
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        platform.start()
-        yield
-        await platform.close()
 
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """The life of the application's platform."""
+    platform: Platform = app.state.platform
+    platform.start()
+    yield
+    await platform.close()
+
+
+def interface() -> FastAPI:
+    """Every operation, described; it answers once it is given a platform."""
     app = FastAPI(
         title="tieline",
         version="1",
@@ -53,7 +62,6 @@ def create_app(platform: Platform) -> FastAPI:
         lifespan=lifespan,
         generate_unique_id_function=operation_id,
     )
-    app.state.platform = platform
     errors.install(app)
     describe(app)
     known = documented(401, 403, 413, 422, 429)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
-from tieline.cloud.guard.limits import KEYS, Failures
+from tieline.cloud.guard.limits import KEYS, REQUESTS, Attempts
 from tieline.cloud.guard.records import ApiKey, Caller, Grant, Session, User
 from tieline.cloud.history import moment
 from tieline.cloud.problems import PlatformError
@@ -29,10 +29,18 @@ class Doorkeeper:
 
     def __init__(self, records: Repository) -> None:
         self._records = records
-        self._wrong = Failures(KEYS)
+        self._wrong = Attempts(KEYS)
+        self._asked = Attempts(REQUESTS)
 
     def identify(self, connection: HTTPConnection, method: str) -> Caller:
-        """The caller of a request."""
+        """The caller of a request; raises PlatformError 429, too, for one who asks too often."""
+        found, now = self._find(connection, method), time.time()
+        if wait := self._asked.wait(found.id, now):
+            raise too_many(wait, "requests")
+        self._asked.add(found.id, now)
+        return found
+
+    def _find(self, connection: HTTPConnection, method: str) -> Caller:
         source, now = address(connection), time.time()
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and token:
@@ -77,10 +85,11 @@ def address(connection: HTTPConnection) -> str:
     return connection.client.host if connection.client else ""
 
 
-def too_many(wait: float) -> PlatformError:
-    """The answer to a guess after too many others."""
+def too_many(wait: float, what: str = "failed attempts") -> PlatformError:
+    """The answer to a guess after too many others, or to one request too many."""
     seconds = max(1, round(wait))
-    error = PlatformError(429, "TOO_MANY_ATTEMPTS", "too many failed attempts", f"wait {seconds} s")
+    code = "TOO_MANY_ATTEMPTS" if what == "failed attempts" else "TOO_MANY_REQUESTS"
+    error = PlatformError(429, code, f"too many {what}", f"wait {seconds} s")
     error.headers["Retry-After"] = str(seconds)
     return error
 

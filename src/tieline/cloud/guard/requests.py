@@ -8,7 +8,7 @@ import time
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from tieline.cloud.guard.identify import alive, key_id, too_many
-from tieline.cloud.guard.limits import LOGIN, Failures
+from tieline.cloud.guard.limits import LOGIN, Attempts
 from tieline.cloud.guard.passwords import LONGEST, SHORTEST, hash_password, verify_password
 from tieline.cloud.guard.records import EVERY, ApiKey, Caller, Grant, Session, User
 from tieline.cloud.guard.roles import Role
@@ -142,7 +142,7 @@ class Entrance:
 
     def __init__(self, records: Repository) -> None:
         self._records = records
-        self._failed = Failures(LOGIN)
+        self._failed = Attempts(LOGIN)
 
     async def login(self, wanted: Login, source: str) -> tuple[User, str]:
         """The user and the cookie of a new session; raises PlatformError 401, or 429 after too many failures."""
