@@ -7,17 +7,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.integration.message import FIELDS, Foreign, Message, origin
+from tieline.integration.message import FIELDS, ROW_ID, Foreign, Message, identified, origin
 
-PAIRS = st.lists(st.tuples(st.sampled_from(["clientid", "username", "other"]), st.text(max_size=3)), max_size=5)
+NAMES = ["id", "peerhost", "clientid", "username", "other"]
+PAIRS = st.lists(st.tuples(st.sampled_from(NAMES), st.text(max_size=3)), max_size=5)
 
 
-@given(PAIRS, st.text(), st.one_of(st.none(), st.text()))
+@given(PAIRS, st.text(), st.one_of(st.none(), st.text()), st.one_of(st.none(), st.text()))
 def test_nothing_that_a_device_sends_changes_who_it_is(
-    device: list[tuple[str, str]], name: str, user: str | None
+    device: list[tuple[str, str]], name: str, user: str | None, host: str | None
 ) -> None:
-    appended = [("clientid", name)] + ([("username", user)] if user is not None else [])
-    assert origin(device + appended) == (name, user, device)
+    told = {"id": "7", "peerhost": host, "clientid": name, "username": user}
+    appended = [(key, value) for key, value in told.items() if value is not None]
+    assert origin(device + appended) == (dict(appended), device)
+
+
+@given(PAIRS)
+def test_where_nothing_was_appended_only_the_end_could_deceive(device: list[tuple[str, str]]) -> None:
+    assert origin([*device, ("other", "x")]) == ({}, [*device, ("other", "x")])
+
+
+def test_rows_of_a_message_have_ids_of_their_own() -> None:
+    one, other = Message("t", known={"id": "A"}), Message("t", known={"id": "B"})
+    found = identified([({"n": 1}, one), ({"n": 2}, one), ({"n": 3}, other)])
+    assert [output[ROW_ID] for output, _ in found] == ["A", "A-1", "B"]
 
 
 def test_without_a_plugin_nobody_is_believed() -> None:

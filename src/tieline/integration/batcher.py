@@ -61,6 +61,11 @@ class Batcher:
         self._timer: asyncio.TimerHandle | None = None
         self._retired = False
 
+    @property
+    def once(self) -> bool:
+        """Whether each row is to be written once, however often its message comes."""
+        return bool(getattr(self.action, "exactly_once", False))
+
     def add(self, items: list[Item], size: int) -> None:
         """Take items with so many bytes of payload."""
         if not items:

@@ -62,6 +62,11 @@ class Buffer:
         self._spill_due, self._moved = asyncio.Event(), asyncio.Event()
         self._moved.set()
 
+    @property
+    def once(self) -> bool:
+        """Whether each row is to be written once."""
+        return self.batcher.once
+
     def add(self, items: list[Item], size: int) -> None:
         """Take items with so many bytes of payload."""
         if self.action.buffer_mode != "disk" or (self._keeps_up() and not self._spilling):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tieline.integration.config import Action, Republish, Resource, Rule
+from tieline.integration.config import Action, Broker, Republish, Resource, Rule
+from tieline.integration.events import reads_events
 from tieline.integration.rules.compile import CompiledRule, compile_rule
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, check_fields, text_template
@@ -34,6 +35,18 @@ def define(rule: Rule, resources: Mapping[str, Resource]) -> Definition:
             raise TemplateError(f"action {action.id}: {error}", error.field) from None
     _refuse_circles(rule, compiled)
     return Definition(rule, compiled)
+
+
+def check_broker(definition: Definition, broker: Broker) -> None:
+    """Raises TemplateError where a rule needs what this broker does not give."""
+    if reads_events(definition.compiled.topics) and not broker.events:
+        raise TemplateError("events of clients are told by the deployment's own broker only")
+    once = [action.id for action in definition.rule.actions if getattr(action, "exactly_once", False)]
+    if once and not broker.origin:
+        raise TemplateError(
+            f"action {once[0]}: to write each message once takes message ids, which only the deployment's own broker "
+            "gives, with its plugin"
+        )
 
 
 def _check_place(action: Action, resources: Mapping[str, Resource]) -> None:

@@ -20,7 +20,7 @@ from tieline.integration.buffer import DIRECTORY
 from tieline.integration.config import Broker
 from tieline.integration.deadletters import DeadLetters, letter
 from tieline.integration.memory import Memory
-from tieline.integration.message import UNREAD, Message
+from tieline.integration.message import UNREAD, Message, identified
 from tieline.integration.metrics import RuleMetrics
 from tieline.integration.outlets import Outlets
 from tieline.integration.routes import Plan, Route
@@ -116,7 +116,8 @@ class Lane:
         if len(routes) == 1 and len(routes[0].batchers) == 1 and not routes[0].foreach:
             items = self._evaluate(routes[0], messages, keep=False)
             size = sum([len(message.payload) for _, message in items])
-            routes[0].batchers[0].add(items, size)
+            way = routes[0].batchers[0]
+            way.add(identified(items) if way.once else items, size)
             self._bytes += size
             self._held += len(items)
             if len(items) < len(messages):
@@ -135,7 +136,7 @@ class Lane:
             for batcher in route.batchers:
                 for _, message in items:
                     message.more += 1
-                batcher.add(items, size)
+                batcher.add(identified(items) if batcher.once else items, size)
         unused = []
         for message in messages:
             message.decoded = UNREAD
@@ -203,7 +204,7 @@ class Lane:
         self._bytes += len(message.payload)
         self._held += 1
         for batcher in chosen:
-            batcher.add(list(items), len(message.payload))
+            batcher.add(identified(items) if batcher.once else list(items), len(message.payload))
 
     def _replayed(self, message: Message) -> bool:
         """Tell whoever asked for a replay that it is done; False for a message of the broker."""

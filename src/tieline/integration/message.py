@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import mqtt5
@@ -30,6 +31,7 @@ FIELDS: Final[dict[str, str]] = {
     "node": "the name of the node that runs the rule",
     "client_attrs": "attributes of the client, by name",
 }
+ROW_ID: Final = "tieline_id"  # in an output that is to be written once: the same for the same row of the same message
 DIRECT: Final = frozenset({"topic", "qos", "timestamp"})  # attributes that need no reading of the packet
 
 UNREAD: Final = object()
@@ -116,13 +118,13 @@ def _details(message: Message) -> dict[str, Any]:
         return told if isinstance(told, dict) else {}
     packet = message.packet
     pairs = packet.user_properties if packet is not None else []
-    clientid, username, pairs = origin(pairs) if message.trusted else (None, None, pairs)
+    said, pairs = origin(pairs) if message.trusted else ({}, pairs)
     return {
-        "id": uuid.uuid4().hex.upper(),
+        "id": said.get("id") or uuid.uuid4().hex.upper(),
         "event": "message.publish",
-        "clientid": clientid,
-        "username": username,
-        "peerhost": None,
+        "clientid": said.get("clientid"),
+        "username": said.get("username"),
+        "peerhost": said.get("peerhost"),
         "flags": {"retain": packet is not None and packet.retain, "dup": packet is not None and packet.duplicate},
         "headers": {},
         "pub_props": _properties(packet, pairs) if packet is not None else {},
@@ -132,17 +134,21 @@ def _details(message: Message) -> dict[str, Any]:
     }
 
 
-def origin(pairs: list[tuple[str, str]]) -> tuple[str | None, str | None, list[tuple[str, str]]]:
-    """The client id and user name that the broker appended to the user properties, and the device's own properties.
+def origin(pairs: list[tuple[str, str]]) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """What the broker appended to the user properties, by name, and the device's own properties.
 
-    The broker's plugin appends `clientid`, then `username` where there is one, after whatever the device sent. So only
-    the end of the list counts: a device cannot put anything behind it, and its own pairs of these names stay its own.
+    The broker's plugin appends them in a fixed order after whatever the device sent, the client id always. So only the
+    end of the list counts: a device cannot put anything behind it, and its own pairs of these names stay its own.
     """
-    if pairs and pairs[-1][0] == "clientid":
-        return pairs[-1][1], None, pairs[:-1]
-    if len(pairs) > 1 and pairs[-1][0] == "username" and pairs[-2][0] == "clientid":
-        return pairs[-2][1], pairs[-1][1], pairs[:-2]
-    return None, None, pairs
+    said: dict[str, str] = {}
+    end = len(pairs)
+    for name in ("username", "clientid", "peerhost", "id"):
+        if end and pairs[end - 1][0] == name:
+            end -= 1
+            said[name] = pairs[end][1]
+        elif name == "clientid":
+            return {}, pairs
+    return said, pairs[:end]
 
 
 def _properties(packet: mqtt5.PublishPacket, pairs: list[tuple[str, str]]) -> dict[str, Any]:
@@ -158,3 +164,13 @@ def _properties(packet: mqtt5.PublishPacket, pairs: list[tuple[str, str]]) -> di
     properties["User-Property"] = dict(pairs)
     properties["User-Property-Pairs"] = [{"key": key, "value": value} for key, value in pairs]
     return properties
+
+
+def identified(items: Iterable[tuple[dict[str, Any], Message]]) -> list[tuple[dict[str, Any], Message]]:
+    """The outputs with the id of their row: the message's, with a number where a message gives several rows."""
+    found, seen = [], Counter[int]()
+    for output, message in items:
+        number, row = seen[id(message)], message.details()["id"]
+        seen[id(message)] += 1
+        found.append(({**output, ROW_ID: f"{row}-{number}" if number else row}, message))
+    return found

@@ -23,7 +23,7 @@ from tieline.integration.batcher import Batcher
 from tieline.integration.buffer import DIRECTORY
 from tieline.integration.config import Broker, Config, Resource, Rule
 from tieline.integration.deadletters import DeadLetters
-from tieline.integration.definition import Definition, define
+from tieline.integration.definition import Definition, check_broker, define
 from tieline.integration.memory import Memory
 from tieline.integration.metrics import INTERVAL, RuleMetrics
 from tieline.integration.replay import Replayer
@@ -134,6 +134,7 @@ class Pipeline:
         for rule in rules:
             try:
                 definition = define(rule, resources)
+                check_broker(definition, self._broker)
             except (RuleError, TemplateError) as fault:
                 self._faults[rule.id] = fault
             else:

@@ -1,9 +1,13 @@
 /* A Mosquitto plugin (interface version 5) that tells the subscribers who published a message: it appends the user
- * properties "clientid" and, where the client has one, "username" behind whatever the client sent itself. */
+ * properties "id", "peerhost", "clientid" and, where the client has one, "username" behind whatever the client sent
+ * itself. The id is the message's own: it stays the same however often the message is delivered. */
+
+#define _POSIX_C_SOURCE 199309L
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <time.h>
 
 #include <mosquitto.h>
 #include <mosquitto_broker.h>
@@ -13,6 +17,16 @@
 #define INTERFACE_VERSION 5
 
 static mosquitto_plugin_id_t *self;
+static uint64_t life; /* of this broker process: its start in nanoseconds, which no other life of it shares */
+static uint64_t count;
+
+static int append_id(mosquitto_property **properties)
+{
+	char text[2 * 16 + 1];
+
+	snprintf(text, sizeof text, "%016llX%llX", (unsigned long long)life, (unsigned long long)++count);
+	return mosquitto_property_add_string_pair(properties, MQTT_PROP_USER_PROPERTY, "id", text);
+}
 
 static int append(mosquitto_property **properties, const char *name, const char *value)
 {
@@ -29,33 +43,41 @@ static int on_message(int event, void *data, void *userdata)
 	(void)event;
 	(void)userdata;
 	/* Without its origin a message would look like one of another client: better not to pass it on. */
-	result = append(&message->properties, "clientid", mosquitto_client_id(message->client));
+	result = append_id(&message->properties);
+	if (result == MOSQ_ERR_SUCCESS)
+		result = append(&message->properties, "peerhost", mosquitto_client_address(message->client));
+	if (result == MOSQ_ERR_SUCCESS)
+		result = append(&message->properties, "clientid", mosquitto_client_id(message->client));
 	if (result == MOSQ_ERR_SUCCESS)
 		result = append(&message->properties, "username", mosquitto_client_username(message->client));
 	return result;
 }
 
-int mosquitto_plugin_version(int count, const int *versions)
+int mosquitto_plugin_version(int offered, const int *versions)
 {
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < offered; i++)
 		if (versions[i] == INTERFACE_VERSION)
 			return INTERFACE_VERSION;
 	return -1;
 }
 
-int mosquitto_plugin_init(mosquitto_plugin_id_t *id, void **userdata, struct mosquitto_opt *options, int count)
+int mosquitto_plugin_init(mosquitto_plugin_id_t *id, void **userdata, struct mosquitto_opt *options, int option_count)
 {
+	struct timespec now;
+
 	(void)userdata;
 	(void)options;
-	(void)count;
+	(void)option_count;
+	clock_gettime(CLOCK_REALTIME, &now);
+	life = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	self = id;
 	return mosquitto_callback_register(self, MOSQ_EVT_MESSAGE, on_message, NULL, NULL);
 }
 
-int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *options, int count)
+int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *options, int option_count)
 {
 	(void)userdata;
 	(void)options;
-	(void)count;
+	(void)option_count;
 	return mosquitto_callback_unregister(self, MOSQ_EVT_MESSAGE, on_message, NULL);
 }

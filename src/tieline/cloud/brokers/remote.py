@@ -45,6 +45,7 @@ class RemoteBroker:
                 username=remote.username or None,
                 password=remote.password or None,
                 origin=False,
+                events=False,
                 share=remote.group,
             )
             self._watch = asyncio.create_task(self._keep_looking(self._broker), name="remote broker")

@@ -31,7 +31,8 @@ class Broker(Value, frozen=True, kw_only=True):
     client_id: str
     username: str | None = None
     password: str | None = None
-    origin: bool = True  # the broker's plugin appends the publisher's client id and user name to each message
+    origin: bool = True  # the broker's plugin appends the message's id and who published it to each message
+    events: bool = True  # what happens to clients is published
     share: str = ""  # the group of clients that share the messages; none: all of them come here
     keep_alive: int = 30  # seconds
     receive_maximum: int = 65535  # messages that may wait for their commit, per resource

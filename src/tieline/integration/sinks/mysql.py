@@ -19,8 +19,9 @@ from tieline.integration.sinks.base import Rejected
 from tieline.integration.sinks.conversion import Misfit
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, driver, label
 from tieline.integration.sinks.mysql_errors import translated
-from tieline.integration.sinks.mysql_statement import Statement, statement
+from tieline.integration.sinks.mysql_statement import Statement, closing, statement
 from tieline.integration.sinks.network import address
+from tieline.integration.sinks.once import COLUMN, once
 from tieline.integration.sinks.pool import Pool
 from tieline.integration.sinks.sql import Rows, Sql, converted
 
@@ -34,6 +35,7 @@ SQL_MODE: Final = "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_
 SIZES: Final = (256, 32, 4, 1)  # rows in one statement: few statements for any batch, few to prepare
 _PLAIN: Final = frozenset({str, bytes, bool, type(None)})
 _INT64: Final = 1 << 63
+ONCE: Final = f"on duplicate key update {COLUMN} = {COLUMN}"
 
 
 class MySQL(Resource, frozen=True, kw_only=True, tag="mysql"):
@@ -120,7 +122,10 @@ class MySQLWriter:
 
     def __init__(self, sink: MySQLSink, action: Sql) -> None:
         self.sink = sink
-        self.statement: Statement = statement(action.sql)
+        self._once = once(action.sql, closing, ONCE) if action.exactly_once else None
+        self._ready = self._once is None  # whether the table has what it takes to write each message once
+        self.statement: Statement = statement(self._once.sql if self._once else action.sql)
+        self._own = statement(action.sql)  # which a Test prepares: the column may not be there yet
         self._undefined = None if action.undefined_vars_as_null else UNDEFINED
         self._sizes = [size for size in SIZES if size <= self.statement.most]
 
@@ -130,9 +135,20 @@ class MySQLWriter:
         async with self.sink.connection() as connection:
             try:
                 async with asyncio.timeout(self.sink.resource.write_timeout):
+                    await self._make_ready(connection)
                     await self._transaction(connection, rows)
             except Exception as error:
                 raise translated(error, self.sink.resource.server, connecting=False) from error
+
+    async def _make_ready(self, connection: Any) -> None:
+        """Add the unique column, where it is wanted and not there."""
+        if self._once is None or self._ready:
+            return
+        async with connection.cursor() as cursor:
+            await cursor.execute(f"show columns from {self._once.table} like '{COLUMN}'")
+            if not await cursor.fetchall():
+                await cursor.execute(f"alter table {self._once.table} add column {COLUMN} varchar(64) unique")
+        self._ready = True
 
     async def _transaction(self, connection: Any, rows: Rows) -> None:
         start = 0
@@ -160,7 +176,7 @@ class MySQLWriter:
     async def check(self, connection: Any) -> None:
         """Let the server check the statement, without running it."""
         try:
-            await self.sink.prepare(connection, self.statement.many(1))
+            await self.sink.prepare(connection, self._own.many(1))
         except Exception as error:
             raise translated(error, self.sink.resource.server, connecting=False) from error
 

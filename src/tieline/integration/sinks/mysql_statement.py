@@ -37,6 +37,7 @@ class Statement:
 
     sql: str
     paths: tuple[Path, ...]
+    quoted: tuple[bool, ...] = ()  # for each path whether the template has it in quotes
     head: str = ""
     row: str = ""
     tail: str = ""
@@ -57,10 +58,12 @@ def statement(template: str) -> Statement:
     `${field}` and `'${field}'` are the same. A field inside a longer text, a name or a comment is refused, as is `?`.
     """
     paths: list[Path] = []
+    quoted: list[bool] = []
 
     def replace(match: re.Match[str]) -> str:
         if field := match["quoted"] or match["field"]:
             paths.append(path(field.strip("'\"")[2:-1]))
+            quoted.append(field[0] != "$")
             return "?"
         if match["mark"]:
             raise TemplateError("? has no value: name a field as ${field}")
@@ -75,16 +78,16 @@ def statement(template: str) -> Statement:
     if "${" in sql:
         raise TemplateError("a ${ is not closed")
     head = _HEAD.match(sql)
-    end = _closing(sql, head.end()) if head else -1
+    end = closing(sql, head.end()) if head else -1
     if head is None or end < 0 or not paths:
-        return Statement(sql, tuple(paths))
+        return Statement(sql, tuple(paths), tuple(quoted))
     row, tail = sql[head.end() - 1 : end + 1], sql[end + 1 :]
     if _UNFIT.search(row) or not _TAIL.match(tail):
-        return Statement(sql, tuple(paths))
-    return Statement(sql, tuple(paths), sql[: head.end() - 1], row, tail)
+        return Statement(sql, tuple(paths), tuple(quoted))
+    return Statement(sql, tuple(paths), tuple(quoted), sql[: head.end() - 1], row, tail)
 
 
-def _closing(sql: str, start: int) -> int:
+def closing(sql: str, start: int) -> int:
     """The place of the parenthesis that closes the one before `start`, -1 where there is none."""
     depth, at = 1, start
     while at < len(sql):

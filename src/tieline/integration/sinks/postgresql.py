@@ -18,8 +18,9 @@ from tieline.integration.sinks import tls
 from tieline.integration.sinks.conversion import known, row_converter
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, driver, label
 from tieline.integration.sinks.network import address
+from tieline.integration.sinks.once import COLUMN, index, once
 from tieline.integration.sinks.pool import Pool
-from tieline.integration.sinks.postgresql_bulk import many_rows
+from tieline.integration.sinks.postgresql_bulk import closing, many_rows
 from tieline.integration.sinks.postgresql_errors import translated
 from tieline.integration.sinks.sql import Rows, Sql, converted
 
@@ -34,6 +35,13 @@ APPLICATION: Final = "tieline"
 _COPYABLE: Final = """
 select relkind in ('r', 'p') and not relrowsecurity and not relhasrules from pg_class
 where oid = to_regclass(array_to_string(array(select quote_ident(part) from unnest($1::text[]) as part), '.'))
+"""
+
+ONCE: Final = f"on conflict ({COLUMN}) do nothing"
+#: Whether a unique index has this column of this table, and no other.
+_HAS_UNIQUE: Final = """
+select exists (select from pg_index join pg_attribute on attrelid = indrelid and attnum = indkey[0]
+where indrelid = to_regclass($1) and indisunique and indnkeyatts = 1 and indpred is null and attname = $2)
 """
 
 
@@ -136,17 +144,32 @@ class PostgreSQLWriter:
 
     def __init__(self, sink: PostgreSQLSink, action: Sql) -> None:
         self.sink = sink
-        self.statement = sql_template(action.sql)
+        self._once = once(action.sql, closing, ONCE) if action.exactly_once else None
+        self._ready = self._once is None  # whether the table has what it takes to write each message once
+        self.statement = sql_template(self._once.sql if self._once else action.sql)
+        self._own = sql_template(action.sql)  # which a Test prepares: the column may not be there yet
         self._undefined = not action.undefined_vars_as_null
 
     async def write(self, outputs: Sequence[Output]) -> None:
         """Commit a row for each output or none."""
         async with self.sink.connection() as connection:
             try:
+                await self._make_ready(connection)
                 prepared = await self.sink.prepare(connection, self.statement, self._undefined)
                 await self._execute(connection, prepared, converted(outputs, prepared.convert))
             except Exception as error:
                 raise translated(error, self.sink.resource.server, connecting=False) from error
+
+    async def _make_ready(self, connection: Any) -> None:
+        """Add the unique column, where it is wanted and not there."""
+        if self._once is None or self._ready:
+            return
+        if not await connection.fetchval(_HAS_UNIQUE, self._once.table, COLUMN):
+            await connection.execute(
+                f"alter table {self._once.table} add column if not exists {COLUMN} text;"
+                f"create unique index if not exists {index(self._once.table)} on {self._once.table} ({COLUMN})"
+            )
+        self._ready = True
 
     async def _execute(self, connection: Any, prepared: Prepared, rows: Rows) -> None:
         if prepared.many is not None:
@@ -167,8 +190,8 @@ class PostgreSQLWriter:
     async def check(self, connection: Any) -> None:
         """Let the server check the statement, the rights to run it included, without running it."""
         try:
-            prepared = await self.sink.prepare(connection, self.statement, self._undefined)
-            await prepared.statement.explain(*[None] * len(self.statement.paths))
+            prepared = await self.sink.prepare(connection, self._own, self._undefined)
+            await prepared.statement.explain(*[None] * len(self._own.paths))
         except Exception as error:
             raise translated(error, self.sink.resource.server, connecting=False) from error
 

@@ -26,7 +26,7 @@ def many_rows(sql: str, types: Sequence[str]) -> str | None:
     head = _HEAD.match(sql)
     if head is None or not types or not all(name in TYPES for name in types):
         return None
-    end = _closing(sql, head.end())
+    end = closing(sql, head.end())
     values, tail = sql[head.end() : end], sql[end + 1 :]
     if end < 0 or not _TAIL.match(tail) or _UNFIT.search(values):
         return None
@@ -37,7 +37,7 @@ def many_rows(sql: str, types: Sequence[str]) -> str | None:
     return f"{into}select {row} from unnest({arrays}) as r({names}){tail}"
 
 
-def _closing(sql: str, start: int) -> int:
+def closing(sql: str, start: int) -> int:
     """The place of the parenthesis that closes the one before `start`, -1 where there is none."""
     depth, at = 1, start
     while at < len(sql):

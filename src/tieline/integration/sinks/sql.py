@@ -18,6 +18,8 @@ class Sql(Action, frozen=True, kw_only=True, tag="sql"):
 
     sql: Annotated[str, label("SQL template", kind="lines")]
     undefined_vars_as_null: Annotated[bool, label("Undefined values are NULL")] = True  # else `undefined` in texts
+    #: Adds a unique column for the message's id to the table, so that a row that comes twice is written once.
+    exactly_once: Annotated[bool, label("Write each message once")] = False
 
     def paths(self) -> tuple[Path, ...]:
         return sql_template(self.sql).paths

@@ -1,0 +1,149 @@
+"""Each message is one row where that is asked for, however often its processes are killed between write and answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from databases import MariaDB
+from integration.world import flow
+from servers import Mosquitto, PostgreSQL, private_directory
+from tieline.cloud.brokers.origin import build
+from tieline.integration import config
+from tieline.integration.probe import probe
+from tieline.integration.sinks.mysql import MySQL, MySQLSink
+from tieline.integration.sinks.once import COLUMN, once
+from tieline.integration.sinks.postgresql_bulk import closing
+
+pytestmark = pytest.mark.world
+RUNNER = Path(__file__).with_name("run_pipeline.py")
+ARRAY = 'FOREACH payload.all as e DO e.n as n FROM "many/#"'
+
+
+@pytest.fixture(scope="module")
+def telling() -> Iterator[Mosquitto]:
+    """A broker with the plugin that gives messages their ids."""
+    directory = private_directory()
+    plugin, missing = asyncio.run(build(directory))
+    assert plugin is not None, missing
+    plugin.chmod(0o755)
+    with Mosquitto(f"plugin {plugin}") as broker:
+        yield broker
+
+
+def start(directory: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen([sys.executable, str(RUNNER), str(directory)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.fixture
+async def mortal(tmp_path: Path) -> AsyncIterator[list[subprocess.Popen[str]]]:
+    """Pipelines as processes, which a test starts and kills."""
+    processes: list[subprocess.Popen[str]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+async def test_a_killed_process_doubles_no_row(
+    postgresql: PostgreSQL, telling: Mosquitto, tmp_path: Path, mortal: list[subprocess.Popen[str]]
+) -> None:
+    target = flow.table(postgresql)
+    action = config.Sql(id="write", resource="pg", sql=flow.INSERT.format(table=target), exactly_once=True)
+    rule = config.Rule(id="r", sql=flow.SQL, actions=(action,))
+    what = config.Config(resources=(flow.resource(postgresql),), rules=(rule,))
+    setting = {"broker": flow.broker(telling), "config": what}
+    (tmp_path / "config.json").write_bytes(msgspec.json.encode(setting))
+    mortal.append(await asyncio.to_thread(start, tmp_path))
+    publishing = asyncio.create_task(asyncio.to_thread(flow.publish, telling, flow.numbered(8000)))
+    for rows in (200, 1000, 2000):
+        await flow.eventually(lambda: len(flow.devices(postgresql, target)) > rows, "more rows")  # noqa: B023
+        os.kill(mortal[-1].pid, signal.SIGKILL)
+        mortal.append(await asyncio.to_thread(start, tmp_path))
+    await publishing
+    await flow.eventually(lambda: len(set(flow.devices(postgresql, target))) == len(flow.wanted(8000)), "every row")
+    await asyncio.sleep(0.5)
+    assert flow.devices(postgresql, target) == flow.wanted(8000)
+
+
+async def test_every_row_of_a_message_has_an_id(postgresql: PostgreSQL, telling: Mosquitto) -> None:
+    target = flow.table(postgresql, "n int")
+    sql = f"insert into {target}(n) values (${{n}}::int + 1)"
+    actions = (
+        config.Sql(id="write", resource="pg", sql=sql, exactly_once=True),
+        config.Republish(id="say", topic="said", payload="${.}"),
+    )
+    what = config.Config(
+        resources=(flow.resource(postgresql),), rules=(config.Rule(id="r", sql=ARRAY, actions=actions),)
+    )
+    async with flow.running(flow.broker(telling), what) as pipeline:
+        message = {"all": [{"n": n} for n in (5, 5, 7)]}
+        await asyncio.to_thread(flow.publish, telling, [("many/1", message)] * 2)
+        await flow.eventually(lambda: len(postgresql.execute(f"select n from {target}")) == 6, "rows")
+        assert Counter(row[0] for row in postgresql.execute(f"select n from {target}")) == {6: 4, 8: 2}
+        assert len(postgresql.execute(f"select distinct {COLUMN} from {target}")) == 6
+        assert pipeline.metrics()["actions"]["r"]["say"]["failed"] == 0
+
+
+async def test_mariadb_takes_each_row_once() -> None:
+    with MariaDB() as database:
+        database.execute("create table t(device text)")
+        action = config.Sql(
+            id="write", resource="my", sql="insert into t(device) values (${device})", exactly_once=True
+        )
+        resource = MySQL(
+            id="my",
+            server=database.server,
+            database=database.database,
+            username=database.user,
+            password=database.password,
+        )
+        await probe(resource, (action,))
+        sink = MySQLSink(resource)
+        for start in (0, 250):  # the second half of the first write comes again
+            rows = range(start, start + 500)
+            await sink.writer(action).write([{"device": f"d{n}", COLUMN: f"id-{n}"} for n in rows])
+        await sink.close()
+        await asyncio.sleep(0.05)  # the connections end
+        found = [row[0] for row in database.execute("select device from t")]
+        assert sorted(found) == sorted(f"d{n}" for n in range(750))
+
+
+async def test_a_test_changes_nothing(postgresql: PostgreSQL) -> None:
+    target = flow.table(postgresql)
+    action = config.Sql(id="write", resource="pg", sql=flow.INSERT.format(table=target), exactly_once=True)
+    await probe(flow.resource(postgresql), (action,))
+    columns = "select column_name from information_schema.columns where table_name = '{}'"
+    assert (COLUMN,) not in postgresql.execute(columns.format(target))
+
+
+async def test_a_broker_without_ids_is_refused(postgresql: PostgreSQL, mosquitto: Mosquitto) -> None:
+    target = flow.table(postgresql)
+    action = config.Sql(id="write", resource="pg", sql=flow.INSERT.format(table=target), exactly_once=True)
+    rule = config.Rule(id="r", sql=flow.SQL, actions=(action,))
+    what = config.Config(resources=(flow.resource(postgresql),), rules=(rule,))
+    async with flow.running(flow.broker(mosquitto, origin=False), what) as pipeline:
+        assert "message ids" in pipeline.status()["rules"]["r"]["reason"]
+
+
+def test_the_column_is_put_behind_the_others() -> None:
+    found = once("INSERT INTO s.t (a, \"b\") VALUES (${a}, f(')', ${b})) ;", closing, "on conflict do nothing")
+    column, value = COLUMN, f"${{{COLUMN}}}"
+    assert found.table == "s.t"
+    wanted = f"INSERT INTO s.t (a, \"b\", {column}) VALUES (${{a}}, f(')', ${{b}}), {value}) on conflict do nothing"
+    assert found.sql == wanted
+    for other in ("update t set a = ${a}", "insert into t values (${a})", "insert into t(a) values (${a}), (${b})"):
+        with pytest.raises(Exception, match="exactly once takes"):
+            once(other, closing, "")
