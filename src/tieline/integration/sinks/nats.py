@@ -74,7 +74,7 @@ class NatsSink:
 
     async def close(self) -> None:
         if self._connection is not None:
-            await self._connection.client.close()
+            await self._connection.close()
             self._connection = None
 
     async def connection(self) -> Connection:

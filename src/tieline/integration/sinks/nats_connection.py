@@ -6,6 +6,7 @@ The client library's own way for many, publish_async, never ends where a stream 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -22,6 +23,7 @@ else:
     nats = driver("nats")
 
 CLIENT_NAME: Final = "tieline"
+CLOSE_SECONDS: Final = 0.5
 NO_RESPONDERS: Final = "503"  # the status of an answer where nobody listens (NATS protocol, headers)
 
 
@@ -57,8 +59,13 @@ class Connection:
             self._inbox = self.client.new_inbox()
             await self.client.subscribe(f"{self._inbox}.*", cb=self._answered)
         except Exception as error:
-            await self.client.close()
+            await self.close()
             raise translated(self._last or error, ", ".join(places), connecting=ssl.enable) from error
+
+    async def close(self) -> None:
+        """End the connection. After a failed TLS handshake the library waits for an end that never comes."""
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self.client.close(), CLOSE_SECONDS)
 
     async def _complained(self, error: Exception) -> None:
         self._last = error
