@@ -29,7 +29,8 @@ from tieline.integration.metrics import INTERVAL, RuleMetrics
 from tieline.integration.replay import Replayer
 from tieline.integration.rules.errors import RuleError, TemplateError
 from tieline.integration.session import CONNECT_SECONDS, Refused, Session
-from tieline.integration.station import BROKER, Station
+from tieline.integration.station import BROKER, ORDERED, Station, in_order
+from tieline.integration.totals import worst
 
 PYTHON_THRESHOLD: Final = 700  # allocations between collections of young objects, by default
 YOUNG_OBJECTS: Final = 50_000
@@ -82,24 +83,31 @@ class Pipeline:
         if not self._running:
             return
         resources = {resource.id: resource for resource in config.resources}
-        for gone in self._stations.keys() - resources.keys() - {BROKER}:
+        places = self._places(config)
+        for gone in self._stations.keys() - places.keys():
             self._leaving[gone] = asyncio.create_task(self._stations.pop(gone).close(GRACE, forget=True))
-        for resource in (None, *config.resources):
-            await self._arrive(resource)
+        for name, resource in places.items():
+            await self._arrive(name, resource)
         definitions = self._define(config.rules, resources)
         self._rules = {rule.id: self._rules.get(rule.id, RuleMetrics()) for rule in config.rules}
         for station in self._stations.values():
             station.apply(definitions, self._rules)
 
-    async def _arrive(self, resource: Resource | None) -> None:
-        id = resource.id if resource is not None else BROKER
-        station = self._stations.get(id)
+    def _places(self, config: Config) -> dict[str, Resource | None]:
+        """What the stations are to be, by name. Where messages are shared, order takes stations of its own."""
+        places = {BROKER: None} | {resource.id: resource for resource in config.resources}
+        if self._broker.share and self._broker.ordered:
+            ordered = {action.resource for rule in config.rules for action in rule.actions if in_order(action)}
+            places |= {id + ORDERED: places[id] for id in ordered & places.keys()}
+        return places
+
+    async def _arrive(self, name: str, resource: Resource | None) -> None:
+        station = self._stations.get(name)
         if station is None:
-            if leaving := self._leaving.pop(id, None):
+            if leaving := self._leaving.pop(name, None):
                 await leaving
-            self._stations[id] = Station(
-                resource, self._broker, self.dead_letters, self._memory, self._clock, self._directory
-            )
+            place = (self.dead_letters, self._memory, self._clock, self._directory, name.endswith(ORDERED))
+            self._stations[name] = Station(resource, self._broker, *place)
         elif resource is not None and station.resource != resource:
             await station.change(resource)
 
@@ -216,7 +224,11 @@ class Pipeline:
 
     def status(self) -> dict[str, Any]:
         """How each resource and each rule is: `status`, and where it is not well `reason`, `hop` and `hint`."""
-        resources = {id: station.health.status() for id, station in self._stations.items() if id}
+        resources: dict[str, dict[str, Any]] = {}
+        for station in self._stations.values():
+            if station.id:
+                known, now = resources.get(station.id), station.health.status()
+                resources[station.id] = worst(known, now) if known else now
         rules = {rule.id: self._rule_status(rule, resources) for rule in self.config.rules}
         return {"version": self.config.version, "resources": resources, "rules": rules}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tieline.integration.config import Broker, Resource
+from tieline.integration.config import Action, Broker, Resource
 from tieline.integration.deadletters import DeadLetters
 from tieline.integration.definition import Definition
 from tieline.integration.health import Health
@@ -16,11 +16,20 @@ from tieline.integration.routes import Plan
 from tieline.integration.sinks import open_broker, open_sink
 from tieline.integration.sinks.base import Sink
 
+ORDERED = "-ordered"  # behind the name of a place for actions whose order is kept
 BROKER = ""  # the id of the place that is the broker: republished messages, and rules that only count
 
 
+def in_order(action: Action) -> bool:
+    """Whether each client's messages are to be written in their order."""
+    return action.inflight_window == 1
+
+
 class Station:
-    """One place. Its MQTT session is its own, so that a dead database holds up nobody else's messages."""
+    """One place. Its MQTT session is its own, so that a dead database holds up nobody else's messages.
+
+    Where processes share messages, actions whose order is kept have a station of their own at the same place.
+    """
 
     def __init__(
         self,
@@ -30,10 +39,12 @@ class Station:
         memory: Memory,
         clock: Callable[[], float],
         directory: Path | None = None,
+        ordered: bool = False,
     ) -> None:
         self.id = resource.id if resource is not None else BROKER
         self.resource = resource
-        self.lane = Lane(broker, self.id, letters, memory, clock, directory)
+        self._shared, self._ordered = bool(broker.share), ordered
+        self.lane = Lane(broker, self.id + ORDERED * ordered, letters, memory, clock, directory)
         self.sink: Sink = open_sink(resource) if resource is not None else open_broker(broker)
         self.health = Health(self.lane, lambda: self.sink, clock)
 
@@ -52,9 +63,12 @@ class Station:
     def _plan(self, definition: Definition) -> Plan | None:
         """The rule with its actions for this place. The place of a rule's first action counts its matches."""
         actions = definition.rule.actions
-        ours = tuple((action, self.sink.writer(action)) for action in actions if action.resource == self.id)
-        counts = (actions[0].resource if actions else BROKER) == self.id
+        ours = tuple((action, self.sink.writer(action)) for action in actions if self._takes(action))
+        counts = self._takes(actions[0]) if actions else self.id == BROKER and not self._ordered
         return Plan(definition.rule, definition.compiled, ours, counts) if ours or counts else None
+
+    def _takes(self, action: Action) -> bool:
+        return action.resource == self.id and (self._shared and in_order(action)) == self._ordered
 
     async def close(self, grace: float, forget: bool) -> None:
         """Write what waits if it can be done within the grace; the broker forgets a place that is gone."""

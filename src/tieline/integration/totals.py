@@ -47,11 +47,12 @@ def status(those: Sequence[dict[str, Any]], version: int) -> dict[str, Any]:
         for name in ("resources", "rules"):
             for id, state in one.get(name, {}).items():
                 known = total[name].get(id)
-                total[name][id] = state if known is None else _worst(known, state)
+                total[name][id] = state if known is None else worst(known, state)
     return total
 
 
-def _worst(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+def worst(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+    """The worse of two states, with the sum of what is pending."""
     worse = max(left, right, key=lambda state: _WORSE.index(state["status"]))
     pending = {"pending": left["pending"] + right["pending"]} if "pending" in left and "pending" in right else {}
     return {**worse, **pending}

@@ -1,7 +1,8 @@
 """A pipeline in several processes: each message goes to one of them, by shared subscriptions of the broker.
 
 The face is the pipeline's own, except that what needs the processes' answers is awaited. The order of a client's
-messages is not kept across processes; what a process had in hand when it died comes again when it is started again.
+messages is not kept across processes, so that the first of them takes all that must come in order. What a process had
+in hand when it died comes again when it is started again.
 """
 
 from __future__ import annotations
@@ -47,7 +48,11 @@ class Workers:
             await worker.dismiss()
 
     def _worker(self, number: int) -> WorkerProcess:
-        changes = {"client_id": f"{self._broker.client_id}-w{number}", "share": self._broker.client_id}
+        changes = {
+            "client_id": f"{self._broker.client_id}-w{number}",
+            "share": self._broker.client_id,
+            "ordered": not number,
+        }
         broker = msgspec.structs.replace(self._broker, **changes)
         directory = self._directory / f"worker-{number}" if self._directory is not None else None
         return WorkerProcess(broker, directory)

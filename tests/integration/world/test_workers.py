@@ -106,5 +106,41 @@ async def test_two_resources_both_hear_every_message(
             await flow.eventually(partial(arrived, postgresql, target), "every row once")
 
 
+async def test_one_process_takes_all_where_the_order_is_to_be_kept(
+    postgresql: PostgreSQL, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    ordered, mixed = (flow.table(postgresql, "number bigserial, device text, n int") for _ in range(2))
+    insert = "insert into {}(device, n) values (${{device}}, ${{n}})"
+    actions = (
+        config.Sql(id="in order", resource="pg", sql=insert.format(ordered), inflight_window=1),
+        config.Sql(id="as it comes", resource="pg", sql=insert.format(mixed)),
+    )
+    sql = 'SELECT topic as device, payload.n as n FROM "o/#"'
+    rule = config.Rule(id="r", sql=sql, actions=actions)
+    what = config.Config(version=1, resources=(flow.resource(postgresql),), rules=(rule,))
+    async with working(flow.broker(mosquitto), what, tmp_path) as workers:
+        messages = [(f"o/{n % 5}", {"n": n}) for n in range(5000)]
+        await asyncio.to_thread(flow.publish, mosquitto, messages)
+        for target in (ordered, mixed):
+            await flow.eventually(partial(rows, postgresql, target, 5000), "every row")
+        for device in range(5):
+            found = postgresql.execute(f"select n from {ordered} where device = 'o/{device}' order by number")
+            assert [row[0] for row in found] == list(range(device, 5000, 5))
+
+        def written(action: str) -> list[int]:
+            parts = [worker.counted()["actions"]["r"] for worker in workers._workers]
+            return [part.get(action, {}).get("success", 0) for part in parts]
+
+        await flow.eventually(lambda: written("in order") == [5000, 0], "all of them by the first process")
+        await flow.eventually(lambda: sum(written("as it comes")) == 5000, "all of them by both")
+        assert min(written("as it comes")) > 0
+        assert workers.metrics()["rules"]["r"]["matched"] == 5000
+        assert workers.status()["resources"]["pg"]["status"] == "connected"
+
+
+def rows(database: PostgreSQL, target: str, count: int) -> bool:
+    return len(database.execute(f"select n from {target}")) == count
+
+
 def arrived(database: PostgreSQL, target: str) -> bool:
     return flow.devices(database, target) == flow.wanted(2000)
