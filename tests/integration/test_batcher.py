@@ -29,7 +29,7 @@ class Table:
         bad = {place: "poison" for place, number in enumerate(numbers) if number in self.poison}
         away = bool(self.away and self.away.pop())
         written: list[int] = []
-        if self.partial and (away or (bad and self.named)):
+        if self.partial and (away or bad):
             written = [place for place in range(0, len(numbers), 2) if place not in bad]
             self.rows += [numbers[place] for place in written]
         if away:

@@ -165,6 +165,8 @@ class Batcher:
             others = self._keep(batch, {*rejected.written, *rejected.rows}, rejected.rows)
             await self.reject([(*batch[place], error) for place, error in rejected.rows.items()])
             await self._commit(others)
+        elif rejected.written:
+            await self._commit(self._keep(batch, rejected.written))
         elif len(batch) == 1:
             await self.reject([(*batch[0], str(rejected))])
         else:

@@ -59,8 +59,9 @@ class Connection:
             self._inbox = self.client.new_inbox()
             await self.client.subscribe(f"{self._inbox}.*", cb=self._answered)
         except Exception as error:
+            first = error if isinstance(error, Unavailable) else self._last or error
             await self.close()
-            raise translated(self._last or error, ", ".join(places), connecting=ssl.enable) from error
+            raise translated(first, ", ".join(places), connecting=ssl.enable) from error
 
     async def close(self) -> None:
         """End the connection. After a failed TLS handshake the library waits for an end that never comes."""
