@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pymysql
 import redis
 
@@ -164,3 +165,104 @@ def redis_cluster() -> Iterator[list[RedisNode]]:
             node.execute("CLUSTER", "MEET", "127.0.0.1", str(a.port))
         wait_until(lambda: all("cluster_state:ok" in str(n.execute("CLUSTER", "INFO")) for n in nodes), "the cluster")
         yield nodes
+
+
+class InfluxDB(Server):
+    """An InfluxDB of version 1 with authentication, the database `app`, its writer `app`, and `root`."""
+
+    user = "app"
+    password = "app-secret"
+    database = "app"
+    settings: tuple[str, ...] = ()  # of the section [http]
+
+    def command(self) -> list[str]:
+        return ["/usr/bin/influxd", "-config", str(self.directory / "influxdb.conf")]
+
+    def prepare(self) -> None:
+        lines = [
+            "reporting-disabled = true",
+            f'bind-address = "127.0.0.1:{free_port()}"',
+            *("[meta]", f'dir = "{self.directory}/meta"'),
+            *("[data]", f'dir = "{self.directory}/data"', f'wal-dir = "{self.directory}/wal"'),
+            *("[monitor]", "store-enabled = false"),
+            *("[http]", f'bind-address = "127.0.0.1:{self.port}"', "auth-enabled = true", "log-enabled = false"),
+            *self.settings,
+        ]
+        self.write("influxdb.conf", "\n".join(lines) + "\n")
+
+    def __enter__(self) -> InfluxDB:
+        super().__enter__()
+        self.execute(f"create user root with password '{self.password}' with all privileges")
+        self.execute(f"create database {self.database}")
+        self.execute(f"create user {self.user} with password '{self.password}'")
+        self.execute(f"grant write on {self.database} to {self.user}")
+        return self
+
+    def execute(self, query: str) -> list[dict[str, Any]]:
+        """Run a statement as root and return the rows of its series."""
+        asked = {"q": query, "db": self.database}
+        scheme = "https" if "https-enabled = true" in self.settings else "http"
+        where = f"{scheme}://127.0.0.1:{self.port}/query"
+        answer = httpx.post(where, data=asked, auth=("root", self.password), verify=False)
+        answer.raise_for_status()
+        (result,) = answer.json()["results"]
+        assert "error" not in result, result
+        found = result.get("series", [])
+        return [
+            dict(zip(one["columns"], row, strict=True)) | one.get("tags", {}) for one in found for row in one["values"]
+        ]
+
+    @property
+    def server(self) -> str:
+        """`host:port`, as a resource names it."""
+        return f"127.0.0.1:{self.port}"
+
+
+class ClickHouse(Server):
+    """A ClickHouse with the database `app`, its user `app`, and one who may only read."""
+
+    user = "app"
+    password = "app-secret"
+    database = "app"
+
+    def command(self) -> list[str]:
+        return ["/usr/sbin/clickhouse-server", f"--config-file={self.directory}/config.xml"]
+
+    def prepare(self) -> None:
+        self.write(
+            "config.xml",
+            f"""<yandex><logger><level>warning</level><console>1</console></logger>
+            <http_port>{self.port}</http_port><tcp_port>{free_port()}</tcp_port><listen_host>127.0.0.1</listen_host>
+            <path>{self.directory}/data/</path><tmp_path>{self.directory}/tmp/</tmp_path>
+            <users_config>users.xml</users_config><default_profile>default</default_profile>
+            <default_database>default</default_database><mark_cache_size>67108864</mark_cache_size></yandex>""",
+        )
+        users = "".join(
+            f"""<{name}><password>{self.password}</password><networks><ip>::/0</ip></networks>
+            <profile>{profile}</profile><quota>default</quota></{name}>"""
+            for name, profile in (("app", "default"), ("reader", "readonly"))
+        )
+        self.write(
+            "users.xml",
+            f"""<yandex><profiles><default/><readonly><readonly>1</readonly></readonly></profiles>
+            <users>{users}</users><quotas><default/></quotas></yandex>""",
+        )
+
+    def __enter__(self) -> ClickHouse:
+        super().__enter__()
+        self.execute(f"create database {self.database}", "default")
+        return self
+
+    def execute(self, query: str, database: str = "app") -> list[list[Any]]:
+        """Run a statement and return its rows."""
+        more = " format JSONCompact" if query.startswith("select") else ""
+        who = {"user": self.user, "password": self.password, "database": database}
+        answer = httpx.post(self.url, params=who, content=query + more)
+        assert answer.status_code == 200, answer.text
+        found: list[list[Any]] = answer.json()["data"] if more else []
+        return found
+
+    @property
+    def url(self) -> str:
+        """As a resource names it."""
+        return f"http://127.0.0.1:{self.port}"

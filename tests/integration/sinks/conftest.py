@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from databases import MariaDB, Redis
+from databases import ClickHouse, InfluxDB, MariaDB, Redis
 
 
 @pytest.fixture(scope="session")
@@ -18,4 +18,16 @@ def mariadb() -> Iterator[MariaDB]:
 @pytest.fixture(scope="session")
 def redis() -> Iterator[Redis]:
     with Redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def influxdb() -> Iterator[InfluxDB]:
+    with InfluxDB() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def clickhouse() -> Iterator[ClickHouse]:
+    with ClickHouse() as server:
         yield server

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
+from certificates import Authority
 from databases import MariaDB
 from integration.sinks.trying import failing, refused, write, writing
 from integration.world.flow import unique
@@ -18,6 +21,7 @@ from tieline.integration.sinks.sql import Sql
 
 pytestmark = pytest.mark.world
 
+NAME = "db.customer.example"
 HOSTILE = ["'); drop table t; --", '"', "\\", "\\'); select 1; -- ", "\0", "`", "?", "${.}", "日本語", "%s %(a)s"]
 
 
@@ -40,7 +44,7 @@ def table(server: MariaDB, columns: str) -> str:
 async def test_rows_arrive_with_their_values(mariadb: MariaDB) -> None:
     target = table(mariadb, "a varchar(50), b double, c bigint, d bool, e json, f datetime(3)")
     sql = f"insert into {target} values (${{a}}, ${{b}}, ${{c}}, ${{d}}, ${{e}}, from_unixtime(${{f}} / 1000))"
-    outputs = [
+    outputs: list[dict[str, Any]] = [
         {"a": f"d{n}", "b": n / 2 if n % 2 else n, "c": n, "d": True, "e": {"n": [n]}, "f": 1_500} for n in range(700)
     ]
     outputs.append(dict.fromkeys("abcdef"))
@@ -137,6 +141,34 @@ async def test_a_test_passes_and_changes_nothing(mariadb: MariaDB) -> None:
 async def test_each_hop_is_named(mariadb: MariaDB, changes: dict[str, Any], hop: str, said: str) -> None:
     failed = await failing(resource(mariadb, **changes))
     assert (failed.hop, said in failed.message, bool(failed.hint)) == (hop, True, True), failed
+
+
+@pytest.fixture(scope="module")
+def secured() -> Iterator[tuple[MariaDB, Authority]]:
+    """A server that takes only clients with a certificate of its authority."""
+    server, authority = MariaDB(), Authority()
+    pair = authority.sign(NAME)
+    files = {"ssl-ca": authority.cert, "ssl-cert": pair.cert, "ssl-key": pair.key}
+    server.options = tuple(f"--{name}={server.write(name, text)}" for name, text in files.items())
+    with server:
+        server.execute(f"alter user {server.user}@'%' require x509")
+        yield server, authority
+
+
+async def test_tls_with_a_name_and_a_certificate(secured: tuple[MariaDB, Authority]) -> None:
+    server, authority = secured
+    client = authority.sign("app")
+    whole = Ssl(enable=True, cacert=authority.cert, cert=client.cert, key=client.key, server_name=NAME)
+    await probe(resource(server, ssl=whole))
+    changes: tuple[tuple[dict[str, str], str], ...] = (
+        ({"server_name": "other.example"}, "tls"),
+        ({"cacert": Authority("another").cert}, "tls"),
+        ({"cert": "", "key": ""}, "login"),
+    )
+    for change, hop in changes:
+        failed = await failing(resource(server, ssl=msgspec.structs.replace(whole, **change)))
+        assert failed.hop == hop, failed
+    assert (await failing(resource(server))).hop == "login"
 
 
 async def test_statements_are_checked(mariadb: MariaDB) -> None:

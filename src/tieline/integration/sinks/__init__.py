@@ -7,7 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Union
 
-from tieline.integration.sinks import dynamodb, kinesis, mqtt, mysql, nats, postgresql, redis, s3, secrets, sqs, timestream
+from tieline.integration.sinks import (
+    clickhouse,
+    dynamodb,
+    http,
+    influxdb,
+    kinesis,
+    mqtt,
+    mysql,
+    nats,
+    postgresql,
+    rabbitmq,
+    redis,
+    s3,
+    secrets,
+    sqs,
+    timestream,
+)
 from tieline.integration.sinks.base import Sink, Unavailable
 from tieline.integration.sinks.kind import Action, Field, Kind, Resource
 
@@ -17,12 +33,16 @@ KINDS: Final[tuple[Kind, ...]] = (
     postgresql.KIND,
     mysql.KIND,
     redis.KIND,
+    http.KIND,
+    influxdb.KIND,
+    clickhouse.KIND,
     dynamodb.KIND,
     kinesis.KIND,
     s3.KIND,
     sqs.KIND,
     timestream.KIND,
     nats.KIND,
+    rabbitmq.KIND,
 )
 
 #: The kinds by their resource's type, and the actions by theirs; `republish` needs no resource.

@@ -1,0 +1,162 @@
+"""HTTP, also called webhook: each output one request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Final, Literal
+from urllib.parse import quote
+
+import msgspec
+
+from tieline.integration.rules.errors import TemplateError
+from tieline.integration.rules.template import Path, Text, lookup, text_template
+from tieline.integration.rules.values import as_text
+from tieline.integration.sinks.base import Hop, Rejected, Unavailable
+from tieline.integration.sinks.http_client import HttpClient, basic, literal, shown
+from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, label
+
+#: Answers that say "later" (RFC 9110, 15.5 and 15.6; RFC 6585, 4; RFC 8470, 5.2).
+LATER: Final = frozenset({408, 425, 429, 502, 503, 504})
+LOGIN: Final = frozenset({401, 403, 407})
+#: Answers that speak of the request's place, whatever is in it.
+PLACE: Final = frozenset({404, 405, 410})
+
+
+class Http(Resource, frozen=True, kw_only=True, tag="http"):
+    """A server that takes messages by HTTP."""
+
+    ADDRESS: ClassVar[str] = "url"
+    FORM: ClassVar[Literal["server", "servers", "url"]] = "url"
+
+    url: Annotated[str, label("URL")]
+    headers: Annotated[dict[str, str], label("Headers")] = msgspec.field(default_factory=dict)
+    username: str = ""
+    password: Secret = ""
+    authorization: Annotated[str, label("Authorization header", kind="password", secret=True)] = ""
+    pool_size: Annotated[int, label("Connection pool size")] = 8
+    max_inactive: Annotated[float, label("Close an idle connection after (seconds)")] = 10.0
+    connect_timeout: Annotated[float, label("Connect timeout (seconds)")] = 15.0
+
+    @property
+    def tls(self) -> bool:
+        return self.url.lower().startswith("https://")
+
+
+class HttpRequest(Action, frozen=True, kw_only=True, tag="http"):
+    """Sends a request for each output of the rule. Values in the path are escaped."""
+
+    path: Annotated[str, label("Path template")] = ""
+    method: Literal["post", "put", "get", "delete"] = "post"
+    headers: Annotated[dict[str, str], label("Header templates")] = msgspec.field(
+        default_factory=lambda: {"content-type": "application/json"}
+    )
+    body: Annotated[str, label("Body template", kind="lines")] = "${.}"
+    batch_time: Annotated[float, label("Wait for more rows (seconds)")] = 0.0
+
+    def paths(self) -> tuple[Path, ...]:
+        templates = (self.path, *self.headers.values(), self.body)
+        return tuple(path for template in templates for path in text_template(template).paths)
+
+
+class HttpSink:
+    """The server and its connections."""
+
+    def __init__(self, resource: Http) -> None:
+        self.resource = resource
+        self.client = HttpClient(resource, resource.url, resource.pool_size, resource.max_inactive)
+        self.headers = {**resource.headers, **basic(resource.username, resource.password)}
+        if resource.authorization:
+            self.headers["authorization"] = resource.authorization
+
+    def writer(self, action: Action) -> HttpWriter:
+        if not isinstance(action, HttpRequest):
+            raise TemplateError(f"{type(action).__name__} cannot write over HTTP")
+        return HttpWriter(self, action)
+
+    async def check(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            self.writer(action)
+        try:
+            status, text = await self.client.request("head", headers=self.headers)
+        except ValueError as error:
+            raise Unavailable(
+                "address", str(error), "write http:// or https://, host, port and path", str(error)
+            ) from error
+        if status in LOGIN or status in LATER:
+            raise judged(status, text, fixed=True)
+
+    async def close(self) -> None:
+        await self.client.close()
+
+
+def judged(status: int, text: str, fixed: bool) -> Unavailable | Rejected:
+    """What an answer other than 2xx means; `fixed` says that the request's place is the same for all rows."""
+    said = shown(status, text)
+    if status in LATER:
+        return Unavailable("database", f"the server takes nothing now: {said}", "it is tried again", said)
+    if status in LOGIN:
+        hint = "check the user name, the password or the Authorization header"
+        return Unavailable("login", f"the server refuses access: {said}", hint, said)
+    hop: Hop = "statement"
+    if status in PLACE and fixed:
+        return Unavailable(hop, f"the server has nothing there: {said}", "check the URL, the path and the method", said)
+    if 300 <= status < 400:
+        return Unavailable(hop, f"the server sends us elsewhere: {said}", "write the URL where it leads", said)
+    return Rejected(said)
+
+
+class HttpWriter:
+    """One action's request."""
+
+    def __init__(self, sink: HttpSink, action: HttpRequest) -> None:
+        self.sink = sink
+        self.method = action.method
+        self._path = text_template(action.path)
+        self._headers = {name: text_template(value) for name, value in action.headers.items()}
+        self._body = text_template(action.body)
+        self._room = asyncio.Semaphore(sink.resource.pool_size)
+
+    async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
+        """Send a request for each output, as many at a time as there are connections."""
+        results = await asyncio.gather(*(self._send(output) for output in outputs), return_exceptions=True)
+        written = [place for place, result in enumerate(results) if result is None]
+        rejected: dict[int, str] = {}
+        for place, result in enumerate(results):
+            if isinstance(result, Unavailable):
+                result.written = written
+                raise result
+            if isinstance(result, (Rejected, ValueError)):
+                rejected[place] = str(result)
+            elif isinstance(result, BaseException):
+                raise result
+        if rejected:
+            raise Rejected(next(iter(rejected.values())), rejected, written)
+
+    async def _send(self, output: dict[str, Any]) -> None:
+        path = _escaped(self._path, output)
+        headers = {**self.sink.headers, **{name: text.render(output) for name, text in self._headers.items()}}
+        body = self._body.render(output).encode() if self.method in ("post", "put") else b""
+        async with self._room:
+            status, text = await self.sink.client.request(self.method, path, body, headers)
+        if not 200 <= status < 300:
+            raise judged(status, text, fixed=not self._path.paths)
+
+
+def _escaped(template: Text, output: dict[str, Any]) -> str:
+    """A path with its values escaped, so that none adds a segment or a parameter."""
+    parts = [
+        literal(part) if isinstance(part, str) else quote(as_text(lookup(output, part)), safe="")
+        for part in template.parts
+    ]
+    path = "".join(parts)
+    return path if not path or path[0] in "/?" else f"/{path}"
+
+
+KIND: Final = Kind(
+    label="HTTP server (webhook)",
+    resource=Http,
+    actions=(HttpRequest,),
+    open=HttpSink,
+    test="sends HEAD to the URL: an answer of 401, 403, 407, 408, 425, 429, 502, 503 or 504 fails, any other passes",
+)
