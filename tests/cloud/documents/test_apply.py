@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ import yaml
 
 from platforms import PlatformProcess
 from servers import free_port
+from tieline.cloud.documents.reference import page
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "documents.md"
 
 TEXT = """
 deployments:
@@ -93,6 +97,21 @@ def test_the_schema_is_one_and_takes_the_document(platform: PlatformProcess) -> 
     jsonschema_rs.meta.validate(schema)
     jsonschema_rs.validate(schema, yaml.safe_load(TEXT % 1883))
     assert not jsonschema_rs.is_valid(schema, {"deployments": [{"name": "a", "colour": "red"}]})
+    broker = {"host": "h", "port": 1883, "password": {"from_env": "PW"}}
+    assert jsonschema_rs.is_valid(schema, {"deployments": [{"name": "a", "provider": "external", "broker": broker}]})
+    assert not jsonschema_rs.is_valid(schema, {"deployments": [{"name": "a", "workers": {"from_env": "N"}}]})
+
+
+def test_the_page_is_up_to_date_and_its_example_is_a_document(platform: PlatformProcess) -> None:
+    text = PAGE.read_text()
+    assert text == page(), "run: python -m tieline.cloud.documents.reference > docs/documents.md"
+    [example] = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    fresh = example.replace("name: plant", "name: fresh")
+    planned = run(platform, "apply", "-f", "-", "--diff", text=fresh)
+    assert planned.returncode == 2, planned.stderr
+    assert planned.stdout.count("+ create") == 4
+    schema = json.loads(run(platform, "apply", "--schema").stdout)
+    jsonschema_rs.validate(schema, yaml.safe_load(example))
 
 
 def test_mistakes_change_nothing(platform: PlatformProcess) -> None:

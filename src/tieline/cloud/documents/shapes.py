@@ -56,8 +56,18 @@ WRITE_ONLY: Final = frozenset({"certificate"})
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a document, for editors: any value may come from the environment."""
+    """The JSON Schema (2020-12) of a document, for editors: any text may come from the environment."""
     made = Documents.model_json_schema()
     made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     made["title"] = "tieline documents"
+    for shape in made["$defs"].values():
+        for name, field in shape.get("properties", {}).items():
+            if field.get("type") == "string":
+                shape["properties"][name] = {"anyOf": [field, {"$ref": f"#/$defs/{FROM_ENVIRONMENT}"}]}
+    made["$defs"][FROM_ENVIRONMENT] = {
+        "type": "object",
+        "properties": {FROM_ENVIRONMENT: {"type": "string", "description": "name of an environment variable"}},
+        "required": [FROM_ENVIRONMENT],
+        "additionalProperties": False,
+    }
     return made
