@@ -17,6 +17,7 @@ Service = Annotated[str, typer.Argument(help="Name of the exposure, service name
 Endpoints = Annotated[
     list[str] | None, typer.Option("--id", help="Endpoint to decide about; repeatable. None: the only one that waits.")
 ]
+OnlyPlan = Annotated[bool, typer.Option("--plan", help="Print whom it would be said to, and say nothing.")]
 All = Annotated[bool, typer.Option("--all", help="Every endpoint that waits.")]
 
 
@@ -24,6 +25,7 @@ def accept(
     service: Service = "default",
     endpoints: Endpoints = None,
     everyone: All = False,
+    only_plan: OnlyPlan = False,
     as_json: Json = False,
     profile: Profile = "",
     credentials: Credentials = None,
@@ -33,12 +35,14 @@ def accept(
 ) -> None:
     """Accept the connection that waits for consent; run again it changes nothing."""
     aws = account(profile, credentials, endpoint, region, state)
-    told = run(decide(aws, service, endpoints or [], everyone, "accept"))
-    tell(told, "accepted", as_json)
+    told = run(decide(aws, service, endpoints or [], everyone, "accept", only_plan))
+    tell(told, "would accept" if only_plan else "accepted", as_json)
 
 
-async def decide(aws: Aws, key: str, endpoints: Sequence[str], everyone: bool, verb: str) -> list[consent.Connection]:
-    """Say yes or no; the connections that it was said to. Raises PlatformError or AwsError."""
+async def decide(
+    aws: Aws, key: str, endpoints: Sequence[str], everyone: bool, verb: str, only_plan: bool
+) -> list[consent.Connection]:
+    """Say yes or no; the connections that it was, or would be, said to. Raises PlatformError or AwsError."""
     service = await consent.service_id(aws, key)
     found = await consent.connections(aws, service)
     if everyone:
@@ -46,6 +50,8 @@ async def decide(aws: Aws, key: str, endpoints: Sequence[str], everyone: bool, v
     accepting = verb == "accept"
     fitting = consent.ACCEPTABLE if accepting else {one.state for one in found if one.present}
     chosen = consent.chosen(found, endpoints, verb, fitting) if endpoints or not everyone else []
+    if only_plan:
+        return [one for one in found if one.endpoint in chosen]
     await (consent.accept if accepting else consent.reject)(aws, service, chosen)
     return [one for one in await consent.connections(aws, service) if one.endpoint in chosen]
 

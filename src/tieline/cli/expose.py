@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from tieline.cli.progress import Progress
 from tieline.cli.provider import Credentials, Endpoint, Profile, Region, account, run
 from tieline.cloud.aws import Aws
 from tieline.cloud.client import ClientError
-from tieline.cloud.connect.expose import conceal
+from tieline.cloud.connect.expose import conceal, preview_concealing
 from tieline.cloud.connect.expose import expose as make
 from tieline.cloud.connect.exposure import Exposure, exposure
 from tieline.cloud.connect.observe import observe
@@ -56,6 +57,9 @@ def expose(
 ) -> None:
     """Expose backends of a VPC as an endpoint service; run again it changes only what is missing."""
     aws = account(profile, credentials, endpoint, region, state)
+    if remove and only_plan:
+        show_steps(run(preview_concealing(aws, name)), as_json)
+        return
     if remove:
         _remove(aws, name, as_json)
         return
@@ -63,8 +67,7 @@ def expose(
         raise ClientError("NO_VPC", "which VPC are the backends in?", "give --vpc vpc-…")
     wanted = wanted_exposure(name, vpc, to, zones, allow, health_port)
     if only_plan:
-        steps = [str(step) for step in run(_plan(aws, wanted))]
-        print_json({"steps": steps}) if as_json else out.print("\n".join(steps) or "nothing is to be done")
+        show_steps([str(step) for step in run(_plan(aws, wanted))], as_json)
         return
     with Progress(as_json) as progress:
         service = run(make(aws, wanted, lambda doing: progress.begin("expose", doing)))
@@ -73,6 +76,17 @@ def expose(
         print_json({**told, "zones": sorted(service.zones), "principals": sorted(service.principals)})
     else:
         out.print(service.name)
+
+
+def show_steps(steps: Sequence[str], as_json: bool) -> None:
+    """Print what would be done."""
+    if as_json:
+        print_json({"steps": list(steps)})
+        return
+    for number, step in enumerate(steps, 1):
+        out.print(f"{number:>2} {step}")
+    if not steps:
+        out.print("nothing is to be done")
 
 
 async def _plan(aws: Aws, wanted: Exposure) -> tuple[object, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tieline.cli.accept import All, Endpoints, Service, decide, tell
+from tieline.cli.accept import All, Endpoints, OnlyPlan, Service, decide, tell
 from tieline.cli.connection import Json, State
 from tieline.cli.provider import Credentials, Endpoint, Profile, Region, account, run
 
@@ -11,6 +11,7 @@ def reject(
     service: Service = "default",
     endpoints: Endpoints = None,
     everyone: All = False,
+    only_plan: OnlyPlan = False,
     as_json: Json = False,
     profile: Profile = "",
     credentials: Credentials = None,
@@ -20,4 +21,5 @@ def reject(
 ) -> None:
     """Reject a connection that waits, or with --id one that is live: its flows end at once."""
     aws = account(profile, credentials, endpoint, region, state)
-    tell(run(decide(aws, service, endpoints or [], everyone, "reject")), "rejected", as_json)
+    told = run(decide(aws, service, endpoints or [], everyone, "reject", only_plan))
+    tell(told, "would reject" if only_plan else "rejected", as_json)

@@ -105,6 +105,9 @@ def test_5_a_forgotten_consent_is_named_with_the_command_that_gives_it(scene: Sc
         assert found.failing == "consent"
         assert link["endpoint"] in hop(found, "consent").hint
         assert hop(found, "tcp").verdict == "unknown"
+    planned = scene.run("accept", "asked", "--plan", "--profile", "customer")
+    assert f"would accept {link['endpoint']}" in planned.stdout, planned.stderr
+    assert scene.client.link(DEPLOYMENT, "asked").status == "waiting_acceptance"
     accepted = scene.run("accept", "asked", "--id", link["endpoint"], "--profile", "customer")
     assert f"accepted {link['endpoint']}" in accepted.stdout, accepted.stderr
     health = scene.connected("asked").health
@@ -117,6 +120,11 @@ def test_5_a_forgotten_consent_is_named_with_the_command_that_gives_it(scene: Sc
     shown = scene.run("link", "show", "asked").stdout
     assert "not running" in shown
     assert scene.run("doctor", "asked", "--profile", "customer").returncode == 1
+    for verb, planned_line in (("disconnect", "delete private link asked"), ("expose", "delete endpoint service")):
+        options = ["--remove"] if verb == "expose" else []
+        planned = scene.run(verb, *options, "--name", "asked", "--plan", "--profile", "customer")
+        assert planned_line in planned.stdout, planned.stderr
+    assert scene.client.link(DEPLOYMENT, "asked").service_name == link["service_name"]
     gone = scene.run("disconnect", "--name", "asked", "--profile", "customer")
     assert gone.returncode == 0, gone.stderr
 

@@ -80,6 +80,11 @@ def undo(name: str, seen: Seen) -> tuple[Undo, ...]:
     return tuple(steps)
 
 
+async def preview_concealing(aws: Aws, name: str) -> list[str]:
+    """What `conceal` would do, in words."""
+    return [str(step) for step in undo(name, await observe(aws, name, ""))]
+
+
 async def conceal(aws: Aws, name: str, tell: Tell = lambda _: None) -> int:
     """Delete what `expose` made under a name; the number of things that were there. Raises AwsError."""
     steps = undo(name, await observe(aws, name, ""))
