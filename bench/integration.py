@@ -1,215 +1,181 @@
-"""How fast messages become rows: our pipeline beside the same work by hand, in turns on the same servers.
+"""How fast messages become rows, over a link: our pipeline beside what people use instead, in turns, every row counted.
 
-python bench/integration.py [--count 400000] [--rounds 3] [--prototype FILE] [--json FILE]
+./dev bench integration [--count 200000] [--rounds 3] [--burst 1000000] [--queue 1000000] [--json FILE] [--plot FILE]
 
 Broker, publisher, database and sink share the machine. Rows per second are counted from the publisher's start to the
-last committed row; CPU is user and system time of the sink's process alone, without its start.
+last committed row; CPU is user and system time of the sink's process alone, without its start. `by hand` is the least
+that a program can do for the same rows: no rules, no retries, one table. The script is paho-mqtt with batches of 500
+rows or 200 ms into psycopg. Ratios are of medians of one run. A burst, and a queue that stands, take minutes: they run
+where they are asked for.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import statistics
-import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
 
-from bench.integration_pipeline import RULE  # noqa: E402
+from bench._chart import bars  # noqa: E402
+from bench._integration_runs import (  # noqa: E402
+    PIPELINE,
+    cpu_seconds,
+    evaluation,
+    latency,
+    outage,
+    started,
+    through,
+)
+from bench._integration_way import Database, way, within  # noqa: E402
 
-from servers import Mosquitto, PostgreSQL  # noqa: E402
-from tieline.integration.message import Message  # noqa: E402
-from tieline.integration.rules.compile import compile_rule  # noqa: E402
-from tieline.integration.topics import Index  # noqa: E402
-
-PAYLOAD = b'{"id": "dev42", "temp": 21.5, "ts": 1700000000042}'
-TICKS = os.sysconf("SC_CLK_TCK")
+__all__ = ["cpu_seconds", "middle", "started"]
 MANY_RULES = 1000
-BUFFER = 500  # messages that one read from the broker brings, about
-TABLE = "create table m(device text, temp float8, ts bigint, topic text)"
+SLOW = 5  # times that the script is slower, about: it gets so many messages less
+
+Runs = dict[str, list[dict[str, Any]]]
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+class Figure(NamedTuple):
+    """One line of the result."""
 
+    name: str
+    value: float
+    unit: str
+    goal: str
+    reached: bool
 
-def evaluation(rules: int, count: int = 300_000) -> float:
-    """Messages per second through one core: made, looked up among the rules, decoded, filtered and selected."""
-    others = [(f"other/{n}/#", compile_rule(RULE)) for n in range(1, rules)]
-    index = Index([("t/#", compile_rule(RULE)), *others])
-    began = time.process_time()
-    for start in range(0, count, BUFFER):
-        messages = [Message(f"t/dev{n % 100}", PAYLOAD, 1, 1700000000000) for n in range(start, start + BUFFER)]
-        matching = {index.lookup(message.topic) for message in messages}
-        for rule in matching.pop():
-            assert len(rule.apply(messages, [], False)) == BUFFER
-    return count / (time.process_time() - began)
-
-
-def started(command: list[str], stdin: int | None = None) -> subprocess.Popen[str]:
-    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stdin=stdin, text=True)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line == "ready\n", line
-    return process
-
-
-def through(command: list[str], broker: Mosquitto, database: PostgreSQL, count: int, wait: float = 0) -> dict[str, Any]:
-    """One sink from the start of the publisher to the last row."""
-    database.execute("truncate m")
-    if wait:  # a program that does not say when it is ready
-        sink = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True)
-        time.sleep(wait)
-    else:
-        sink = started(command)
-    publisher = started([str(HERE / "integration_publisher.py"), str(broker.port), str(count)], subprocess.PIPE)
-    assert publisher.stdin is not None
-    cpu, began = cpu_seconds(sink.pid), time.perf_counter()
-    publisher.stdin.write("go\n")
-    publisher.stdin.flush()
-    try:
-        assert publisher.stdout is not None
-        publisher.stdout.readline()  # it is done; counting rows before that would only slow everything down
-        used = cpu_seconds(sink.pid) if sink.poll() is None else 0.0
-        while committed(database) < count and time.perf_counter() - began < 300:
-            used = cpu_seconds(sink.pid) if sink.poll() is None else used
-            time.sleep(0.01)
-        seconds = time.perf_counter() - began
-        found = database.execute("select count(*), count(distinct ts) from m")[0]
-    finally:
-        for process in (sink, publisher):
-            process.kill()
-            process.communicate()
-    return {
-        "rows_per_second": count / seconds,
-        "cpu_us_per_row": (used - cpu) / count * 1e6,
-        "lost": count - found[1],
-        "doubles": found[0] - found[1],
-    }
-
-
-def latency(rate: int, seconds: int) -> dict[str, float]:
-    """Milliseconds from publishing to the commit of the row, by PostgreSQL's own commit times."""
-    database = PostgreSQL()
-    database.options = ("track_commit_timestamp=on",)
-    with database, Mosquitto() as broker:
-        database.execute(TABLE)
-        login = [database.server, database.user, database.password, database.database]
-        sink = started([str(HERE / "integration_pipeline.py"), str(broker.port), *login])
-        count = rate * seconds
-        command = [str(HERE / "integration_publisher.py"), str(broker.port), str(count), str(rate)]
-        publisher = started(command, subprocess.PIPE)
-        try:
-            publisher.communicate("go\n", timeout=seconds + 60)
-            while committed(database) < count:
-                time.sleep(0.1)
-            age = "extract(epoch from pg_xact_commit_timestamp(xmin)) * 1000 - ts / 1000.0"
-            shares = "array[0.5, 0.95, 0.99, 1]"
-            query = f"select percentile_cont({shares}) within group (order by ({age})::float8) from m"
-            found = database.execute(query)[0][0]
-        finally:
-            for process in (sink, publisher):
-                process.kill()
-                process.wait()
-    return dict(zip(("p50", "p95", "p99", "max"), found, strict=True))
-
-
-def outage(count: int, seconds: float) -> dict[str, float]:
-    """A burst while the database does not move for a while: rows lost and doubled, and the sink's largest memory."""
-    with PostgreSQL() as database, Mosquitto() as broker:
-        database.execute(TABLE)
-        login = [database.server, database.user, database.password, database.database]
-        sink = started([str(HERE / "integration_pipeline.py"), str(broker.port), *login])
-        publisher = started([str(HERE / "integration_publisher.py"), str(broker.port), str(count)], subprocess.PIPE)
-        assert publisher.stdin is not None
-        try:
-            publisher.stdin.write("go\n")
-            publisher.stdin.flush()
-            time.sleep(1)
-            database.signal(signal.SIGSTOP)
-            time.sleep(seconds)
-            database.signal(signal.SIGCONT)
-            publisher.wait()
-            deadline = time.monotonic() + 600
-            while int(database.execute("select count(distinct ts) from m")[0][0]) < count:
-                if time.monotonic() > deadline:
-                    break
-                time.sleep(1)
-            found = database.execute("select count(*), count(distinct ts) from m")[0]
-            memory = int(Path(f"/proc/{sink.pid}/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
-        finally:
-            database.signal(signal.SIGCONT)
-            for process in (sink, publisher):
-                process.kill()
-                process.wait()
-    return {"lost": count - found[1], "doubles": found[0] - found[1], "memory_mb": memory}
-
-
-def committed(database: PostgreSQL) -> int:
-    return int(database.execute("select count(*) from m")[0][0])
+    def line(self) -> str:
+        digits = 0 if abs(self.value) >= 100 or self.value == int(self.value) else 2
+        value = f"{self.value:,.{digits}f} {self.unit}".strip()
+        return f"{self.name:68}{value:>18}   {self.goal:14}{'✓' if self.reached else '✗'}"
 
 
 def middle(runs: list[dict[str, Any]], key: str) -> float:
     return float(statistics.median(run[key] for run in runs))
 
 
-def compare(count: int, rounds: int, prototype: str | None) -> dict[str, list[dict[str, Any]]]:
+def compare(database: Database, count: int, rounds: int) -> Runs:
     """Every contender once in each round."""
-    runs: dict[str, list[dict[str, Any]]] = {}
-    with PostgreSQL() as database:
-        database.execute(TABLE)
-        login = [database.server, database.user, database.password, database.database]
-        contenders = {
-            "by hand": [str(HERE / "integration_by_hand.py"), "PORT", database.dsn, str(count)],
-            "tieline": [str(HERE / "integration_pipeline.py"), "PORT", *login],
-            f"tieline, {MANY_RULES} rules": [str(HERE / "integration_pipeline.py"), "PORT", *login, str(MANY_RULES)],
-        }
-        if prototype:
-            contenders["prototype"] = [prototype, "127.0.0.1:PORT", database.dsn, str(count)]
-        for _ in range(rounds):
-            for name, command in contenders.items():
-                with Mosquitto() as broker:  # a new one each time: sessions of the last run would go on queueing
-                    filled = [part.replace("PORT", str(broker.port)) for part in command]
-                    wait = 1.5 if name == "prototype" else 0.0
-                    runs.setdefault(name, []).append(through(filled, broker, database, count, wait))
+    ours = [PIPELINE, "PORT", *database.login]
+    contenders: dict[str, tuple[list[str], int]] = {
+        "by hand": ([str(HERE / "integration_by_hand.py"), "PORT", database.dsn, str(count)], count),
+        "tieline": (ours, count),
+        "tieline, 1,000 rules": ([*ours, str(MANY_RULES)], count),
+        "script": ([str(HERE / "integration_script.py"), "PORT", database.dsn], count // SLOW),
+    }
+    runs: Runs = {}
+    for _ in range(rounds):
+        for name, (command, messages) in contenders.items():
+            runs.setdefault(name, []).append(through(command, database, messages))
     return runs
+
+
+def of_runs(runs: Runs) -> list[Figure]:
+    """The ratios of the table."""
+    rate = {name: middle(those, "rows_per_second") for name, those in runs.items()}
+    cpu = {name: middle(those, "cpu_us_per_row") for name, those in runs.items()}
+    lost = sum(run["lost"] for name, those in runs.items() if name.startswith("tieline") for run in those)
+    hand, script, many = (rate["tieline"] / rate[name] for name in ("by hand", "script", "tieline, 1,000 rules"))
+    dear = cpu["tieline"] / cpu["by hand"]
+    return [
+        Figure("rows/s ÷ the program by hand's", hand, "", "≥ 0.9", hand >= 0.9),
+        Figure("CPU of our process per row", cpu["tieline"], "µs", "≤ 12 µs", cpu["tieline"] <= 12),
+        Figure("CPU per row ÷ the program by hand's", dear, "", "≤ 2", dear <= 2),
+        Figure("rows/s ÷ the batching paho + psycopg script's", script, "", "≥ 7.5", script >= 7.5),
+        Figure("rows/s with 1,000 rules, one matching ÷ with one", 1 / many, "", "≥ 0.9", 1 / many >= 0.9),
+        Figure("rows lost in these runs", lost, "", "0", lost == 0),
+    ]
+
+
+def measured(database: Database, options: argparse.Namespace, result: dict[str, Any]) -> list[Figure]:
+    """All that happens between the broker and PostgreSQL."""
+    runs = result["runs"] = compare(database, options.count, options.rounds)
+    print(f"{'sink':24}{'rows/s':>10}{'from':>10}{'to':>10}{'CPU µs/row':>12}{'lost':>6}{'doubles':>9}")
+    for name, those in runs.items():
+        rates = [run["rows_per_second"] for run in those]
+        lost, doubles = sum(run["lost"] for run in those), sum(run["doubles"] for run in those)
+        spread = f"{middle(those, 'rows_per_second'):>10,.0f}{min(rates):>10,.0f}{max(rates):>10,.0f}"
+        print(f"{name:24}{spread}{middle(those, 'cpu_us_per_row'):>12.1f}{lost:>6}{doubles:>9}", flush=True)
+    figures = of_runs(runs)
+    found = result["latency"] = latency(database, 1000, 10)
+    figures.append(
+        Figure("publish to committed row at 1,000/s, p99", found["p99"], "ms", "≤ 25 ms", found["p99"] <= 25)
+    )
+    if options.burst:
+        burst = result["burst"] = outage(database, options.burst, 30, "broker")
+        name = f"burst of {options.burst:,}, database paused for 30 s: rows lost"
+        figures.append(Figure(name, burst["lost"], "", "0", burst["lost"] == 0))
+    if options.queue:
+        for buffer in ("broker", "disk"):
+            queue = result[f"queue, {buffer}"] = outage(database, options.queue, 0, buffer)
+            name = f"standing queue of {options.queue:,} ({buffer}): memory of our process"
+            figures.append(Figure(name, queue["memory_mb"], "MB", "≤ 512 MB", queue["memory_mb"] <= 512))
+            lost = queue["lost"]
+            figures.append(Figure(f"the same queue ({buffer}): rows lost", lost, "", "0", lost == 0))
+    return figures
+
+
+def others(options: argparse.Namespace, result: dict[str, Any]) -> list[Figure]:
+    """The same way into other databases, on loopback."""
+    from bench import sinks
+
+    figures = []
+    for kind, server in {"mysql": sinks.Table, "redis": sinks.Hashes}.items():
+        with server() as target:
+            assert isinstance(target, sinks.Table | sinks.Hashes)
+            runs = result[kind] = sinks.compare(kind, target, options.count // 2, 1)
+        ratio = middle(runs["tieline"], "rows_per_second") / middle(runs["script"], "rows_per_second")
+        figures.append(Figure(f"the same into {kind} ÷ a plain batching script", ratio, "", "≥ 5", ratio >= 5))
+    return figures
+
+
+def alone(result: dict[str, Any]) -> list[Figure]:
+    """Rules without anything around them."""
+    rates = {rules: statistics.median(evaluation(rules) for _ in range(5)) for rules in (1, MANY_RULES)}
+    result["evaluation"] = rates
+    one, ratio = rates[1], rates[MANY_RULES] / rates[1]
+    return [
+        Figure("rule evaluation alone, one core", one, "messages/s", "≥ 300,000", one >= 300_000),
+        Figure("the same among 1,000 rules ÷ with one", ratio, "", "≥ 0.9", ratio >= 0.9),
+    ]
+
+
+def plot(runs: Runs) -> str:
+    """The contenders as a chart."""
+    rates = {name: middle(those, "rows_per_second") for name, those in runs.items()}
+    cpu = {name: middle(those, "cpu_us_per_row") for name, those in runs.items()}
+    return bars({"rows per second": rates, "CPU of the sink, µs per row": cpu}, "tieline")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=400_000)
+    parser.add_argument("--count", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--prototype", help="another program to compare with: FILE HOST:PORT DSN COUNT")
-    parser.add_argument("--outage", type=int, default=0, help="messages of a burst with a database that pauses 30 s")
+    parser.add_argument("--burst", type=int, default=0, help="messages of a burst with a database that pauses 30 s")
+    parser.add_argument("--queue", type=int, default=0, help="messages that wait for a database that stands still")
+    parser.add_argument("--loopback", action="store_true", help="no link, for machines without namespaces")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     result: dict[str, Any] = {}
-    for rules in (1, MANY_RULES):
-        rate = statistics.median(evaluation(rules) for _ in range(5))
-        result[f"evaluation, {rules} rules"] = rate
-        print(f"rule evaluation on one core, {rules} rules: {rate:,.0f} messages/s")
-    result["latency"] = latency(1000, 10)
-    print("publish to commit at 1,000/s:", ", ".join(f"{k} {v:.1f} ms" for k, v in result["latency"].items()))
-    if options.outage:
-        result["outage"] = outage(options.outage, 30)
-        print(f"{options.outage:,} messages, database paused 30 s:", result["outage"])
-    runs = result["runs"] = compare(options.count, options.rounds, options.prototype)
-    print(f"{'sink':24}{'rows/s':>10}{'CPU µs/row':>12}{'lost':>6}{'doubles':>9}   ({options.count} rows, medians)")
-    for name, those in runs.items():
-        lost, doubles = sum(run["lost"] for run in those), sum(run["doubles"] for run in those)
-        rows, cpu = middle(those, "rows_per_second"), middle(those, "cpu_us_per_row")
-        print(f"{name:24}{rows:>10,.0f}{cpu:>12.1f}{lost:>6}{doubles:>9}")
+    figures = alone(result)
+    with way(not options.loopback) as (database, space):
+        result["link"] = bool(space)
+        print("over a link" if space else "on loopback: a link takes root", flush=True)
+        figures += within(space, lambda: measured(database, options, result))
+    figures += others(options, result)
+    print("Node-RED is not part of this run: see docs/delivery.md")
+    print("\n".join(figure.line() for figure in figures))
+    result["figures"] = [figure._asdict() for figure in figures]
     if options.json:
         options.json.write_text(json.dumps(result, indent=2))
+    if options.plot:
+        options.plot.write_text(plot(result["runs"]))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """Our pipeline as a process, with the rule that is measured.
 
-python bench/integration_pipeline.py PORT SERVER USER PASSWORD DATABASE [RULES]
+python bench/integration_pipeline.py PORT SERVER USER PASSWORD DATABASE [RULES [broker|disk]]
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import tempfile
+from pathlib import Path
 
+import msgspec
 import uvloop
 
 from tieline.integration.config import Broker, Config, PostgreSQL, Rule, Sql
@@ -20,24 +23,36 @@ RULE = (
 INSERT = "insert into m(device, temp, ts, topic) values (${device}, ${temp}, ${ts}, ${topic})"
 
 
-def configuration(server: str, user: str, password: str, database: str, rules: int) -> Config:
+def configuration(login: list[str], rules: int, buffer: str) -> Config:
     """The rule, and others that match nothing."""
+    server, user, password, database = login
     resource = PostgreSQL(id="pg", server=server, username=user, password=password, database=database)
-    action = Sql(id="write", resource="pg", sql=INSERT)
+    action = msgspec.convert(
+        {
+            "kind": "sql",
+            "id": "write",
+            "resource": "pg",
+            "sql": INSERT,
+            "buffer_mode": buffer,
+            "max_buffer_bytes": 1 << 30,
+        },
+        Sql,
+    )
     others = [Rule(id=f"r{n}", sql=RULE.replace("t/#", f"other/{n}/#"), actions=(action,)) for n in range(1, rules)]
     return Config(resources=(resource,), rules=(Rule(id="r0", sql=RULE, actions=(action,)), *others))
 
 
-async def main(port: int, login: list[str], rules: int) -> None:
+async def main(port: int, login: list[str], rules: int, buffer: str) -> None:
     broker = Broker(host="127.0.0.1", port=port, client_id="pipeline")
-    server, user, password, database = login
-    pipeline = Pipeline(broker, configuration(server, user, password, database, rules))
-    running = asyncio.create_task(pipeline.run())
-    await asyncio.sleep(0)
-    await pipeline.ready()
-    print("ready", flush=True)
-    await running
+    with tempfile.TemporaryDirectory() as directory:
+        pipeline = Pipeline(broker, configuration(login, rules, buffer), Path(directory))
+        running = asyncio.create_task(pipeline.run())
+        await asyncio.sleep(0)
+        await pipeline.ready()
+        print("ready", flush=True)
+        await running
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), sys.argv[2:6], int(sys.argv[6]) if len(sys.argv) > 6 else 1))
+    more = sys.argv[6:]
+    uvloop.run(main(int(sys.argv[1]), sys.argv[2:6], int(more[0]) if more else 1, more[1] if more[1:] else "broker"))
