@@ -9,7 +9,7 @@ import typer
 
 from tieline.cli.broker import address, remote
 from tieline.cli.connection import ApiKey, Cascade, Json, State, Url, Wait, connect
-from tieline.cli.output import details, out, show, wait_for
+from tieline.cli.output import details, out, print_json, show, wait_for
 from tieline.cloud.answers import DeploymentAnswer
 from tieline.cloud.client import Client, ClientError
 from tieline.cloud.records import DeploymentStatus
@@ -84,6 +84,14 @@ def offer(key: Key, as_json: Json = False, url: Url = "", api_key: ApiKey = "", 
     """Show the zones and the ARN that the provider of a service needs."""
     with connect(url, api_key, state) as client:
         details(client.offer(key), as_json)
+
+
+@app.command()
+def token(key: Key, as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+    """Print another join token for agents that are started by hand; the present one ends."""
+    with connect(url, api_key, state) as client:
+        made = client.renew_join_token(key)
+    print_json({"join_token": made}) if as_json else out.print(made)
 
 
 @app.command()

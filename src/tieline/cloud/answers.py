@@ -39,6 +39,12 @@ class CreatedDeployment(DeploymentAnswer):
     join_token: str = Field(default="", description="for tieline agent --join; not where provider is fabric")
 
 
+class JoinToken(BaseModel):
+    """A join token, told here and never again."""
+
+    join_token: str = Field(description="for tieline agent --join")
+
+
 class Deployments(Paged):
     """All deployments."""
 

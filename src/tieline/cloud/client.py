@@ -19,6 +19,7 @@ from tieline.cloud.answers import (
     CreatedDeployment,
     DeploymentAnswer,
     Deployments,
+    JoinToken,
     MqttUsers,
     Offer,
     PrivateLinks,
@@ -90,6 +91,10 @@ class Client:
     def delete_deployment(self, key: str, cascade: bool = False) -> DeploymentAnswer:
         """Delete a deployment, with `cascade` all in it."""
         return self._read(DeploymentAnswer, "DELETE", at("deployments", key, cascade=cascade))
+
+    def renew_join_token(self, key: str) -> str:
+        """Another join token for a deployment's agents; the present one is good for nothing from now on."""
+        return self._read(JoinToken, "POST", at("deployments", key, "join-token")).join_token
 
     def offer(self, key: str) -> Offer:
         """What the provider of a service must know."""

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 PROBE_SECONDS = 15.0  # as long as EMQX waits for a resource's dry run (emqx.md, 2.3)
 ANSWER_SECONDS = 3.0  # for the way there and back, beyond the probe itself
 REQUEST_SECONDS = 20.0  # for an agent's answer about letters or counters
-PROTOCOL_ERROR = 1002  # RFC 6455
+PROTOCOL_ERROR, POLICY_VIOLATION = 1002, 1008  # RFC 6455, 7.4.1
 NOTHING = Report(applied=-1, broker=False)
 
 
@@ -107,6 +107,11 @@ class Hub:
         message = self._configure(deployment) if connections else None
         for connection in connections:
             self._later(connection.close(GONE) if message is None else connection.send(message))
+
+    def hang_up(self, deployment: str) -> None:
+        """End the lines of a deployment's agents: they come back with a token that is good now, or not at all."""
+        for connection in self._of(deployment):
+            self._later(connection.close(POLICY_VIOLATION))
 
     async def serve(self, deployment: str, socket: WebSocket, agent: str = "") -> None:
         """Talk to an agent that proved its token, until one side leaves; a predecessor of the same id is closed."""

@@ -149,6 +149,7 @@ class Deployment(DeploymentView, Stored):
     hidden: ClassVar[frozenset[str]] = frozenset({"token_hash", "tls_key", "remote_password"})
     unaudited: ClassVar[frozenset[str]] = Stored.unaudited | {"status", "reason", "hint", "joined", "halted"}
     token_hash: str
+    token_serial: int = 0  # of the join token: each renewal counts
     broker: Address  # what the broker itself listens on
     revision: int = 1
     joined: bool = False  # whether its agent reported a working broker since it was last started

@@ -67,9 +67,12 @@ class Vault:
         """The text again; raises InvalidToken where another key encrypted it."""
         return self._fernet.decrypt(ciphertext.encode()).decode() if ciphertext else ""
 
-    def join_token(self, deployment: str) -> str:
-        """The token of one deployment's agent: derived, so that creation can resume without having stored it."""
-        digest = hmac.new(self._key, f"join:{deployment}".encode(), "sha256").digest()
+    def join_token(self, deployment: str, serial: int = 0) -> str:
+        """The token of one deployment's agent: derived, so that creation can resume without having stored it.
+
+        Each `serial` gives another one.
+        """
+        digest = hmac.new(self._key, f"join:{deployment}{f':{serial}' if serial else ''}".encode(), "sha256").digest()
         return f"tlj_{deployment}_{base64.urlsafe_b64encode(digest[:KEY_BYTES]).decode().rstrip('=')}"
 
     def external_id(self, project: str) -> str:

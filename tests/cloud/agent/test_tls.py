@@ -70,6 +70,21 @@ def test_an_agent_joins_and_comes_back_by_itself(
         wait_until(lambda: "far" not in [one.name for one in client.deployments()], "the end", 30)
 
 
+def test_a_token_that_was_seen_is_replaced(
+    platform: PlatformProcess, url: str, authority: Path, tmp_path: Path
+) -> None:
+    client = platform.client
+    old = join(client, "renewed")
+    options = ["--authority", str(authority)]
+    with AgentProcess(url, old, tmp_path / "agent", options) as agent:
+        wait_until(lambda: connected(client, "renewed"), "the agent", 30)
+        new = client.renew_join_token("renewed")
+        wait_until(lambda: not connected(client, "renewed") and "HTTP 401" in agent.log(), "the end of its line", 30)
+    with AgentProcess(url, new, tmp_path / "agent", options):
+        wait_until(lambda: connected(client, "renewed"), "the agent with the new token", 30)
+    client.delete_deployment("renewed")
+
+
 def test_an_agent_trusts_nobody_else(platform: PlatformProcess, url: str, tmp_path: Path) -> None:
     token = join(platform.client, "careful")
     with AgentProcess(url, token, tmp_path / "agent") as agent:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from tieline.cloud.answers import CreatedDeployment, DeploymentAnswer, Deployments, Offer, Traffic
+from tieline.cloud.answers import CreatedDeployment, DeploymentAnswer, Deployments, JoinToken, Offer, Traffic
 from tieline.cloud.api.context import Asked, Asking, IfMatch, Records, There, Who, Within, tagged
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.once import Once
@@ -21,6 +21,7 @@ from tieline.cloud.deployments.requests import (
     offer,
     switch,
 )
+from tieline.cloud.deployments.tokens import renew_token
 from tieline.cloud.edits import check_match
 from tieline.cloud.guard.records import Caller
 from tieline.cloud.pages import cut
@@ -94,6 +95,14 @@ async def stop(there: There, records: Records, who: Who, within: Within) -> Depl
 async def start(there: There, records: Records, who: Who, within: Within) -> DeploymentAnswer:
     """Start a deployment that was stopped."""
     return _switched(there, switch(records, within, "running", who))
+
+
+@router.post("/{id}/join-token", responses=documented(404, 409))
+async def join_token(there: There, records: Records, who: Who, within: Within) -> JoinToken:
+    """Another join token in place of the one that was lost or seen; agents with the old one are disconnected."""
+    token = renew_token(records, there.vault, within, who)
+    there.hub.hang_up(within.id)
+    return JoinToken(join_token=token)
 
 
 def _switched(there: Platform, deployment: Deployment) -> DeploymentAnswer:

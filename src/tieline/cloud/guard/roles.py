@@ -28,6 +28,7 @@ PERMITTED: Mapping[str, frozenset[Role]] = {
     "deployments_create": ADMINISTRATORS,
     "deployments_change": WORKERS,
     "deployments_delete": ADMINISTRATORS,
+    "deployments_join_token": ADMINISTRATORS,
     "deployments_stop": WORKERS,
     "deployments_start": WORKERS,
     "deployments_certificate": EVERYBODY,
