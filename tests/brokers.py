@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 
 from certificates import Authority
-from servers import Server, free_port
+from servers import Server, accepts, free_port, wait_until
 
 RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper in PATH insists on a user of its own
 NATS = Path("/usr/sbin/nats-server")
@@ -81,6 +81,10 @@ class RabbitMQ(Server):
             ]
         self.write("rabbitmq.conf", "\n".join(lines) + "\n")
         self.write("plugins", "[].\n")
+
+    def kill(self) -> None:
+        super().kill()  # returns when its first process has ended
+        wait_until(lambda: not accepts(self.port), "RabbitMQ's end")
 
 
 class Nats(Server):

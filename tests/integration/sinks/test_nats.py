@@ -30,7 +30,7 @@ def server() -> Iterator[Nats]:
         yield made
 
 
-def resource(server: Nats, **changes: Any) -> nats.Nats:
+def resource(server: Nats, /, **changes: Any) -> nats.Nats:
     known: dict[str, Any] = {"id": "nats", "servers": f"127.0.0.1:{server.port}", "connect_timeout": 2.0}
     return nats.Nats(**(known | {"username": server.user, "password": server.password} | changes))
 

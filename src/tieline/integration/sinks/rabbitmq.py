@@ -1,0 +1,194 @@
+"""RabbitMQ: each output of a rule is a message, which the broker has confirmed before the row counts.
+
+A message that no queue takes comes back: it would vanish otherwise, and the broker would confirm it all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
+from urllib.parse import quote
+
+import msgspec
+
+from tieline.integration.rules.errors import TemplateError
+from tieline.integration.rules.template import Path, text_template
+from tieline.integration.sinks import tls
+from tieline.integration.sinks.base import Rejected, Unavailable
+from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, driver, label
+from tieline.integration.sinks.network import address
+from tieline.integration.sinks.outcome import judge, results
+from tieline.integration.sinks.pool import Pool
+from tieline.integration.sinks.rabbitmq_errors import translated
+
+if TYPE_CHECKING:
+    import aiormq
+    import pamqp.commands
+else:
+    aiormq = driver("aiormq")
+    pamqp = driver("pamqp")
+
+CLOSE_SECONDS: Final = 1.0
+KEY_BYTES: Final = 255  # AMQP 0-9-1, short string
+MODES: Final = {"non_persistent": 1, "persistent": 2}
+
+
+class RabbitMQ(Resource, frozen=True, kw_only=True, tag="rabbitmq"):
+    """A RabbitMQ broker, or another that speaks AMQP 0-9-1."""
+
+    PORT: ClassVar[int] = 5672
+
+    server: str  # with TLS it usually listens on 5671
+    username: str
+    password: Secret = ""
+    virtual_host: str = "/"
+    pool_size: Annotated[int, label("Connection pool size")] = 8
+    heartbeat: Annotated[int, label("Heartbeat (seconds)")] = 30
+
+
+class RabbitMessage(Action, frozen=True, kw_only=True, tag="rabbitmq"):
+    """Publishes each output of the rule to an exchange; without one, to the queue that is named by the routing key."""
+
+    exchange: str = ""
+    routing_key: Annotated[str, label("Routing key template")]
+    payload_template: Annotated[str, label("Payload template", kind="lines")] = "${.}"
+    headers: Annotated[dict[str, str], label("Headers, with templates")] = msgspec.field(default_factory=dict)
+    delivery_mode: Literal["persistent", "non_persistent"] = "persistent"  # the other is lost when the broker restarts
+
+    def paths(self) -> tuple[Path, ...]:
+        texts = (self.exchange, self.routing_key, self.payload_template, *self.headers.values())
+        return tuple(path for text in texts for path in text_template(text).paths)
+
+
+@dataclass(eq=False)
+class Link:
+    """A connection and its channel, on which the broker confirms what is published."""
+
+    connection: Any
+    channel: Any
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def open(self) -> bool:
+        """Whether it can be used again."""
+        return not self.connection.is_closed and not self.channel.is_closed
+
+
+class RabbitSink:
+    """A broker and at most `pool_size` connections to it."""
+
+    def __init__(self, resource: RabbitMQ) -> None:
+        self.resource = resource
+        self._pool: Pool[Link] = Pool(resource.pool_size, self._connect, lambda link: link.open, self._discard)
+        self.link = self._pool.connection
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def writer(self, action: Action) -> RabbitWriter:
+        if not isinstance(action, RabbitMessage):
+            raise TemplateError(f"{type(action).__name__} cannot write to RabbitMQ")
+        return RabbitWriter(self, action)
+
+    async def check(self, actions: Sequence[Action]) -> None:
+        writers = [self.writer(action) for action in actions]
+        async with self.link():
+            pass
+        for writer in writers:
+            await writer.check()
+
+    async def close(self) -> None:
+        self._pool.close()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def _discard(self, link: Link) -> None:
+        task = asyncio.create_task(_end(link.connection))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _connect(self) -> Link:
+        resource = self.resource
+        try:
+            context = tls.context(resource.ssl)
+            async with asyncio.timeout(resource.connect_timeout):
+                connection = await aiormq.connect(self._url(), context=context)
+                channel = await connection.channel(publisher_confirms=True)
+        except Exception as error:
+            raise translated(error, resource.server, connecting=True) from error
+        link = Link(connection, channel)
+        connection.closing.add_done_callback(lambda _: link.lost.set())
+        return link
+
+    def _url(self) -> str:
+        resource = self.resource
+        host, port = address(resource.server, resource.PORT)
+        user, password = quote(resource.username, safe=""), quote(resource.password, safe="")
+        place = f"{f'[{host}]' if ':' in host else host}:{port}/{quote(resource.virtual_host, safe='')}"
+        scheme = "amqps" if resource.ssl.enable else "amqp"
+        return f"{scheme}://{user}:{password}@{place}?heartbeat={resource.heartbeat}"
+
+
+async def _end(connection: Any) -> None:
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(connection.close(), CLOSE_SECONDS)
+
+
+class RabbitWriter:
+    """One action's exchange and routing key."""
+
+    def __init__(self, sink: RabbitSink, action: RabbitMessage) -> None:
+        self._sink = sink
+        self._action = action
+        self._exchange = text_template(action.exchange)
+        self._key = text_template(action.routing_key)
+        self._payload = text_template(action.payload_template)
+        self._headers = {name: text_template(text) for name, text in action.headers.items()}
+        self._constant = not self._exchange.paths and not self._key.paths
+
+    async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
+        """Publish each output in order, and wait for the broker's confirmations."""
+        async with self._sink.link() as link:
+            tasks = [asyncio.create_task(self._publish(link.channel, output)) for output in outputs]
+            judge(await results(tasks, link.lost, self._sink.resource.write_timeout), self._verdict)
+
+    async def _publish(self, channel: Any, output: dict[str, Any]) -> None:
+        key = self._key.render(output)
+        if len(key.encode()) > KEY_BYTES:
+            raise Rejected(f"a routing key of more than {KEY_BYTES} bytes")
+        headers: Any = {name: text.render(output) for name, text in self._headers.items()}
+        properties = pamqp.commands.Basic.Properties(
+            delivery_mode=MODES[self._action.delivery_mode], headers=headers or None
+        )
+        await channel.basic_publish(
+            self._payload.render(output).encode(),
+            exchange=self._exchange.render(output),
+            routing_key=key,
+            properties=properties,
+            mandatory=True,
+            wait=False,
+        )
+
+    def _verdict(self, error: BaseException) -> Unavailable | Rejected:
+        return translated(error, self._sink.resource.server, named_by_rows=not self._constant)
+
+    async def check(self) -> None:
+        """See that the exchange is there, or the queue where there is none."""
+        async with self._sink.link() as link:
+            try:
+                if self._action.exchange and not self._exchange.paths:
+                    await link.channel.exchange_declare(self._action.exchange, passive=True)
+                elif not self._action.exchange and self._constant:
+                    await link.channel.queue_declare(self._action.routing_key, passive=True)
+            except Exception as error:
+                raise translated(error, self._sink.resource.server) from error
+
+
+KIND: Final = Kind(
+    label="RabbitMQ",
+    resource=RabbitMQ,
+    actions=(RabbitMessage,),
+    open=RabbitSink,
+    test="logs in, opens the virtual host, and looks up the exchange or the queue of each action",
+)
