@@ -3,27 +3,76 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import BaseModel
 
 from tieline.cli.connection import Json, State, Wait
 from tieline.cli.output import out, show
+from tieline.cli.principals import COLUMNS, Key, allow, allowed, disallow, principals, withdraw
 from tieline.cli.provider import Credentials, Endpoint, Profile, Region, account, run
 from tieline.cloud.aws import Aws, AwsRefused
 from tieline.cloud.client import ClientError
 from tieline.cloud.connect import consent
 from tieline.cloud.connect.consent import Connection
 
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import ServiceConfigurationTypeDef
+
 app = typer.Typer(no_args_is_help=True, help="Endpoint services, from their provider's side.")
 
-COLUMNS = ("endpoint", "owner", "state")
+for each in (allowed, allow, withdraw):
+    app.command()(each)
+
 POLL_SECONDS = 0.2
-Key = Annotated[str, typer.Argument(help="Service id, service name, or name of an exposure.")]
-Principal = Annotated[str, typer.Argument(help="The ARN as it was allowed, or *.")]
+
+
+class Service(BaseModel):
+    """An endpoint service as its provider sees it."""
+
+    id: str
+    name: str
+    state: str
+    acceptance_required: bool
+    zones: list[str]
+    principals: int
+    connections: int
+
+
+@app.command("list")
+def list_services(
+    as_json: Json = False,
+    profile: Profile = "",
+    credentials: Credentials = None,
+    endpoint: Endpoint = "",
+    region: Region = "",
+    state: State = None,
+) -> None:
+    """List the account's services, with how many are allowed to ask for each and how many are connected."""
+    aws = account(profile, credentials, endpoint, region, state)
+    show(run(_list(aws)), ("id", "state", "acceptance_required", "zones", "principals", "connections"), as_json)
+
+
+async def _list(aws: Aws) -> list[Service]:
+    pages = await aws.ec2(
+        lambda ec2: list(ec2.get_paginator("describe_vpc_endpoint_service_configurations").paginate())
+    )
+    return [await _service(aws, item) for page in pages for item in page["ServiceConfigurations"]]
+
+
+async def _service(aws: Aws, item: ServiceConfigurationTypeDef) -> Service:
+    id = item["ServiceId"]
+    return Service(
+        id=id,
+        name=item["ServiceName"],
+        state=item["ServiceState"],
+        acceptance_required=item["AcceptanceRequired"],
+        zones=item.get("AvailabilityZoneIds", []),
+        principals=len(await principals(aws, id)),
+        connections=len([one for one in await consent.connections(aws, id) if one.present]),
+    )
 
 
 @app.command()
@@ -43,68 +92,6 @@ def connections(
 
 async def _connections(aws: Aws, key: str) -> list[Connection]:
     return await consent.connections(aws, await consent.service_id(aws, key))
-
-
-@app.command()
-def withdraw(
-    key: Key,
-    principal: Principal,
-    cut: Annotated[
-        bool, typer.Option("--cut", help="Also reject the live connections that it alone admitted.")
-    ] = False,
-    as_json: Json = False,
-    profile: Profile = "",
-    credentials: Credentials = None,
-    endpoint: Endpoint = "",
-    region: Region = "",
-    state: State = None,
-) -> None:
-    """Allow a principal no longer. As on AWS its connections stay, unless --cut."""
-    aws = account(profile, credentials, endpoint, region, state)
-    show(run(_withdraw(aws, key, principal, cut)), COLUMNS, as_json)
-
-
-async def _withdraw(aws: Aws, key: str, principal: str, cut: bool) -> list[Connection]:
-    service = await consent.service_id(aws, key)
-    await _disallow(aws, service, [principal])
-    remaining = await principals(aws, service)
-    chosen = admitted_only_by(principal, remaining, await consent.connections(aws, service)) if cut else []
-    await consent.reject(aws, service, chosen)
-    return [one for one in await consent.connections(aws, service) if one.endpoint in chosen]
-
-
-def admitted_only_by(principal: str, remaining: Sequence[str], found: Sequence[Connection]) -> list[str]:
-    """The present endpoints whose accounts the principal stood for and no remaining one does.
-
-    AWS tells of an endpoint its account only: a remaining user or role of that account keeps it.
-    """
-
-    def stands_for(arn: str, owner: str) -> bool:
-        named = re.match(r"arn:[^:]+:iam::(\d{12}):", arn)
-        return arn == "*" or (named is not None and named[1] == owner)
-
-    return [
-        one.endpoint
-        for one in found
-        if one.present and stands_for(principal, one.owner) and not any(stands_for(arn, one.owner) for arn in remaining)
-    ]
-
-
-async def principals(aws: Aws, service: str) -> list[str]:
-    """The ARNs that may ask for a service."""
-    pages = await aws.ec2(
-        lambda ec2: list(ec2.get_paginator("describe_vpc_endpoint_service_permissions").paginate(ServiceId=service))
-    )
-    return [item["Principal"] for page in pages for item in page["AllowedPrincipals"]]
-
-
-async def _disallow(aws: Aws, service: str, arns: Sequence[str]) -> None:
-    if arns:
-        await aws.ec2(
-            lambda ec2: ec2.modify_vpc_endpoint_service_permissions(
-                ServiceId=service, RemoveAllowedPrincipals=list(arns)
-            )
-        )
 
 
 @app.command()
@@ -131,7 +118,7 @@ def drain(
 
 async def _drain(aws: Aws, key: str, wait: float) -> list[Connection]:
     service = await consent.service_id(aws, key)
-    await _disallow(aws, service, await principals(aws, service))
+    await disallow(aws, service, await principals(aws, service))
     found = await consent.connections(aws, service)
     await consent.reject(aws, service, [one.endpoint for one in found if one.state == consent.PENDING])
     return await _until_none(aws, service, wait)
@@ -174,7 +161,7 @@ async def _delete(aws: Aws, key: str, cascade: bool) -> list[Connection]:
         hint = "reject them, wait until their owners delete them (tieline service drain), or give --cascade"
         raise ClientError("IN_USE", f"{service} has {len(present)} connections: {named}", hint, 409)
     if cascade:
-        await _disallow(aws, service, await principals(aws, service))
+        await disallow(aws, service, await principals(aws, service))
         await consent.reject(aws, service, [one.endpoint for one in present])
     answer = await aws.ec2(lambda ec2: ec2.delete_vpc_endpoint_service_configurations(ServiceIds=[service]))
     for item in answer.get("Unsuccessful", []):

@@ -91,6 +91,25 @@ def test_a_drained_service_admits_nobody_and_waits_for_those_who_are_there(publi
     assert published.service("delete", service) == []
 
 
+def test_a_principal_that_is_accepted_automatically_need_not_wait(published: Published) -> None:
+    service, name = published.customer.service(published.balancer)
+    assert published.service("allowed", service) == []
+    allowed = published.service("allow", service, published.principal, "--automatic")
+    assert [(one["principal"], one["automatic"]) for one in allowed] == [(published.principal, True)]
+    endpoint = published.platform.endpoint(published.there, name, published.their_subnets)
+    until(lambda: published.platform.endpoint_state(endpoint), lambda state: state == "available")
+    [shown] = [one for one in published.service("list") if one["id"] == service]
+    assert (shown["acceptance_required"], shown["principals"], shown["connections"]) == (True, 1, 1)
+    published.service("allow", service, "*")
+    published.service("allow", service, "*", "--automatic")
+    published.service("allow", service, published.principal, "--manual")
+    assert {one["principal"]: one["automatic"] for one in published.service("allowed", service)} == {
+        published.principal: False,
+        "*": True,
+    }
+    _clean(published, service, endpoint)
+
+
 def _clean(published: Published, service: str, endpoint: str) -> None:
     published.platform.ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
     published.service("delete", service)
