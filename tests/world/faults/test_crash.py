@@ -24,7 +24,7 @@ STEPS = 40  # far more than a link takes
 # Stands before the real program on PATH. While armed with a number, it kills who called it in the place of the
 # command with that number; commands that only read are not counted.
 WRAPPER = """#!/bin/sh
-case "$*" in *" -j "* | *" nft list "*) exec {program} "$@" ;; esac
+case "$*" in *" -j "* | *" nft -s list "*) exec {program} "$@" ;; esac
 if [ -e {arm} ]; then
   printf x >> {count}
   if [ "$(wc -c < {count})" -ge "$(cat {arm})" ]; then kill -9 $PPID; exit 1; fi

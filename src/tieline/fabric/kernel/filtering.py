@@ -62,7 +62,7 @@ def chains(vpc: Vpc) -> Iterator[str]:
     used = {_chain_name(side, guard): (side, filters[guard.filter]) for guard, side in _uses(vpc)}
     for name, (side, filter) in sorted(used.items()):
         lines = "".join(f"    {rule}\n" for rule in _rules(side, filter))
-        yield f"  chain {name} {{\n{lines}    drop\n  }}"
+        yield f"  chain {name} {{\n{lines}    goto refuse\n  }}"
 
 
 def boxes(permits: Iterable[Permit]) -> Iterator[tuple[Span, Span]]:

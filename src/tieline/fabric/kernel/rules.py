@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 
-from tieline.fabric.kernel import announcements, filtering
+from tieline.fabric.kernel import announcements, filtering, metering
 from tieline.fabric.kernel.announcements import Announcement
 from tieline.fabric.kernel.names import wire_link
 from tieline.fabric.topology import Crossing, Listener, Node, Target, Vpc, Wire
@@ -36,6 +36,7 @@ CHAINS = """
   chain arrive {{
     type nat hook prerouting priority dstnat; policy accept;
     iifname "w-*" ip protocol {{ tcp, udp }} iifname . ip daddr . meta l4proto . th dport vmap @arrivals
+    iifname "h-*" ip daddr . meta l4proto . th dport @opened
     iifname "h-*" ip protocol {{ tcp, udp }} dnat ip to ip daddr . meta l4proto . th dport map @endpoints
     iifname "h-*" ip protocol {{ tcp, udp }} ip daddr . meta l4proto . th dport vmap @listeners
   }}
@@ -49,7 +50,7 @@ CHAINS = """
   }}
   chain pass {{
     type filter hook forward priority filter; policy drop;
-    ct state established,related accept
+{forwarded}    ct state established,related accept
     iifname "h-*" jump aim
     ct status dnat accept
     iifname "h-*" oifname "h-*" accept
@@ -57,12 +58,14 @@ CHAINS = """
   chain enter {{
     type filter hook input priority filter; policy drop;
     iifname "lo" accept
-    ct state established,related accept
+{entering}    ct state established,related accept
     tcp flags & (fin|syn|rst|ack) != syn accept
     iifname "h-*" ip daddr {resolver} ip protocol {{ tcp, udp }} th dport 53 accept
     iifname "h-*" jump aim
+    ip daddr . meta l4proto . th dport @unserved
     ip protocol {{ tcp, udp }} ip daddr . meta l4proto . th dport @refusing accept
     iifname "h-*" ip protocol tcp ip daddr . meta l4proto . th dport @announcing accept
+    ip daddr @closed
   }}
   chain aim {{
     ip saddr vmap @leaving
@@ -84,6 +87,7 @@ SEED = "0x7469656c"  # any fixed number: without one, the kernel draws another a
 
 # A flow loses its timeout policy together with the nft object that set it, so these survive a replacement.
 _HEAD = re.compile(r"^\t(map|set|chain|ct timeout) (\S+) \{$", re.MULTILINE)
+_IDLE = re.compile(r"^  ct timeout (\S+) \{$", re.MULTILINE)
 
 
 def table(vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> str:
@@ -103,9 +107,13 @@ def table(vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> str:
         _map("set", "announcing", ANNOUNCING, _announcing(announcements.wanted(vpc, outgoing))),
         _map("set", "refusing", REFUSING, _refusing(vpc.nodes, inward)),
         *(_map(*block) for block in filtering.blocks(vpc)),
+        *(_map(*block) for block in metering.blocks(vpc, outgoing, incoming)),
         *(_chain(node, listener) for node in vpc.nodes for listener in node.listeners if listener.targets),
+        *metering.chains(outgoing),
         *filtering.chains(vpc),
-        CHAINS.format(resolver=vpc.resolver).strip("\n"),
+        CHAINS.format(
+            resolver=vpc.resolver, forwarded=metering.forwarded(outgoing), entering=metering.entering(outgoing)
+        ).strip("\n"),
     ]
     return f"table {TABLE} {{\n" + "\n".join(parts) + "\n}\n"
 
@@ -113,9 +121,11 @@ def table(vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> str:
 def replacement(listing: str, wanted: str) -> str:
     """One transaction that puts `wanted` in the place of the table that `nft list table` shows ("" for none)."""
     found = [(match[1], match[2]) for match in _HEAD.finditer(listing)]
-    stale = [(kind, name) for kind, name in found if kind != "ct timeout" or f"ct timeout {name} {{" not in wanted]
+    kept = {("set", name) for name in metering.TYPES} | {("ct timeout", name) for name in _IDLE.findall(wanted)}
+    stale = [one for one in found if one not in kept]
     order = {"map": 0, "set": 0, "chain": 1, "ct timeout": 2}  # verdicts hold chains, and rules held timeouts
     lines = [f"delete {kind} {TABLE} {name}\n" for kind, name in sorted(stale, key=lambda one: order[one[0]])]
+    lines += metering.stale(listing, wanted)
     return (f"flush table {TABLE}\n" if listing else "") + "".join(lines) + wanted
 
 
@@ -175,7 +185,7 @@ def _arrivals(inward: Iterable[Inward]) -> Iterator[str]:
 def _sources(nodes: Iterable[Node], outward: Iterable[Crossing], inward: Iterable[Inward]) -> Iterator[str]:
     yield from (f"{node.address} : {node.address}" for node in nodes)
     yield from (f"{crossing.endpoint} : {crossing.near}" for crossing in outward)
-    yield from (f"{_met(wire, crossing)} : {node.address}" for wire, crossing, node in inward)
+    yield from (f"{metering.meeting(wire, crossing)} : {node.address}" for wire, crossing, node in inward)
 
 
 def _refusing(nodes: Iterable[Node], inward: Iterable[Inward]) -> Iterator[str]:
@@ -184,12 +194,7 @@ def _refusing(nodes: Iterable[Node], inward: Iterable[Inward]) -> Iterator[str]:
     for wire, crossing, node in inward:
         for one in _admitted(crossing, node):
             if not one.targets:
-                yield f"{_met(wire, crossing)} . {one.protocol} . {one.port}"
-
-
-def _met(wire: Wire, crossing: Crossing) -> str:
-    """The address at which the provider's VPC meets a wire's flows."""
-    return crossing.endpoint if wire.consumer == wire.provider else crossing.far
+                yield f"{metering.meeting(wire, crossing)} . {one.protocol} . {one.port}"
 
 
 def _answering(node: Node) -> list[Listener]:

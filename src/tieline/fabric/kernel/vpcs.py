@@ -107,9 +107,9 @@ async def _settle(footprint: Footprint, host: Host) -> bool:
 
 
 async def _listing(namespace: str) -> str:
-    """The table as the kernel has it; empty where there is none (nft then ends with status 1)."""
+    """The table as the kernel has it, without what it counted; empty where there is none (nft ends with status 1)."""
     return await commands.read(
-        *commands.entering(namespace, "nft", "list", "table", *rules.TABLE.split()), accept=(0, 1)
+        *commands.entering(namespace, "nft", "-s", "list", "table", *rules.TABLE.split()), accept=(0, 1)
     )
 
 
