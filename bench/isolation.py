@@ -12,12 +12,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+# In the place of this directory, whose fabric.py would be taken for the tests' package of that name.
+sys.path[:1] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
 
-from tieline.fabric.kernel.driver import Kernel
-from world.isolation.scan import build, scan
-from world.isolation.sketches import Sketch, draw
-from world.isolation.test_worlds import sketch
+from tieline.fabric.kernel.driver import Kernel  # noqa: E402
+from world.isolation.scan import build, scan  # noqa: E402
+from world.isolation.sketches import Sketch, draw  # noqa: E402
+from world.isolation.test_worlds import sketch  # noqa: E402
 
 
 async def holds(world: Sketch) -> bool:

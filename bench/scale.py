@@ -18,7 +18,8 @@ from pathlib import Path
 
 import msgspec
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
+# In the place of this directory, whose fabric.py would be taken for the tests' package of that name.
+sys.path[:1] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
 
 from bench import accept  # noqa: E402
 from bench._cost import measured  # noqa: E402
