@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.filters import pattern, select
+from tieline.fabric.aws.filters import pattern, select, within
 
 
 class Thing(NamedTuple):
@@ -89,6 +89,14 @@ def test_refuses_a_bad_filter_where_there_is_nothing_to_filter() -> None:
     nothing: list[Thing] = []
     with pytest.raises(AwsError):
         select(nothing, [{"Name": "colour", "Values": ["red"]}], FIELDS)
+
+
+def test_an_answer_is_compared_member_by_member_through_its_lists() -> None:
+    answer = {"Main": True, "Rules": [{"Port": 80, "To": [{"Id": "a"}, {"Id": "b"}]}, {"Port": 443, "To": []}, {}]}
+    assert within(answer, "Main") == ["true"]
+    assert within(answer, "Rules.Port") == ["80", "443"]
+    assert within(answer, "Rules.To.Id") == ["a", "b"]
+    assert within(answer, "Nothing.Id") == []
 
 
 @given(st.text("ab*?\n.", max_size=10), st.text("ab\n.", max_size=10))

@@ -58,6 +58,7 @@ ABSENT: dict[str, str] = {
 PREAMBLE = """\
 Written by `python -m tieline.fabric.aws.catalogue`; do not edit. **Full**: every parameter of botocore's model is
 taken, with AWS's meaning. **Partial**: the parameters named are refused when a request sets them, never ignored.
+Filters compare what is recorded here; any other filter is refused as `InvalidFilter`, with the names of those that are.
 Any other action answers `UnsupportedOperation` (EC2) or `InvalidAction`, with HTTP status 400."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -67,7 +67,8 @@ def _held(
     if name.startswith(TAG) and len(name) > len(TAG):
         key = name.removeprefix(TAG)
         return lambda candidate: tags(candidate).get(key)
-    raise AwsError("InvalidFilter", f"The filter '{name}' is invalid")
+    known = ", ".join(sorted({*fields, "tag:KEY", "tag-key"}))
+    raise AwsError("InvalidFilter", f"The filter '{name}' is invalid. Known here: {known}.")
 
 
 def _texts(held: Held) -> Iterable[str]:
@@ -76,6 +77,22 @@ def _texts(held: Held) -> Iterable[str]:
     if isinstance(held, bool):
         return ("true" if held else "false",)
     return (held,) if isinstance(held, str) else held
+
+
+def within(answer: Any, path: str) -> list[str]:
+    """What an answer shows at a dotted path of members, through every list on the way, as a filter compares it."""
+    found = [answer]
+    for member in path.split("."):
+        found = [item.get(member) for item in _flat(found)]
+    return [("true" if item else "false") if isinstance(item, bool) else str(item) for item in _flat(found)]
+
+
+def _flat(items: Iterable[Any]) -> Iterator[Any]:
+    for item in items:
+        if isinstance(item, list):
+            yield from item
+        elif item is not None:
+            yield item
 
 
 @lru_cache(maxsize=512)

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.filters import select
+from tieline.fabric.aws.filters import select, within
 from tieline.fabric.aws.pages import page
 from tieline.fabric.aws.signature import Credential
 from tieline.fabric.ids import Ids
@@ -23,6 +25,7 @@ from tieline.fabric.world import World
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 Answer = dict[str, Any]
+NOTHING: Mapping[str, str] = MappingProxyType({})
 TAGS_LIMIT = 50  # of one resource (AWS quota)
 
 
@@ -142,15 +145,29 @@ def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def listing(
-    call: Call, items: Iterable[T], fields: Mapping[str, Callable[[T], Any]], member: str, render: Callable[[T], Any]
+    call: Call,
+    items: Iterable[T],
+    fields: Mapping[str, Callable[[T], Any]],
+    member: str,
+    render: Callable[[T], Any],
+    shown: Mapping[str, str] = NOTHING,
 ) -> Answer:
-    """A Describe answer of EC2: the filtered items of one page, and the token of the next. Items have an `id`."""
-    chosen = select(items, call.p.get("Filters", []), fields)
-    shown, token = page(chosen, call.p.get("MaxResults"), call.p.get("NextToken"), context=member)
-    answer: Answer = {member: [render(item) for item in shown]}
+    """A Describe answer of EC2: the filtered items of one page, and the token of the next. Items have an `id`.
+
+    Filters compare `fields` of an item, or what it is `shown` as: the dotted path of members in its rendered form.
+    """
+    filters = call.p.get("Filters", [])
+    by_path = {name: partial(_seen, render, path) for name, path in shown.items()} if filters else {}
+    chosen = select(items, filters, {**by_path, **fields})
+    one_page, token = page(chosen, call.p.get("MaxResults"), call.p.get("NextToken"), context=member)
+    answer: Answer = {member: [render(item) for item in one_page]}
     if token:
         answer["NextToken"] = token
     return answer
+
+
+def _seen(render: Callable[[T], Any], path: str, item: T) -> list[str]:
+    return within(render(item), path)
 
 
 def chosen_by_id(call: Call, kind: type[R], parameter: str, code: str, message: str) -> list[R]:

@@ -11,7 +11,8 @@ import msgspec
 from tieline.fabric import zones
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations.calls import Answer, Call, chosen_by_id, listing, operation
-from tieline.fabric.aws.operations.instances import CANNOT_STOP, CODES, NOT_FOUND
+from tieline.fabric.aws.operations.instance_filters import CODES
+from tieline.fabric.aws.operations.instances import CANNOT_STOP, NOT_FOUND
 from tieline.fabric.aws.operations.security_groups import groups_for
 from tieline.fabric.records import Instance, NetworkInterface, SecurityGroup, Subnet
 

@@ -23,6 +23,7 @@ from tieline.fabric.aws.operations.calls import (
     tag_list,
     tags_of,
 )
+from tieline.fabric.aws.operations.instance_filters import CODES, FIELDS, SHOWN
 from tieline.fabric.aws.operations.security_groups import groups_for
 from tieline.fabric.aws.operations.subnets import NOT_FOUND as SUBNET_NOT_FOUND
 from tieline.fabric.records import Instance, NetworkInterface, SecurityGroup, Subnet
@@ -30,7 +31,6 @@ from tieline.fabric.records import Instance, NetworkInterface, SecurityGroup, Su
 NOT_FOUND = "InvalidInstanceID.NotFound", "The instance ID '{id}' does not exist"
 IMAGE = "local"  # the machine's own file system, seen through a private overlay
 LAUNCHED = ("instance", "network-interface", "volume")  # what a launch can tag; there are no volumes here
-CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 USER_DATA_LIMIT = 16384  # bytes (AWS)
 CANNOT_STOP = "An instance's root is an instance store, so that it cannot be stopped: it can only be terminated."
 
@@ -204,26 +204,11 @@ def _state(name: str) -> dict[str, Any]:
     return {"Code": CODES[name], "Name": name}
 
 
-FIELDS = {
-    "instance-id": lambda i: i.id,
-    "instance-state-name": lambda i: i.state,
-    "instance-state-code": lambda i: str(CODES[i.state]),
-    "vpc-id": lambda i: i.vpc,
-    "subnet-id": lambda i: i.subnet,
-    "private-ip-address": lambda i: i.address,
-    "image-id": lambda i: i.image,
-    "instance-type": lambda i: i.type,
-    "owner-id": lambda i: i.owner,
-    "client-token": lambda i: i.token,
-    "reservation-id": lambda i: i.reservation,
-    "network-interface.network-interface-id": lambda i: i.interface,
-}
-
-
 @operation("ec2", "DescribeInstances", "InstanceIds Filters MaxResults NextToken")
 def describe_instances(call: Call) -> Answer:
     chosen = chosen_by_id(call, Instance, "InstanceIds", *NOT_FOUND)
-    return listing(call, chosen, FIELDS, "Reservations", lambda i: _reservation(call, [i]))
+    shown = {name: f"Instances.{path}" for name, path in SHOWN.items()}
+    return listing(call, chosen, FIELDS, "Reservations", lambda i: _reservation(call, [i]), shown)
 
 
 @operation("ec2", "TerminateInstances", "InstanceIds")

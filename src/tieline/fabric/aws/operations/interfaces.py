@@ -123,6 +123,15 @@ FIELDS = {
     "attachment.attachment-id": lambda i: i.attachment,
     "attachment.status": lambda i: "attached" if i.holder else None,
 }
+SHOWN = {
+    "addresses.primary": "PrivateIpAddresses.Primary",
+    "attachment.delete-on-termination": "Attachment.DeleteOnTermination",
+    "attachment.device-index": "Attachment.DeviceIndex",
+    "group-name": "Groups.GroupName",
+    "private-dns-name": "PrivateDnsName",
+    "requester-id": "RequesterId",
+    "source-dest-check": "SourceDestCheck",
+}
 
 
 @operation("ec2", "DescribeNetworkInterfaces", "NetworkInterfaceIds Filters MaxResults NextToken")
@@ -132,4 +141,4 @@ def describe_network_interfaces(call: Call) -> Answer:
         "availability-zone-id": lambda i: i.zone,
     }
     chosen = chosen_by_id(call, NetworkInterface, "NetworkInterfaceIds", *NOT_FOUND)
-    return listing(call, chosen, FIELDS | zone, "NetworkInterfaces", lambda i: render(call, i))
+    return listing(call, chosen, FIELDS | zone, "NetworkInterfaces", lambda i: render(call, i), SHOWN)

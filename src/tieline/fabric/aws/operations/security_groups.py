@@ -145,10 +145,18 @@ FIELDS = {
     "vpc-id": lambda g: g.vpc,
     "owner-id": lambda g: g.owner,
     "description": lambda g: g.description,
-    "ip-permission.cidr": lambda g: [p.cidr for p in g.permissions if not p.egress and p.cidr],
-    "ip-permission.group-id": lambda g: [p.group for p in g.permissions if not p.egress and p.group],
-    "egress.ip-permission.cidr": lambda g: [p.cidr for p in g.permissions if p.egress and p.cidr],
 }
+RULES = {
+    "ip-permission.cidr": "IpRanges.CidrIp",
+    "ip-permission.from-port": "FromPort",
+    "ip-permission.group-id": "UserIdGroupPairs.GroupId",
+    "ip-permission.ipv6-cidr": "Ipv6Ranges.CidrIpv6",
+    "ip-permission.protocol": "IpProtocol",
+    "ip-permission.to-port": "ToPort",
+    "ip-permission.user-id": "UserIdGroupPairs.UserId",
+}
+SHOWN = {name: f"IpPermissions.{path}" for name, path in RULES.items()}
+SHOWN |= {f"egress.{name}": f"IpPermissionsEgress.{path}" for name, path in RULES.items()}
 
 
 @operation("ec2", "DescribeSecurityGroups", "GroupIds GroupNames Filters MaxResults NextToken")
@@ -156,4 +164,4 @@ def describe_security_groups(call: Call) -> Answer:
     chosen = chosen_by_id(call, SecurityGroup, "GroupIds", *NOT_FOUND)
     names = call.p.get("GroupNames")
     chosen = [group for group in chosen if not names or group.name in names]
-    return listing(call, chosen, FIELDS, "SecurityGroups", lambda g: render(call, g))
+    return listing(call, chosen, FIELDS, "SecurityGroups", lambda g: render(call, g), SHOWN)

@@ -78,11 +78,15 @@ FIELDS = {
     "isDefault": lambda _: "false",
     "dhcp-options-id": lambda v: v.dhcp_options,
 }
+SHOWN = {
+    "cidr-block-association.association-id": "CidrBlockAssociationSet.AssociationId",
+    "cidr-block-association.state": "CidrBlockAssociationSet.CidrBlockState.State",
+}
 
 
 @operation("ec2", "DescribeVpcs", "VpcIds Filters MaxResults NextToken")
 def describe_vpcs(call: Call) -> Answer:
-    return listing(call, chosen_by_id(call, Vpc, "VpcIds", *NOT_FOUND), FIELDS, "Vpcs", render)
+    return listing(call, chosen_by_id(call, Vpc, "VpcIds", *NOT_FOUND), FIELDS, "Vpcs", render, SHOWN)
 
 
 @operation("ec2", "DeleteVpc", "VpcId")
@@ -133,6 +137,17 @@ def modify_vpc_attribute(call: Call) -> Answer:
     return {}
 
 
+ENTRIES = {
+    "association.association-id": "Associations.NetworkAclAssociationId",
+    "association.network-acl-id": "Associations.NetworkAclId",
+    "entry.cidr": "Entries.CidrBlock",
+    "entry.egress": "Entries.Egress",
+    "entry.protocol": "Entries.Protocol",
+    "entry.rule-action": "Entries.RuleAction",
+    "entry.rule-number": "Entries.RuleNumber",
+}
+
+
 @operation("ec2", "DescribeNetworkAcls", "NetworkAclIds Filters MaxResults NextToken")
 def describe_network_acls(call: Call) -> Answer:
     fields = {
@@ -144,7 +159,7 @@ def describe_network_acls(call: Call) -> Answer:
     }
     wanted = call.p.get("NetworkAclIds")
     vpcs = [v for v in call.mine(Vpc) if not wanted or v.default_acl in wanted]
-    return listing(call, vpcs, fields, "NetworkAcls", lambda v: _acl(call, v))
+    return listing(call, vpcs, fields, "NetworkAcls", lambda v: _acl(call, v), ENTRIES)
 
 
 def _acl(call: Call, vpc: Vpc) -> dict[str, Any]:
@@ -176,6 +191,15 @@ def _acl(call: Call, vpc: Vpc) -> dict[str, Any]:
     }
 
 
+ROUTES = {
+    "association.route-table-association-id": "Associations.RouteTableAssociationId",
+    "route.destination-cidr-block": "Routes.DestinationCidrBlock",
+    "route.gateway-id": "Routes.GatewayId",
+    "route.origin": "Routes.Origin",
+    "route.state": "Routes.State",
+}
+
+
 @operation("ec2", "DescribeRouteTables", "RouteTableIds Filters MaxResults NextToken")
 def describe_route_tables(call: Call) -> Answer:
     fields = {
@@ -188,7 +212,7 @@ def describe_route_tables(call: Call) -> Answer:
     }
     wanted = call.p.get("RouteTableIds")
     vpcs = [v for v in call.mine(Vpc) if not wanted or v.main_route_table in wanted]
-    return listing(call, vpcs, fields, "RouteTables", _route_table)
+    return listing(call, vpcs, fields, "RouteTables", _route_table, ROUTES)
 
 
 def _route_table(vpc: Vpc) -> dict[str, Any]:
