@@ -22,7 +22,7 @@ from tieline.cloud.hub import Hub
 from tieline.cloud.idempotency import Idempotency
 from tieline.cloud.links.worker import LinkWorker
 from tieline.cloud.protocol import Configure, Report
-from tieline.cloud.records import Deployment, DeploymentStatus, PrivateLink
+from tieline.cloud.records import Deployment, DeploymentStatus
 from tieline.cloud.repository import Repository
 from tieline.cloud.secrets import Vault, matches, token_deployment
 from tieline.cloud.traffic import TrafficLog
@@ -54,11 +54,10 @@ class Platform:
 
     def start(self) -> None:
         """Take up everything where it was left."""
-        for link in self.records.all(PrivateLink):
-            self.links.reconciler.wake(link.id)
+        self.links.start()
         for deployment in self.records.all(Deployment):
             self.deployments.reconciler.wake(deployment.id)
-        self._sweep = asyncio.create_task(self.links.sweep(), name="sweep")
+        self._sweep = asyncio.create_task(self.links.sweep.run(), name="sweep")
         self.alerts.start()
 
     async def close(self) -> None:

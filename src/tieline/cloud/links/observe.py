@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from tieline.cloud.aws import Aws, AwsRefused
 from tieline.cloud.links.plan import Endpoint, Observed, Service
-from tieline.cloud.links.states import LEAVING
-from tieline.cloud.records import PrivateLink, Subnet
+from tieline.cloud.links.states import ENDPOINT_STATES, LEAVING
+from tieline.cloud.records import LinkStatus, PrivateLink, Subnet
 from tieline.cloud.zones import translated, zone_ids
 
 if TYPE_CHECKING:
@@ -19,9 +19,18 @@ LINK_TAG = "tieline:link"
 
 
 async def observe(aws: Aws, link: PrivateLink, subnets: Sequence[Subnet]) -> Observed:
-    """What AWS shows of a link now; raises AwsError where it does not tell."""
+    """What AWS shows of a link, and of its service where the plan needs it; raises AwsError where it does not tell."""
     found = await find_endpoint(aws, link, {subnet.id: subnet.zone for subnet in subnets})
-    return Observed(found, await find_service(aws, link.service_name))
+    return Observed(found, await find_service(aws, link.service_name) if _asks_for_service(link, found) else None)
+
+
+def _asks_for_service(link: PrivateLink, found: Endpoint | None) -> bool:
+    """Whether an endpoint is to be made, or has failed: then the service tells whether it can be, or why."""
+    if link.status is LinkStatus.DELETING:
+        return False
+    if found is None:
+        return not link.endpoint
+    return found.state not in ENDPOINT_STATES or ENDPOINT_STATES[found.state][0] is LinkStatus.FAILED
 
 
 async def find_service(aws: Aws, name: str) -> Service | None:
@@ -59,9 +68,13 @@ async def find_endpoint(aws: Aws, link: PrivateLink, zones: dict[str, str]) -> E
     return found[0] if found else None
 
 
-async def endpoint_states(aws: Aws) -> dict[str, str]:
-    """The state of every endpoint of the account by id, in lower case: one question however many links there are."""
-    pages = await aws.ec2(lambda ec2: list(ec2.get_paginator("describe_vpc_endpoints").paginate()))
+async def endpoint_states(aws: Aws, among: Sequence[str] = ()) -> dict[str, str]:
+    """The state of every endpoint of the account by id, in lower case; or of those that are `among` these states.
+
+    One question however many links there are.
+    """
+    chosen: list[FilterTypeDef] = [{"Name": "vpc-endpoint-state", "Values": list(among)}] if among else []
+    pages = await aws.ec2(lambda ec2: list(ec2.get_paginator("describe_vpc_endpoints").paginate(Filters=chosen)))
     return {item["VpcEndpointId"]: item["State"].lower() for page in pages for item in page["VpcEndpoints"]}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections import defaultdict
@@ -12,16 +11,16 @@ from tieline.cloud.accounts import Accounts
 from tieline.cloud.aws import Aws, AwsError, AwsRefused, tagged
 from tieline.cloud.history import moment, timestamp
 from tieline.cloud.links import states
-from tieline.cloud.links.observe import LINK_TAG, endpoint_states, observe
+from tieline.cloud.links.observe import LINK_TAG, observe
 from tieline.cloud.links.plan import Create, Delete, Forget, Show, Step, plan, shown
 from tieline.cloud.links.reconnect import client_token, delete_endpoint
+from tieline.cloud.links.sweep import Sweep
 from tieline.cloud.reconciler import Reconciler
 from tieline.cloud.records import Deployment, LinkStatus, PrivateLink, Reason
 from tieline.cloud.repository import Repository
 
 log = logging.getLogger(__name__)
 
-SWEEP_SECONDS = 0.5  # between two looks at all endpoints
 UNSETTLED_SECONDS = 0.5  # between two looks at a link that is on its way
 LAST_FAILED_SECONDS = 60.0  # a failed link is looked at ever more seldom: its service may be removed, too
 ROUNDS = 10  # plans in a row; what needs more waits for the next look
@@ -35,38 +34,18 @@ class LinkWorker:
         self._accounts = accounts
         self._changed = changed
         self.reconciler = Reconciler("link", self.reconcile, self._lane)
+        self.sweep = Sweep(self._by_account, self.reconciler.wake)
 
-    async def sweep(self) -> None:
-        """For ever: wake each link whose endpoint no longer is as written down. One question per round and account;
-
-        an account that is slow to answer holds up no other.
-        """
-        looking: dict[Aws, asyncio.Task[None]] = {}
-        try:
-            while True:
-                for aws, links in self._by_account().items():
-                    if aws not in looking or looking[aws].done():
-                        looking[aws] = asyncio.create_task(self._look(aws, links), name="sweep of an account")
-                await asyncio.sleep(SWEEP_SECONDS)
-        finally:
-            for task in looking.values():
-                task.cancel()
+    def start(self) -> None:
+        """Take up every link that is on its way; the sweep finds those that changed while nobody looked."""
+        for link in self._records.all(PrivateLink, lambda link: not _settled(link)):
+            self.reconciler.wake(link.id)
 
     def _by_account(self) -> dict[Aws, list[PrivateLink]]:
         found: dict[Aws, list[PrivateLink]] = defaultdict(list)
         for link in self._records.all(PrivateLink, lambda link: bool(link.endpoint)):
             found[self._aws(link)].append(link)
         return found
-
-    async def _look(self, aws: Aws, links: list[PrivateLink]) -> None:
-        try:
-            present = await endpoint_states(aws)
-        except AwsError as error:
-            log.warning("looking at the endpoints: %s", error)
-            return
-        for link in links:
-            if present.get(link.endpoint, "deleted") != link.endpoint_state:
-                self.reconciler.wake(link.id)
 
     def _aws(self, link: PrivateLink) -> Aws:
         """The account that the link's endpoint is in."""
@@ -179,6 +158,11 @@ class LinkWorker:
     def _forget(self, link: PrivateLink) -> None:
         self._records.commit(delete=[link])
         self._changed(link.deployment)
+
+
+def _settled(link: PrivateLink) -> bool:
+    """Whether only a change of its endpoint can change the link."""
+    return link.status is LinkStatus.RUNNING and bool(link.endpoint)
 
 
 def _pause(link: PrivateLink) -> float | None:
