@@ -24,11 +24,12 @@ from tieline.integration.buffer import DIRECTORY
 from tieline.integration.config import Broker, Config, Resource, Rule
 from tieline.integration.deadletters import DeadLetters
 from tieline.integration.definition import Definition, check_broker, define
+from tieline.integration.greeting import Refused
 from tieline.integration.memory import Memory
 from tieline.integration.metrics import INTERVAL, RuleMetrics
 from tieline.integration.replay import Replayer
 from tieline.integration.rules.errors import RuleError, TemplateError
-from tieline.integration.session import CONNECT_SECONDS, Refused, Session
+from tieline.integration.session import CONNECT_SECONDS, Session
 from tieline.integration.station import BROKER, ORDERED, Station, in_order
 from tieline.integration.totals import worst
 
@@ -91,7 +92,7 @@ class Pipeline:
         definitions = self._define(config.rules, resources)
         self._rules = {rule.id: self._rules.get(rule.id, RuleMetrics()) for rule in config.rules}
         for station in self._stations.values():
-            station.apply(definitions, self._rules)
+            self._faults |= station.apply(definitions, self._rules)
 
     def _places(self, config: Config) -> dict[str, Resource | None]:
         """What the stations are to be, by name. Where messages are shared, order takes stations of its own."""

@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import mqtt5
-from mqtt5 import ConnAckReasonCode, PublishPacket
+from mqtt5 import PublishPacket
 
 from tieline.integration.config import Broker
+from tieline.integration.greeting import Refused, accepted, connect, said
 from tieline.integration.memory import Memory
 from tieline.integration.message import Foreign, Message
 from tieline.integration.subscriptions import Subscriptions
@@ -27,16 +28,11 @@ CHUNK: Final = 1 << 18  # bytes read at once
 CONNECT_SECONDS: Final = 10.0  # until the broker accepted or refused
 FIRST_PAUSE: Final = 0.1  # seconds before the second attempt; doubled up to the longest
 LONGEST_PAUSE: Final = 5.0
-NEVER: Final = 0xFFFFFFFF  # a session that does not expire (MQTT 5, 3.1.2.11.2)
 PUBACK: Final = 0x40020000  # with the packet id in the lower half, the whole packet (MQTT 5, 3.4)
 PUBREC: Final = 0x50020000
 
 Receive = Callable[[list[Message]], None]
 log = logging.getLogger(__name__)
-
-
-class Refused(Exception):
-    """The broker answered, and not as it should: the message says what."""
 
 
 class Session:
@@ -71,6 +67,7 @@ class Session:
         self._open.set()
         self._again: set[int] = set()  # ids that the broker will send once more
         self._released: set[int] = set()  # QoS 2 ids between PUBREC and PUBREL
+        self._finished: set[int] = set()  # ids of what became safe while there was no connection to say so
         self._heard = 0.0
         self._handlers: dict[type, Callable[[Any], None]] = {
             mqtt5.PubRelPacket: self._pubrel,
@@ -119,7 +116,7 @@ class Session:
         """A connection that the broker accepted, and what it sent after saying so."""
         broker = self.broker
         reader, self._writer = await asyncio.open_connection(broker.host, broker.port, limit=CHUNK * 2)
-        self._writer.write(self._connect_packet(NEVER, clean=False))
+        self._writer.write(connect(broker, self.client_id))
         pending = b""
         while True:
             chunk = await reader.read(CHUNK)
@@ -128,35 +125,19 @@ class Session:
             pending += chunk
             with contextlib.suppress(IndexError):  # not all of it is here yet
                 packet, size = mqtt5.read(memoryview(pending))
-                self._accepted(packet)
+                self._accepted(accepted(packet))
                 return reader, pending[size:]
 
     async def end(self) -> None:
         """Make the broker forget a session that nobody uses any more; raises OSError or Refused."""
         reader, self._writer = await asyncio.open_connection(self.broker.host, self.broker.port)
-        self._write(self._connect_packet(0, clean=True))
+        self._write(connect(self.broker, self.client_id, forget=True))
         packet, _ = mqtt5.read(memoryview(await reader.read(CHUNK)))
-        self._accepted(packet)
+        self._accepted(accepted(packet))
         self.connected = True
         await self.close(forget=True)
 
-    def _connect_packet(self, expiry: int, clean: bool) -> bytes:
-        broker = self.broker
-        return mqtt5.ConnectPacket(
-            client_id=self.client_id,
-            username=broker.username,
-            password=broker.password.encode() if broker.password is not None else None,
-            clean_start=clean,
-            session_expiry_interval=expiry,
-            keep_alive=broker.keep_alive,
-            receive_max=broker.receive_maximum,
-        ).write()
-
-    def _accepted(self, packet: mqtt5.Packet) -> None:
-        if not isinstance(packet, mqtt5.ConnAckPacket):
-            raise Refused(f"the broker answered CONNECT with {type(packet).__name__}")
-        if packet.reason_code != ConnAckReasonCode.SUCCESS:
-            raise Refused(f"the broker refused the connection: {packet.reason_str or _words(packet.reason_code)}")
+    def _accepted(self, packet: mqtt5.ConnAckPacket) -> None:
         if packet.session_present:
             self._again = {
                 one.packet.packet_id for one in self._outstanding() if one.qos and one.packet and one.packet.packet_id
@@ -166,6 +147,7 @@ class Session:
                 one.qos = 0
             self._again.clear()
             self._released.clear()
+            self._finished.clear()
         self.subscriptions.connected()
 
     def _take(self, data: bytes) -> bytes:
@@ -184,7 +166,8 @@ class Session:
                 self._handle(packet)
             at += size
         if messages:
-            self._receive(self._new(messages) if self._again or self._released else messages)
+            old = self._again or self._released or self._finished
+            self._receive(self._new(messages) if old else messages)
         return data[at:]
 
     def _handle(self, packet: mqtt5.Packet) -> None:
@@ -195,15 +178,19 @@ class Session:
 
     def _new(self, messages: list[Message]) -> list[Message]:
         """The messages without those that are in hand already."""
-        fresh = []
+        fresh, safe = [], []
         for message in messages:
             packet_id: int = message.packet.packet_id if message.qos else 0  # type: ignore[union-attr,assignment]
             known = packet_id in self._again
             self._again.discard(packet_id)
-            if message.qos == 2 and packet_id in self._released:
+            if packet_id in self._finished and message.packet.duplicate:  # type: ignore[union-attr]
+                safe.append(message)
+            elif message.qos == 2 and packet_id in self._released:
                 self._write(mqtt5.PubRecPacket(packet_id).write())
             elif not (known and message.packet.duplicate):  # type: ignore[union-attr]
                 fresh.append(message)
+            self._finished.discard(packet_id)
+        self.acknowledge(safe)
         return fresh
 
     # What the caller asks for
@@ -213,8 +200,9 @@ class Session:
 
         MQTT 5, 4.3: PUBACK ends a QoS 1 delivery; PUBREC moves the responsibility of a QoS 2 delivery to us.
         """
-        if not self.connected:
-            return  # the broker will deliver them again
+        if not self.connected:  # the broker will deliver them again
+            self._finished.update(message.packet.packet_id for message in messages if message.qos)  # type: ignore
+            return
         out = []
         for message in messages:
             qos = message.qos
@@ -293,9 +281,4 @@ class Session:
             self.subscribed.set()
 
     def _disconnect(self, packet: mqtt5.DisconnectPacket) -> None:
-        raise Refused(f"the broker ended the connection: {packet.reason_str or _words(packet.reason_code)}")
-
-
-def _words(code: object) -> str:
-    """A reason code as words: `<ConnAckReasonCode.NOT_AUTHORIZED: 135>` is "not authorized"."""
-    return repr(code).partition(".")[2].partition(":")[0].lower().replace("_", " ")
+        raise Refused(f"the broker ended the connection: {said(packet.reason_str, packet.reason_code)}")

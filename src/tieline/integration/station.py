@@ -13,6 +13,7 @@ from tieline.integration.lane import Lane
 from tieline.integration.memory import Memory
 from tieline.integration.metrics import RuleMetrics
 from tieline.integration.routes import Plan
+from tieline.integration.rules.errors import TemplateError
 from tieline.integration.sinks import open_broker, open_sink
 from tieline.integration.sinks.base import Sink
 
@@ -53,12 +54,20 @@ class Station:
         old, self.resource, self.sink = self.sink, resource, open_sink(resource)
         await old.close()
 
-    def apply(self, definitions: list[Definition], metrics: dict[str, RuleMetrics]) -> None:
-        """Run those of the rules that have something to do here; raises TemplateError for an action that cannot."""
-        plans = [plan for definition in definitions if (plan := self._plan(definition)) is not None]
+    def apply(self, definitions: list[Definition], metrics: dict[str, RuleMetrics]) -> dict[str, TemplateError]:
+        """Run those of the rules that have something to do here; the answer is why others cannot, by rule."""
+        plans, faults = [], {}
+        for definition in definitions:
+            try:
+                plan = self._plan(definition)
+            except TemplateError as fault:
+                faults[definition.rule.id] = fault
+            else:
+                plans += [plan] if plan is not None else []
         self.lane.apply(plans, metrics)
         if self.resource is not None or any(plan.actions for plan in plans):
             self.health.start()
+        return faults
 
     def _plan(self, definition: Definition) -> Plan | None:
         """The rule with its actions for this place. The place of a rule's first action counts its matches."""

@@ -100,7 +100,7 @@ async def test_a_lost_connection_to_the_broker_doubles_nothing(mosquitto: Mosqui
     what = config.Config(resources=(flow.resource(postgresql),), rules=(flow.rule(target),))
     async with flow.running(flow.broker(mosquitto), what) as pipeline:
         with psycopg.connect(postgresql.dsn) as holder:
-            holder.execute(f"lock table {target} in access exclusive mode".encode())
+            await asyncio.to_thread(holder.execute, f"lock table {target} in access exclusive mode".encode())
             await asyncio.to_thread(flow.publish, mosquitto, flow.numbered(2000))
             lane = pipeline._stations["pg"].lane
             await flow.eventually(lambda: lane.pending == len(flow.wanted(2000)), "all messages in hand")

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from tieline.cloud.brokers.settings import Remote
 from tieline.cloud.brokers.tunnel import Tunnel
 from tieline.integration.config import Broker
+from tieline.integration.greeting import Refused
 from tieline.integration.memory import Memory
-from tieline.integration.session import Refused, Session
+from tieline.integration.session import Session
 
 CHECK_SECONDS = 5.0  # between two logins that only look
 ANSWER_SECONDS = 10.0

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from tieline.integration.rules.errors import TemplateError
-from tieline.integration.rules.template import lookup
+from tieline.integration.rules.template import Path, lookup
 from tieline.integration.rules.values import UNDEFINED, to_json
 from tieline.integration.sinks import tls
 from tieline.integration.sinks.base import Rejected
@@ -203,11 +203,17 @@ def _parameter(value: Any) -> Any:
     return to_json(value)
 
 
+def _paths(action: Sql) -> tuple[Path, ...]:
+    if action.exactly_once:
+        once(action.sql, closing, "")
+    return statement(action.sql).paths
+
+
 KIND: Final = Kind(
     label="MySQL, MariaDB",
     resource=MySQL,
     actions=(Sql,),
     open=MySQLSink,
-    paths=lambda action: statement(action.sql).paths,
+    paths=_paths,
     test="logs in, opens the database and prepares each statement: tables, columns and rights",
 )

@@ -9,6 +9,8 @@ from tieline.integration.rules.template import Path, sql_template
 from tieline.integration.sinks.base import Rejected
 from tieline.integration.sinks.conversion import Misfit
 from tieline.integration.sinks.kind import Action, label
+from tieline.integration.sinks.once import once
+from tieline.integration.sinks.postgresql_bulk import closing
 
 Rows = list[tuple[Any, ...]]
 
@@ -22,6 +24,8 @@ class Sql(Action, frozen=True, kw_only=True, tag="sql"):
     exactly_once: Annotated[bool, label("Write each message once")] = False
 
     def paths(self) -> tuple[Path, ...]:
+        if self.exactly_once:
+            once(self.sql, closing, "")
         return sql_template(self.sql).paths
 
 
