@@ -78,7 +78,7 @@ def test_a_deployment_with_a_resource_and_a_rule(state: Path) -> None:
         (["deployment", "show", "../../metrics"], ["no id or name", "hint:"]),
         (["deployment", "create", "a b", "--external"], ["name"]),
         (["deployment", "create", "a", "--mqtt", "1883"], ["host:port"]),
-        (["link", "list"], ["no deployment yet", "tieline deployment create"]),
+        (["resource", "list"], ["no deployment yet", "tieline deployment create"]),
     ],
 )
 def test_mistakes_are_explained(state: Path, arguments: list[str], words: list[str]) -> None:

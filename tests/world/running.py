@@ -67,12 +67,14 @@ class Tieline:
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
-    def up(self) -> None:
+    def up(self, *options: str) -> None:
         """Start it, and wait until both sides answer."""
         ports = ["--console-port", str(self.console_port), "--aws-port", str(self.aws_port), "--region", REGION]
         with (self.state / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tieline", "up", "--state", str(self.state), *ports], stdout=log, stderr=log
+                [sys.executable, "-m", "tieline", "up", "--state", str(self.state), *ports, *options],
+                stdout=log,
+                stderr=log,
             )
         until(self._answers, seconds=60)
 

@@ -57,7 +57,11 @@ def list_(
 ) -> None:
     """List the private links of a deployment, or of all where none is named."""
     with connect(url, api_key, state) as client:
-        show(client.links(deployment), ("deployment", *COLUMNS), as_json)
+        links = client.links(deployment)
+        if not as_json:
+            names = {one.id: one.name for one in client.deployments()}
+            links = [link.model_copy(update={"deployment": names.get(link.deployment, "")}) for link in links]
+    show(links, ("deployment", *COLUMNS), as_json)
 
 
 @app.command("show")
