@@ -12,6 +12,7 @@ from tieline.integration.sinks import (
     dynamodb,
     http,
     influxdb,
+    kafka,
     kinesis,
     mqtt,
     mysql,
@@ -43,6 +44,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     timestream.KIND,
     nats.KIND,
     rabbitmq.KIND,
+    kafka.KIND,
 )
 
 #: The kinds by their resource's type, and the actions by theirs; `republish` needs no resource.

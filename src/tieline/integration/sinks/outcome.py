@@ -37,11 +37,16 @@ def _result(answer: Pending, silence: Exception) -> BaseException | None:
     return silence if answer.cancelled() else answer.exception()
 
 
-def judge(found: Sequence[BaseException | None], verdict: Callable[[BaseException], Unavailable | Rejected]) -> None:
-    """Raise Rejected for the rows that are refused, else Unavailable where some are not in; both tell which are."""
+def judge(
+    found: Sequence[BaseException | None],
+    verdict: Callable[[BaseException], Unavailable | Rejected],
+    shared: tuple[type[BaseException], ...] = (),
+) -> None:
+    """Raise Rejected for the rows that are refused, else Unavailable where some are not in; both tell which are.
+
+    An error of the types `shared` is one row's fault and meets others too, so that nobody knows which row it is.
+    """
     written = [place for place, error in enumerate(found) if error is None]
-    if len(written) == len(found):
-        return
     refused: dict[int, str] = {}
     trouble: Unavailable | None = None
     for place, error in enumerate(found):
@@ -49,6 +54,8 @@ def judge(found: Sequence[BaseException | None], verdict: Callable[[BaseExceptio
             continue
         said = verdict(error)
         if isinstance(said, Rejected):
+            if isinstance(error, shared):
+                raise Rejected(str(said), None, written)
             refused[place] = str(said)
         else:
             trouble = trouble or said

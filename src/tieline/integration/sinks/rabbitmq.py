@@ -151,7 +151,8 @@ class RabbitWriter:
         """Publish each output in order, and wait for the broker's confirmations."""
         async with self._sink.link() as link:
             tasks = [asyncio.create_task(self._publish(link.channel, output)) for output in outputs]
-            judge(await results(tasks, link.lost, self._sink.resource.write_timeout), self._verdict)
+            found = await results(tasks, link.lost, self._sink.resource.write_timeout)
+            judge(found, self._verdict, (aiormq.exceptions.ChannelPreconditionFailed,))
 
     async def _publish(self, channel: Any, output: dict[str, Any]) -> None:
         key = self._key.render(output)
