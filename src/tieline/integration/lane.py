@@ -223,7 +223,7 @@ class Lane:
     async def ready(self) -> None:
         """Return when the broker has confirmed the subscriptions, at once where there are none."""
         if self.session.subscriptions.wanted:
-            await self.session.subscribed.wait()
+            await self.session.confirmed()
 
     async def drained(self) -> None:
         """Return when no row waits."""

@@ -19,6 +19,7 @@ import mqtt5
 from mqtt5 import PublishPacket
 
 from tieline.integration.config import Broker
+from tieline.integration.deliveries import Deliveries
 from tieline.integration.greeting import Refused, accepted, connect, said
 from tieline.integration.memory import Memory
 from tieline.integration.message import Foreign, Message
@@ -28,8 +29,7 @@ CHUNK: Final = 1 << 18  # bytes read at once
 CONNECT_SECONDS: Final = 10.0  # until the broker accepted or refused
 FIRST_PAUSE: Final = 0.1  # seconds before the second attempt; doubled up to the longest
 LONGEST_PAUSE: Final = 5.0
-PUBACK: Final = 0x40020000  # with the packet id in the lower half, the whole packet (MQTT 5, 3.4)
-PUBREC: Final = 0x50020000
+LOOK_SECONDS: Final = 0.5  # between two looks at a connection that is not read from
 
 Receive = Callable[[list[Message]], None]
 log = logging.getLogger(__name__)
@@ -65,15 +65,14 @@ class Session:
         self._writer: asyncio.StreamWriter | None = None
         self._open = asyncio.Event()
         self._open.set()
-        self._again: set[int] = set()  # ids that the broker will send once more
-        self._released: set[int] = set()  # QoS 2 ids between PUBREC and PUBREL
-        self._finished: set[int] = set()  # ids of what became safe while there was no connection to say so
+        self._pong = asyncio.Event()  # the broker answered, or the connection was lost
+        self._deliveries = Deliveries()
         self._heard = 0.0
         self._handlers: dict[type, Callable[[Any], None]] = {
             mqtt5.PubRelPacket: self._pubrel,
             mqtt5.SubAckPacket: self._suback,
             mqtt5.UnsubAckPacket: self._unsuback,
-            mqtt5.PingRespPacket: lambda _: None,
+            mqtt5.PingRespPacket: lambda _: self._pong.set(),
             mqtt5.DisconnectPacket: self._disconnect,
         }
 
@@ -103,7 +102,7 @@ class Session:
         try:
             while True:
                 pending = self._take(pending)
-                await self._open.wait()
+                await self._opened()
                 chunk = await reader.read(CHUNK)
                 if not chunk:
                     raise ConnectionError("the broker closed the connection")
@@ -111,6 +110,27 @@ class Session:
                 pending += chunk
         finally:
             pinging.cancel()
+
+    async def _opened(self) -> None:
+        """Return when reading is allowed; raises ConnectionError where the connection is lost meanwhile."""
+        while not self._open.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._open.wait(), LOOK_SECONDS)
+            self._write(mqtt5.PingReqPacket().write())  # who does not read sees a lost connection by writing only
+            if self._writer is None or self._writer.transport.is_closing():
+                raise ConnectionError("the connection was lost")
+
+    async def confirmed(self) -> None:
+        """Return when the broker has confirmed the subscriptions, on a connection that is still there."""
+        while True:
+            await self.subscribed.wait()
+            if not self._open.is_set():
+                return
+            self._pong.clear()
+            self._write(mqtt5.PingReqPacket().write())
+            await self._pong.wait()
+            if self.subscribed.is_set():
+                return
 
     async def _connect(self) -> tuple[asyncio.StreamReader, bytes]:
         """A connection that the broker accepted, and what it sent after saying so."""
@@ -138,16 +158,7 @@ class Session:
         await self.close(forget=True)
 
     def _accepted(self, packet: mqtt5.ConnAckPacket) -> None:
-        if packet.session_present:
-            self._again = {
-                one.packet.packet_id for one in self._outstanding() if one.qos and one.packet and one.packet.packet_id
-            }
-        else:
-            for one in self._outstanding():
-                one.qos = 0
-            self._again.clear()
-            self._released.clear()
-            self._finished.clear()
+        self._deliveries.connected(packet.session_present, self._outstanding())
         self.subscriptions.connected()
 
     def _take(self, data: bytes) -> bytes:
@@ -166,8 +177,10 @@ class Session:
                 self._handle(packet)
             at += size
         if messages:
-            old = self._again or self._released or self._finished
-            self._receive(self._new(messages) if old else messages)
+            if self._deliveries.expected:
+                messages, answer = self._deliveries.sift(messages)
+                self._write(answer)
+            self._receive(messages)
         return data[at:]
 
     def _handle(self, packet: mqtt5.Packet) -> None:
@@ -176,42 +189,14 @@ class Session:
             raise Refused(f"the broker sent {type(packet).__name__}, which a client does not expect")
         handle(packet)
 
-    def _new(self, messages: list[Message]) -> list[Message]:
-        """The messages without those that are in hand already."""
-        fresh, safe = [], []
-        for message in messages:
-            packet_id: int = message.packet.packet_id if message.qos else 0  # type: ignore[union-attr,assignment]
-            known = packet_id in self._again
-            self._again.discard(packet_id)
-            if packet_id in self._finished and message.packet.duplicate:  # type: ignore[union-attr]
-                safe.append(message)
-            elif message.qos == 2 and packet_id in self._released:
-                self._write(mqtt5.PubRecPacket(packet_id).write())
-            elif not (known and message.packet.duplicate):  # type: ignore[union-attr]
-                fresh.append(message)
-            self._finished.discard(packet_id)
-        self.acknowledge(safe)
-        return fresh
-
     # What the caller asks for
 
     def acknowledge(self, messages: Iterable[Message]) -> None:
-        """Tell the broker that these messages are safe; QoS 0 needs nothing.
-
-        MQTT 5, 4.3: PUBACK ends a QoS 1 delivery; PUBREC moves the responsibility of a QoS 2 delivery to us.
-        """
-        if not self.connected:  # the broker will deliver them again
-            self._finished.update(message.packet.packet_id for message in messages if message.qos)  # type: ignore
-            return
-        out = []
-        for message in messages:
-            qos = message.qos
-            if qos == 1:
-                out.append((PUBACK | message.packet.packet_id).to_bytes(4, "big"))  # type: ignore[union-attr,operator]
-            elif qos == 2:
-                out.append((PUBREC | message.packet.packet_id).to_bytes(4, "big"))  # type: ignore[union-attr,operator]
-                self._released.add(message.packet.packet_id)  # type: ignore[union-attr,arg-type]
-        self._write(b"".join(out))
+        """Tell the broker that these messages are safe; QoS 0 needs nothing."""
+        if self.connected:
+            self._write(self._deliveries.acknowledge(messages))
+        else:
+            self._deliveries.finish(messages)
 
     def read(self, allowed: bool) -> None:
         """Read nothing more, or read again."""
@@ -247,6 +232,7 @@ class Session:
     def _hang_up(self) -> None:
         self.connected = False
         self.subscribed.clear()
+        self._pong.set()
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -263,7 +249,7 @@ class Session:
             self._write(mqtt5.PingReqPacket().write())
 
     def _pubrel(self, packet: mqtt5.PubRelPacket) -> None:
-        self._released.discard(packet.packet_id)
+        self._deliveries.release(packet.packet_id)
         self._write(mqtt5.PubCompPacket(packet.packet_id).write())
 
     def _suback(self, packet: mqtt5.SubAckPacket) -> None:

@@ -42,6 +42,8 @@ class Worker:
             case messages.Apply():
                 await self.pipeline.apply(request.config)
                 await self.pipeline.ready()
+            case messages.Ready():
+                await self.pipeline.ready()
             case messages.Close():
                 await self._close(request)
             case messages.Start():

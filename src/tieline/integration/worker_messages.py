@@ -29,6 +29,10 @@ class Apply(Request, frozen=True, kw_only=True, tag="apply"):
     config: Config
 
 
+class Ready(Request, frozen=True, kw_only=True, tag="ready"):
+    """Answered when the broker has confirmed the subscriptions."""
+
+
 class Letters(Request, frozen=True, kw_only=True, tag="letters"):
     """Dead letters of a rule, or of all, the oldest first: those after a time and id, at most so many."""
 
@@ -77,7 +81,7 @@ class Close(Request, frozen=True, kw_only=True, tag="close"):
 
 #: What is asked of a pipeline that runs, wherever it runs.
 Asked = Letters | Edit | Replay | Discard | Past | Reset
-ToWorker = Start | Apply | Close | Asked
+ToWorker = Start | Apply | Ready | Close | Asked
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="state"):

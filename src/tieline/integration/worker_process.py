@@ -125,8 +125,13 @@ class WorkerProcess:
         await self._applied.wait()
 
     async def ready(self) -> None:
-        """Return when the configuration runs."""
-        await self._applied.wait()
+        """Return when the configuration runs, and the broker has confirmed its subscriptions."""
+        while True:
+            await self._applied.wait()
+            with contextlib.suppress(ConnectionError):  # it died, and will be started again
+                await self.ask(messages.Ready(id=0))
+                return
+            await asyncio.sleep(0)
 
     def counted(self) -> dict[str, Any]:
         """The metrics of this process and of those before it."""

@@ -36,7 +36,8 @@ class Worker:
         self._changed = changed
         self._password = own_password(state)
         self.id = own_id(state)
-        self._own = Mosquitto(state / "broker", self._password, changed)
+        self._own = Mosquitto(state / "broker", self._password, changed, self._subscribed)
+        self._integrated = asyncio.Event()  # whether the pipeline knows the present configuration
         self._remote = RemoteBroker(changed)
         self._broker: Mosquitto | RemoteBroker = self._own
         self._connected: Broker | None = None
@@ -60,13 +61,15 @@ class Worker:
         if message == self._current:
             return
         remember(self._state, message)
+        self._integrated.clear()
         try:
             broker = await self._reach(message.broker)
             if broker is None:
                 await self._stop()
                 self._applied = message.config.version
             else:
-                await self._integrate(message.config, broker, message.workers)
+                await self._integrate(message.config, broker, self._processes(message))
+                self._integrated.set()
                 await self._tell(message.broker, broker)
                 self._settle(message.config.version)
             self._error = ""
@@ -75,6 +78,16 @@ class Worker:
             self._error = f"configuration {message.config.version}: {type(error).__name__}: {error}"
         self._current = message
         self._changed()
+
+    def _processes(self, message: Configure) -> int:
+        """How many processes work. Without its plugin our own broker would lose what they share when it restarts."""
+        return 1 if isinstance(message.broker, Settings) and self._own.without_origin else message.workers
+
+    async def _subscribed(self) -> None:
+        """Return when the broker has every subscription of the present configuration."""
+        await self._integrated.wait()
+        if self._pipeline is not None:
+            await self._pipeline.ready()
 
     async def probe(self, question: Probe) -> Probed:
         """Try a resource; the answer names the hop that failed."""

@@ -11,7 +11,7 @@ import pwd
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from tieline.cloud.brokers.access import difference, document
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 CONFIGURATION, ACCESS = "mosquitto.conf", "dynamic-security.json"
 QUEUES = "mosquitto.db"  # its sessions and queues
+GATE = "open"  # exists while devices are let in, see origin.c
 CERTIFICATE, KEY = "certificate.pem", "key.pem"
 SECURITY = "mosquitto_dynamic_security.so"  # Debian puts it among the libraries of the architecture
 LIBRARIES = (Path("/usr/lib"), Path("/usr/local/lib"))
@@ -37,18 +38,19 @@ FIRST_RETRY, LAST_RETRY = 0.2, 5.0  # seconds before the next start, doubled eac
 STABLE_SECONDS = 10.0  # so long up, and the next start is without delay again
 STOP_SECONDS = 5.0  # for writing the queues to disk
 READY_POLL = 0.05
+GATE_SECONDS = 10.0  # after which devices are let in even where nobody has subscribed to what they publish
 LINE = 1 << 20  # bytes; a client id or a topic, 65,535 bytes each, may stand in a line of its log
 ERROR_LINES = 5  # of its last words that are kept to explain its end
 
 
-def configuration(settings: Settings, plugins: Sequence[str]) -> str:
+def configuration(settings: Settings, plugin: str) -> str:
     """The configuration: paths are relative, for the broker may enter its directory but not those above it."""
     lines = [
         "per_listener_settings false",
         f"allow_anonymous {str(settings.anonymous).lower()}",
-        f"plugin {_security()}",
+        *([f"plugin {plugin}", f"plugin_opt_gate {GATE}", f"plugin_opt_agent {AGENT}"] if plugin else []),
+        f"plugin {_security()}",  # behind the gate: the first that decides on a login decides
         f"plugin_opt_config_file {ACCESS}",
-        *(f"plugin {plugin}" for plugin in plugins),
         "persistence true",
         "persistence_location ./",
         f"autosave_interval {SAVE_SECONDS}",
@@ -70,10 +72,21 @@ def configuration(settings: Settings, plugins: Sequence[str]) -> str:
 
 
 class Mosquitto:
-    """One broker process under watch; `changed` is called whenever it comes up or ends."""
+    """One broker process under watch; `changed` is called whenever it comes up or ends.
 
-    def __init__(self, directory: Path, password: str, changed: Callable[[], None]) -> None:
+    Devices are let in once `subscribed` has returned, so that nothing that they publish is lost.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        password: str,
+        changed: Callable[[], None],
+        subscribed: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._directory = directory
+        self._subscribed = subscribed
+        self._up = False  # whether it accepts connections, be it only the agent's
         self._password = password
         self._changed = changed
         self._settings: Settings | None = None
@@ -92,7 +105,7 @@ class Mosquitto:
         before = self._settings
         if before == settings:
             return
-        if before is not None and self.running and _listeners(before) == _listeners(settings):
+        if before is not None and self._up and _listeners(before) == _listeners(settings):
             try:
                 await self._adapt(before, settings)
             except ControlFailed as error:
@@ -133,8 +146,8 @@ class Mosquitto:
         self._own()
 
     def _write_configuration(self, settings: Settings) -> None:
-        plugins = [f"./{self._plugin.name}"] if self._plugin else []
-        write_private(self._directory / CONFIGURATION, configuration(settings, plugins))
+        plugin = f"./{self._plugin.name}" if self._plugin else ""
+        write_private(self._directory / CONFIGURATION, configuration(settings, plugin))
         if settings.tls:
             write_private(self._directory / CERTIFICATE, settings.tls.certificate)
             write_private(self._directory / KEY, settings.tls.key)
@@ -158,6 +171,7 @@ class Mosquitto:
     async def _run(self, program: str) -> None:
         """One life of the broker, until it ends."""
         command = _as_user([program, "-c", CONFIGURATION])
+        (self._directory / GATE).unlink(missing_ok=True)
         self._process = process = await asyncio.create_subprocess_exec(
             *command, cwd=self._directory, stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL, limit=LINE
         )
@@ -180,14 +194,22 @@ class Mosquitto:
         listener = self._settings.mqtt
         while not await accepts(dialled(listener.host), listener.port):
             await asyncio.sleep(READY_POLL)
+        self._up = True
+        try:
+            if self._subscribed is not None:
+                await asyncio.wait_for(self._subscribed(), GATE_SECONDS)
+        except TimeoutError:
+            log.warning("devices are let in although not every rule has subscribed: see its status")
+        (self._directory / GATE).touch()
         self._set(True, "")
 
     def _set(self, running: bool, error: str) -> None:
         self.running, self.error = running, error
+        self._up = running
         self._changed()
 
     async def _end(self) -> None:
-        process, self._process, self.running = self._process, None, False
+        process, self._process, self.running, self._up = self._process, None, False, False
         if process is None or process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):

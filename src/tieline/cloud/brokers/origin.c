@@ -1,13 +1,19 @@
 /* A Mosquitto plugin (interface version 5) that tells the subscribers who published a message: it appends the user
  * properties "id", "peerhost", "clientid" and, where the client has one, "username" behind whatever the client sent
- * itself. The id is the message's own: it stays the same however often the message is delivered. */
+ * itself. The id is the message's own: it stays the same however often the message is delivered.
+ *
+ * It also keeps a gate: until the file of the option "gate" exists nobody is let in but the user of the option "agent".
+ * Mosquitto 2.0 forgets shared subscriptions when it ends, so that what devices publish after a start, and before the
+ * agent has subscribed again, would reach nobody. */
 
-#define _POSIX_C_SOURCE 199309L
+#define _POSIX_C_SOURCE 200809L
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <mosquitto.h>
 #include <mosquitto_broker.h>
@@ -19,6 +25,9 @@
 static mosquitto_plugin_id_t *self;
 static uint64_t life; /* of this broker process: its start in nanoseconds, which no other life of it shares */
 static uint64_t count;
+static const char *gate;
+static const char *agent;
+static bool is_open;
 
 static int append_id(mosquitto_property **properties)
 {
@@ -53,6 +62,19 @@ static int on_message(int event, void *data, void *userdata)
 	return result;
 }
 
+static int on_login(int event, void *data, void *userdata)
+{
+	struct mosquitto_evt_basic_auth *login = data;
+
+	(void)event;
+	(void)userdata;
+	if (!is_open && (gate == NULL || access(gate, F_OK) == 0))
+		is_open = true;
+	if (is_open || (agent != NULL && login->username != NULL && strcmp(login->username, agent) == 0))
+		return MOSQ_ERR_PLUGIN_DEFER; /* who may enter is for others to say */
+	return MOSQ_ERR_UNKNOWN; /* the connection ends without an answer, as if nobody listened yet */
+}
+
 int mosquitto_plugin_version(int offered, const int *versions)
 {
 	for (int i = 0; i < offered; i++)
@@ -66,11 +88,17 @@ int mosquitto_plugin_init(mosquitto_plugin_id_t *id, void **userdata, struct mos
 	struct timespec now;
 
 	(void)userdata;
-	(void)options;
-	(void)option_count;
+	for (int i = 0; i < option_count; i++) {
+		if (strcmp(options[i].key, "gate") == 0)
+			gate = options[i].value;
+		else if (strcmp(options[i].key, "agent") == 0)
+			agent = options[i].value;
+	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	life = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	self = id;
+	if (mosquitto_callback_register(self, MOSQ_EVT_BASIC_AUTH, on_login, NULL, NULL) != MOSQ_ERR_SUCCESS)
+		return MOSQ_ERR_UNKNOWN;
 	return mosquitto_callback_register(self, MOSQ_EVT_MESSAGE, on_message, NULL, NULL);
 }
 
@@ -79,5 +107,6 @@ int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *options, int 
 	(void)userdata;
 	(void)options;
 	(void)option_count;
+	mosquitto_callback_unregister(self, MOSQ_EVT_BASIC_AUTH, on_login, NULL);
 	return mosquitto_callback_unregister(self, MOSQ_EVT_MESSAGE, on_message, NULL);
 }
