@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from cloud.places import NOWHERE, ZONES, Place, elsewhere, endpoints, on_fabric, on_moto, until, until_gone
 from servers import wait_until
 from tieline.cloud.client import ClientError
-from tieline.cloud.records import LinkStatus
+from tieline.cloud.records import LinkStatus, PrivateLinkView
 
 POSTGRESQL = {"type": "postgresql", "database": "app", "username": "app", "password": "x"}
 PLACES = {"fabric": on_fabric, "elsewhere": elsewhere, "moto": on_moto}
@@ -84,6 +85,11 @@ def test_a_link_is_made_once_and_goes_for_good(anywhere: Place) -> None:
     running = until(client, "there", LinkStatus.RUNNING)
     assert running.zones == ("use1-az2",)
     assert running.addresses == (f"{running.address}:5432", f"{running.address}:6379")
+    headers = {"Authorization": f"Bearer {anywhere.platform.key}"}
+    for path in ("private-links", "deployments/demo/private-links"):
+        listed = httpx.get(f"{anywhere.platform.url}/api/v1/{path}", headers=headers, trust_env=False, verify=False)
+        [shown] = listed.json()["private_links"]
+        assert shown.keys() == PrivateLinkView.model_fields.keys()
     client.delete_link("demo", "there")
     client.delete_link("demo", "there")
     until_gone(client, "there")

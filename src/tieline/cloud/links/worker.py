@@ -42,9 +42,10 @@ class LinkWorker:
             self.reconciler.wake(link.id)
 
     def _by_account(self) -> dict[Aws, list[PrivateLink]]:
+        accounts = {one.id: self._accounts.of(one.aws) for one in self._records.all(Deployment)}
         found: dict[Aws, list[PrivateLink]] = defaultdict(list)
         for link in self._records.all(PrivateLink, lambda link: bool(link.endpoint)):
-            found[self._aws(link)].append(link)
+            found[accounts.get(link.deployment, self._accounts.own)].append(link)
         return found
 
     def _aws(self, link: PrivateLink) -> Aws:
