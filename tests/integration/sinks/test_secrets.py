@@ -1,0 +1,46 @@
+"""Secrets that a resource names by a variable of the agent's environment."""
+
+from __future__ import annotations
+
+import pytest
+
+from integration.sinks.trying import failing
+from servers import free_port
+from tieline.integration.config import RESOURCE_TYPES, PostgreSQL, Sql, Ssl
+from tieline.integration.sinks import open_sink
+from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.secrets import PREFIX, resolved
+
+FIELDS = RESOURCE_TYPES["postgresql"]
+
+
+def database(**changes: object) -> PostgreSQL:
+    known = {"id": "pg", "server": f"127.0.0.1:{free_port()}", "database": "d", "username": "u"}
+    return PostgreSQL(**(known | changes))  # type: ignore[arg-type]
+
+
+def test_variables_take_the_place_of_secrets_alone() -> None:
+    wanted = database(
+        password=f"${{env:{PREFIX}DB}}", username=f"${{env:{PREFIX}DB}}", ssl=Ssl(key=f"${{env:{PREFIX}KEY}}")
+    )
+    found = resolved(wanted, FIELDS, {f"{PREFIX}DB": "s3cret", f"{PREFIX}KEY": "PEM"})
+    assert (found.password, found.ssl.key) == ("s3cret", "PEM")  # type: ignore[attr-defined]
+    assert found.username == wanted.username  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("plain", ["", "p", "${env:x", "a${env:TIELINE_SECRET_A}", "$env:A", "env:A"])
+def test_what_is_no_reference_is_the_secret_itself(plain: str) -> None:
+    wanted = database(password=plain)
+    assert resolved(wanted, FIELDS, {}) == wanted
+
+
+@pytest.mark.parametrize(("name", "said"), [("PATH", "may not be read"), (f"{PREFIX}ABSENT", "has no variable")])
+async def test_a_variable_that_is_not_there_is_told_by_the_test_and_by_writes(name: str, said: str) -> None:
+    wanted = database(password=f"${{env:{name}}}")
+    sink = open_sink(wanted)
+    action = Sql(id="a", resource="pg", sql="insert into t(a) values (${a})")
+    with pytest.raises(Unavailable, match=said) as caught:
+        await sink.writer(action).write([{"a": 1}])
+    assert (caught.value.hop, bool(caught.value.hint)) == ("login", True)
+    await sink.close()
+    assert (await failing(wanted)).hop == "tcp"  # nobody listens there, and that comes first
