@@ -39,11 +39,15 @@ class AccountView(BaseModel):
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits, - and _; also the profile's name.")],
+    test_key: Annotated[
+        bool,
+        typer.Option("--test-key", help="Key and secret are 'test', as awslocal and tflocal sign: no secret at all."),
+    ] = False,
     as_json: Json = False,
     state: State = DEFAULT,
 ) -> None:
     """Create an account with a user and a key; the key is in the credentials file."""
-    show(_ask(state, Create(name)), COLUMNS, as_json)
+    show(_ask(state, Create(name, test_key)), COLUMNS, as_json)
     _where(state, as_json)
 
 

@@ -47,6 +47,17 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     server.close()
 
 
+async def test_one_account_at_most_has_the_key_that_everybody_knows(served: Served) -> None:
+    assert key_lookup(served.fabric.world)("test") is None
+    made = await served.ask(Create("local", test_key=True))
+    assert made.accounts[0].keys == ("test",) and served.profiles()["local"] == "test"
+    assert (await served.ask(Create("second", test_key=True))).code == "EXISTS"
+    await served.ask(Rotate("local", grace=0))
+    served.fabric.now += timedelta(seconds=1)
+    known = key_lookup(served.fabric.world)("test")
+    assert known is not None and known.expires is not None and known.expires <= served.fabric.now
+
+
 async def test_an_account_that_is_created_can_sign_and_is_a_profile(served: Served) -> None:
     made = await served.ask(Create("plant-2"))
     view = made.accounts[0]

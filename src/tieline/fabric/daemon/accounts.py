@@ -15,6 +15,7 @@ from tieline.fabric.ids import Ids
 from tieline.fabric.records import KINDS, AccessKey, Account, Instance, Record
 from tieline.fabric.world import World
 
+TEST_KEY = "test"  # key and secret that LocalStack's awslocal and tflocal sign with; no secret at all
 FIRST = ("platform", "customer")  # the two sides of the guide
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")  # it is a profile's name and part of an ARN
 
@@ -34,23 +35,25 @@ def ensure_first(world: World, region: str, ids: Ids) -> None:
             create(world, name, region, ids)
 
 
-def create(world: World, name: str, region: str, ids: Ids) -> AccessKey:
-    """A new account with one key for its user of the same name."""
+def create(world: World, name: str, region: str, ids: Ids, *, test_key: bool = False) -> AccessKey:
+    """A new account with one key for its user of the same name: its own, or the one that everybody knows."""
     if not NAME.fullmatch(name):
         hint = "use up to 63 lower-case letters, digits, - and _, beginning with a letter or digit"
         raise Refused("INVALID_NAME", f"{name!r} is no account's name", hint)
     if any(account.name == name for account in world.all(Account)):
         raise Refused("EXISTS", f"there is an account {name} already", "choose another name")
+    if test_key and (holder := world.get(AccessKey, TEST_KEY)) is not None:
+        raise Refused("EXISTS", f"the account {holder.owner} has the key {TEST_KEY}", "only one account can have it")
     number = ids.account()
     while world.get(Account, number) is not None:
         number = ids.account()
     with world.transaction():
         world.put(Account(id=number, owner=number, name=name, zones=zones.shuffled(number, region)))
-        return _new_key(world, number, name, ids)
+        return _new_key(world, number, name, (TEST_KEY, TEST_KEY) if test_key else ids.access_key())
 
 
-def _new_key(world: World, account: str, name: str, ids: Ids) -> AccessKey:
-    id, secret = ids.access_key()
+def _new_key(world: World, account: str, name: str, key: tuple[str, str]) -> AccessKey:
+    id, secret = key
     arn, user = f"arn:aws:iam::{account}:user/{name}", "AIDA" + account.rjust(16, "0")
     return world.put(AccessKey(id=id, owner=account, secret=secret, arn=arn, user_id=user))
 
@@ -70,7 +73,7 @@ def rotate(world: World, account: Account, grace: timedelta, ids: Ids, now: date
         for key in world.where(AccessKey, "owner", account.id):
             if key.expires is None or key.expires > now + grace:
                 world.put(msgspec.structs.replace(key, expires=now + grace))
-        return _new_key(world, account.id, account.name, ids)
+        return _new_key(world, account.id, account.name, ids.access_key())
 
 
 def trust(world: World, account: Account, principal: str, *, withdraw: bool = False) -> Account:

@@ -41,7 +41,10 @@ class Listing(msgspec.Struct, frozen=True, tag="list"):
 
 
 class Create(msgspec.Struct, frozen=True, tag="create"):
+    """`test_key`: with a key and a secret that everybody knows."""
+
     name: str
+    test_key: bool = False
 
 
 class Rotate(msgspec.Struct, frozen=True, tag="rotate"):
@@ -94,7 +97,7 @@ class Control:
         world = self._world
         match command:
             case Create():
-                key = accounts.create(world, command.name, self._region, self._ids)
+                key = accounts.create(world, command.name, self._region, self._ids, test_key=command.test_key)
                 return [self._view(accounts.find(world, key.owner))]
             case Rotate():
                 account = accounts.find(world, command.account)
