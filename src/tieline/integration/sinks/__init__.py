@@ -15,6 +15,7 @@ from tieline.integration.sinks import (
     kafka,
     kinesis,
     mqtt,
+    mqtt_bridge,
     mysql,
     nats,
     postgresql,
@@ -45,6 +46,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     nats.KIND,
     rabbitmq.KIND,
     kafka.KIND,
+    mqtt_bridge.KIND,
 )
 
 #: The kinds by their resource's type, and the actions by theirs; `republish` needs no resource.

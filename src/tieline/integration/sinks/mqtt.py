@@ -1,26 +1,19 @@
-"""A broker as a place to write to: each output of a rule is published, over a connection of its own.
-
-Not over the session that receives: that one stops reading when too much waits, and the answers to what we publish would
-wait with it.
-"""
+"""The broker that messages come from, also as a place to write to: each output of a rule is published again."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
-
-import mqtt5
+from typing import Annotated, Any
 
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, text_template
 from tieline.integration.sinks.base import Rejected, Unavailable
 from tieline.integration.sinks.kind import Action, Value, label
-from tieline.integration.sinks.mqtt_outbox import Outbox
-
-CHUNK: Final = 1 << 16
-CONNECT_SECONDS: Final = 10.0
+from tieline.integration.sinks.mqtt_connection import MqttConnection, Peer
+from tieline.integration.sinks.mqtt_outbox import Outbox, Refused
+from tieline.integration.sinks.network import described
+from tieline.integration.sinks.outcome import judge
 
 
 class Broker(Value, frozen=True, kw_only=True):
@@ -55,110 +48,62 @@ class Republish(Action, frozen=True, kw_only=True, tag="republish"):
 
 
 class MqttSink:
-    """Publishes to a broker as `client_id`, connecting when there is something to publish."""
+    """Publishes to the broker as `client_id`."""
 
     def __init__(self, broker: Broker, client_id: str) -> None:
-        self._broker = broker
-        self._client_id = client_id
-        self._writer: asyncio.StreamWriter | None = None
-        self._outbox = Outbox(self._send)
-        self._tasks: list[asyncio.Task[None]] = []
-        self._connecting = asyncio.Lock()
+        peer = Peer(
+            server=f"{f'[{broker.host}]' if ':' in broker.host else broker.host}:{broker.port}",
+            client_id=client_id,
+            username=broker.username,
+            password=broker.password,
+            keep_alive=broker.keep_alive,
+        )
+        self._connection = MqttConnection(peer)
 
     def writer(self, action: Action) -> MqttWriter:
         if not isinstance(action, Republish):
             raise TemplateError(f"{type(action).__name__} cannot write to a broker")
-        return MqttWriter(self, action)
+        return MqttWriter(self._connection, action.topic, action.payload, action.qos, action.retain)
 
     async def check(self, actions: Sequence[Action]) -> None:
         for action in actions:
             self.writer(action)
-        await self.outbox()
+        await self._connection.outbox()
 
     async def close(self) -> None:
-        if self._writer is not None:
-            self._send(mqtt5.DisconnectPacket().write())
-        self._hang_up()
-
-    async def outbox(self) -> Outbox:
-        """Where to publish, connected; raises Unavailable."""
-        async with self._connecting:  # one connection, however many wait for it
-            if self._writer is None:
-                try:
-                    await asyncio.wait_for(self._connect(), CONNECT_SECONDS)
-                except (OSError, TimeoutError, ValueError, IndexError) as error:
-                    self._hang_up()
-                    server = f"{self._broker.host}:{self._broker.port}"
-                    cause = f"{type(error).__name__}: {error}"
-                    raise Unavailable("tcp", f"the broker at {server} cannot be reached", "", cause) from error
-        return self._outbox
-
-    async def _connect(self) -> None:
-        broker = self._broker
-        reader, self._writer = await asyncio.open_connection(broker.host, broker.port)
-        password = broker.password.encode() if broker.password is not None else None
-        packet = mqtt5.ConnectPacket(
-            self._client_id, username=broker.username, password=password, clean_start=True, keep_alive=broker.keep_alive
-        )
-        self._send(packet.write())
-        answer, size = mqtt5.read(memoryview(pending := await reader.read(CHUNK)))
-        if not isinstance(answer, mqtt5.ConnAckPacket) or int(answer.reason_code) >= 128:
-            raise ConnectionError(f"the broker refused the connection: {answer}")
-        self._outbox.connected(answer.receive_max)
-        self._tasks = [asyncio.create_task(self._read(reader, pending[size:])), asyncio.create_task(self._ping())]
-
-    async def _read(self, reader: asyncio.StreamReader, pending: bytes) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while chunk := await reader.read(CHUNK):
-                pending = self._outbox.take(pending + chunk)
-        self._hang_up()
-
-    async def _ping(self) -> None:
-        while True:
-            await asyncio.sleep(self._broker.keep_alive / 2)
-            self._send(mqtt5.PingReqPacket().write())
-
-    def _send(self, data: bytes) -> None:
-        if self._writer is not None:
-            self._writer.write(data)
-
-    def _hang_up(self) -> None:
-        self._outbox.disconnected()
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-        for task in self._tasks:
-            task.cancel()
-        self._tasks = []
+        await self._connection.close()
 
 
 class MqttWriter:
     """One action's topic and payload."""
 
-    def __init__(self, sink: MqttSink, action: Republish) -> None:
-        self._sink = sink
-        self._action = action
-        self._topic = text_template(action.topic)
-        self._payload = text_template(action.payload)
+    def __init__(self, connection: MqttConnection, topic: str, payload: str, qos: int, retain: bool) -> None:
+        self._connection = connection
+        self._topic = text_template(topic)
+        self._payload = text_template(payload)
+        self._qos = qos
+        self._retain = retain
 
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
-        """Publish each output in order. Where one is refused the others are published again: at least once."""
-        outbox = await self._sink.outbox()
-        results = await asyncio.gather(*(self._publish(outbox, output) for output in outputs), return_exceptions=True)
-        refused: dict[int, str] = {}
-        for place, result in enumerate(results):
-            if isinstance(result, ConnectionError):
-                raise Unavailable("tcp", str(result), "it is tried again", str(result))
-            if isinstance(result, ValueError):
-                refused[place] = str(result)
-            elif isinstance(result, BaseException):
-                raise result
-        if refused:
-            raise Rejected("messages that cannot be published", refused)
+        """Publish each output in order, and wait until the broker has taken the responsibility for it."""
+        outbox = await self._connection.outbox()
+        tasks = (self._publish(outbox, output) for output in outputs)
+        judge(await asyncio.gather(*tasks, return_exceptions=True), self._verdict)
 
     async def _publish(self, outbox: Outbox, output: dict[str, Any]) -> None:
         topic = self._topic.render(output)
         if not topic or any(character in topic for character in "+#\0"):
-            raise ValueError(f"{topic!r} is no topic that can be published to")
-        payload = self._payload.render(output).encode()
-        await outbox.publish(topic, payload, self._action.qos, self._action.retain)
+            raise Rejected(f"{topic!r} is no topic that can be published to")
+        await outbox.publish(topic, self._payload.render(output).encode(), self._qos, self._retain)
+
+    def _verdict(self, error: BaseException) -> Unavailable | Rejected:
+        """A topic that the broker refuses is a row's fault where rows name it."""
+        if isinstance(error, Unavailable | Rejected):
+            return error
+        if isinstance(error, Refused) and error.quota:
+            return Unavailable("database", str(error), "it is tried again", described(error))
+        if isinstance(error, Refused) and error.denied and not self._topic.paths:
+            return Unavailable("statement", str(error), "allow the user to publish to the topic", described(error))
+        if isinstance(error, ValueError):
+            return Rejected(str(error))
+        return Unavailable("tcp", str(error), "it is tried again", described(error))

@@ -11,6 +11,15 @@ import mqtt5
 PACKET_IDS: Final = 65535
 
 
+class Refused(ValueError):
+    """The broker did not take a message, with a reason code (MQTT 5, 3.4.2.1)."""
+
+    def __init__(self, code: int, reason: str | None) -> None:
+        super().__init__(f"the broker refused the message: {reason or f'reason code {code}'}")
+        self.denied = code == 135  # not authorized
+        self.quota = code == 151  # quota exceeded
+
+
 class Outbox:
     """Without I/O but for `send`. At most the broker's receive maximum is on its way; the others wait here."""
 
@@ -18,12 +27,13 @@ class Outbox:
         self._send = send
         self._packet_id = 0
         self._limit = 0  # no connection
+        self._largest: int | None = None  # bytes of a packet
         self._taken: dict[int, asyncio.Future[None]] = {}
         self._room = asyncio.Event()
 
-    def connected(self, receive_maximum: int) -> None:
-        """The broker takes so many messages at once (MQTT 5, 3.2.2.3.3)."""
-        self._limit = receive_maximum
+    def connected(self, receive_maximum: int, largest: int | None = None) -> None:
+        """The broker takes so many messages at once, and no larger packet (MQTT 5, 3.2.2.3.3 and 3.2.2.3.6)."""
+        self._limit, self._largest = receive_maximum, largest
         self._room.set()
 
     def disconnected(self) -> None:
@@ -45,15 +55,23 @@ class Outbox:
         if not self._limit:
             raise ConnectionError("there is no connection to the broker")
         if qos == 0:
-            self._send(mqtt5.PublishPacket(topic, payload, retain=retain).write())
+            self._send(self._fitting(mqtt5.PublishPacket(topic, payload, retain=retain).write()))
             return
         packet_id = self._free_id()
         level = mqtt5.QoS.AT_LEAST_ONCE if qos == 1 else mqtt5.QoS.EXACTLY_ONCE
-        packet = mqtt5.PublishPacket(topic, payload, qos=level, retain=retain, packet_id=packet_id).write()
+        packet = self._fitting(
+            mqtt5.PublishPacket(topic, payload, qos=level, retain=retain, packet_id=packet_id).write()
+        )
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._taken[packet_id] = future
         self._send(packet)
         await future
+
+    def _fitting(self, packet: bytes) -> bytes:
+        """The packet; raises ValueError for one that the broker would answer by ending the connection."""
+        if self._largest is not None and len(packet) > self._largest:
+            raise ValueError(f"a message of {len(packet)} bytes, while the broker takes {self._largest}")
+        return packet
 
     def _free_id(self) -> int:
         self._packet_id = self._packet_id % PACKET_IDS + 1
@@ -90,6 +108,6 @@ class Outbox:
         if future is None or future.done():
             return
         if code >= 128:
-            future.set_exception(ValueError(f"the broker refused the message: {reason or f'reason code {code}'}"))
+            future.set_exception(Refused(code, reason))
         else:
             future.set_result(None)

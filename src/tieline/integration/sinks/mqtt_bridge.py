@@ -1,0 +1,79 @@
+"""Another MQTT broker: each output of a rule is published there, and taken by it before the row counts."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Final
+
+from msgspec import Meta
+
+from tieline.integration.rules.errors import TemplateError
+from tieline.integration.rules.template import Path, text_template
+from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, label
+from tieline.integration.sinks.mqtt import MqttWriter
+from tieline.integration.sinks.mqtt_connection import PORT, MqttConnection, Peer
+
+
+class MqttBridge(Resource, frozen=True, kw_only=True, tag="mqtt"):
+    """Another broker that speaks MQTT 5. Each process of the agent has a client id of its own there."""
+
+    PORT: ClassVar[int] = PORT
+
+    server: str  # with TLS it usually listens on 8883
+    clientid_prefix: Annotated[str, label("Client id prefix")] = "tieline"
+    username: str = ""
+    password: Secret = ""
+    keepalive: Annotated[int, label("Keep alive (seconds)")] = 160
+    max_inflight: Annotated[int, label("Messages on their way")] = 1000
+
+
+class MqttPublish(Action, frozen=True, kw_only=True, tag="mqtt"):
+    """Publishes each output of the rule there. With QoS 0 a message counts when it is sent, and may be lost."""
+
+    topic: Annotated[str, label("Topic template")]
+    payload: Annotated[str, label("Payload template", kind="lines")] = "${.}"
+    qos: Annotated[int, Meta(ge=0, le=2), label("QoS")] = 1
+    retain: bool = False
+
+    def paths(self) -> tuple[Path, ...]:
+        return (*text_template(self.topic).paths, *text_template(self.payload).paths)
+
+
+class BridgeSink:
+    """One connection to the broker."""
+
+    def __init__(self, resource: MqttBridge) -> None:
+        peer = Peer(
+            server=resource.server,
+            client_id=f"{resource.clientid_prefix}-{uuid.uuid4().hex[:12]}",
+            username=resource.username or None,
+            password=resource.password or None,
+            ssl=resource.ssl,
+            keep_alive=resource.keepalive,
+            max_inflight=resource.max_inflight,
+            connect_timeout=resource.connect_timeout,
+        )
+        self._connection = MqttConnection(peer)
+
+    def writer(self, action: Action) -> MqttWriter:
+        if not isinstance(action, MqttPublish):
+            raise TemplateError(f"{type(action).__name__} cannot write to an MQTT broker")
+        return MqttWriter(self._connection, action.topic, action.payload, action.qos, action.retain)
+
+    async def check(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            self.writer(action)
+        await self._connection.outbox()
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+
+KIND: Final = Kind(
+    label="MQTT broker",
+    resource=MqttBridge,
+    actions=(MqttPublish,),
+    open=BridgeSink,
+    test="logs in; what the user may publish to, a broker tells only when it is tried",
+)
