@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 
 from tieline.fabric.records import EndpointService, Principal
 
 ACCEPT = "tieline:accept"  # a permission's tag; "automatic" spares its principal the provider's acceptance
+LIFETIME = "tieline:request-lifetime"  # a service's tag: the seconds after which an undecided request expires
+DEFAULT_LIFETIME = timedelta(days=7)  # AWS does not document when a request for a connection expires
+SECONDS = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 PRINCIPAL = re.compile(r"\*|arn:aws[a-z-]*:iam::(\d{12}):(root|user/[\w+=,.@-]+|role/[\w+=,.@-]+)")
 ASSUMED_ROLE = re.compile(r"arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
 
@@ -38,6 +42,20 @@ def allowed(service: EndpointService, account: str, arn: str) -> bool:
 def automatic(service: EndpointService, account: str, arn: str) -> bool:
     """Whether one of the permissions that admit the caller says that its requests need no acceptance."""
     return any(principal.tags.get(ACCEPT) == "automatic" for principal in admitting(service, account, arn))
+
+
+def request_lifetime(service: EndpointService | None) -> timedelta:
+    """How long a request for a connection waits for a decision."""
+    wanted = service.tags.get(LIFETIME, "") if service else ""
+    return timedelta(seconds=int(wanted)) if SECONDS.fullmatch(wanted) else DEFAULT_LIFETIME
+
+
+def complaint(tags: Mapping[str, str]) -> str:
+    """Why a service's tags are not well formed, or ''."""
+    wanted = tags.get(LIFETIME)
+    if wanted is None or SECONDS.fullmatch(wanted):
+        return ""
+    return f"{wanted!r} in the tag {LIFETIME} is not a number of seconds"
 
 
 def admitting(service: EndpointService, account: str, arn: str) -> Iterator[Principal]:

@@ -7,10 +7,11 @@ from typing import Protocol
 
 import msgspec
 
-from tieline.fabric import health, states
+from tieline.fabric import consent, health, states
 from tieline.fabric.records import (
     AccessKey,
     Endpoint,
+    EndpointService,
     Health,
     Instance,
     LoadBalancer,
@@ -21,7 +22,6 @@ from tieline.fabric.topology import Topology, Value
 from tieline.fabric.world import World
 
 Key = tuple[str, str]  # kind and id: "vpc", "wire", "instance" or "passage"
-REQUEST_LIFETIME = timedelta(days=7)  # AWS does not document when a request for a connection expires
 EXPIRED_LIFETIME = timedelta(hours=1)  # how long the owner of an expired key is told so, and not that it is unknown
 PATIENCE = timedelta(seconds=20)  # a first try may fail while what it stands on is on its way
 SEVERING = timedelta(seconds=15)  # three of the reconciler's looks
@@ -103,8 +103,10 @@ def expire(world: World, now: datetime) -> None:
     for group in world.all(TargetGroup):
         _drain(world, group, now)
     for endpoint in world.all(Endpoint):
-        if endpoint.state == states.PENDING_ACCEPTANCE and now - endpoint.created > REQUEST_LIFETIME:
-            _move(world, endpoint, "expire", now)
+        if endpoint.state == states.PENDING_ACCEPTANCE:
+            lifetime = consent.request_lifetime(world.get(EndpointService, endpoint.service))
+            if now - endpoint.created > lifetime:
+                _move(world, endpoint, "expire", now)
     for key in world.all(AccessKey):
         if key.expires is not None and now - key.expires > EXPIRED_LIFETIME:
             world.delete(key)

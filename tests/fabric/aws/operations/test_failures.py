@@ -9,7 +9,8 @@ import pytest
 
 from fabric.worlds import Fabric
 from tieline.fabric import health
-from tieline.fabric.daemon.lifecycle import PATIENCE, REQUEST_LIFETIME
+from tieline.fabric.consent import DEFAULT_LIFETIME, LIFETIME
+from tieline.fabric.daemon.lifecycle import PATIENCE
 from tieline.fabric.records import Health, TargetGroup
 
 TROUBLE = "ip link add: no such device"
@@ -93,13 +94,24 @@ def test_a_failed_connection_can_be_rejected_and_does_not_keep_its_service() -> 
 
 def test_a_request_that_nobody_decides_about_expires_and_can_only_be_deleted() -> None:
     asked = Asked(accept=False)
-    asked.fabric.pass_time(seconds=REQUEST_LIFETIME.total_seconds() - 1)
+    asked.fabric.pass_time(seconds=DEFAULT_LIFETIME.total_seconds() - 1)
     assert asked.state == "pendingAcceptance"
     asked.fabric.pass_time(seconds=2)
     assert asked.state == "expired"
     assert asked.decide("Accept") == ["InvalidState"] and asked.decide("Reject") == ["InvalidState"]
     deleted = asked.customer.ec2("DeleteVpcEndpointServiceConfigurations", ServiceIds=[asked.service])
     assert deleted["Unsuccessful"] == []
+
+
+def test_a_provider_can_say_how_long_requests_wait() -> None:
+    asked = Asked(accept=False)
+    tag = {"Resources": [asked.service], "Tags": [{"Key": LIFETIME, "Value": "soon"}]}
+    assert "seconds" in asked.customer.refused("InvalidParameterValue", "ec2", "CreateTags", **tag)
+    asked.customer.ec2("CreateTags", **tag | {"Tags": [{"Key": LIFETIME, "Value": "5"}]})
+    asked.fabric.pass_time(seconds=4)
+    assert asked.state == "pendingAcceptance"
+    asked.fabric.pass_time(seconds=2)
+    assert asked.state == "expired"
 
 
 def test_a_change_of_its_network_makes_an_endpoint_pending_until_it_is_built() -> None:

@@ -65,12 +65,14 @@ def create_service(call: Call) -> Answer:
     if not arns:
         message = "exactly one of network_load_balancer_arn or gateway_load_balancer_arn is a required member"
         raise AwsError("InvalidParameter", message)
-    balancers = _balancers(call, arns)
+    balancers, tags = _balancers(call, arns), tags_of(call, "vpc-endpoint-service")
+    if complaint := consent.complaint(tags):
+        raise AwsError("InvalidParameterValue", complaint)
     service = call.world.put(
         EndpointService(
             id=call.ids.new("vpce-svc"),
             owner=call.caller.account,
-            tags=tags_of(call, "vpc-endpoint-service"),
+            tags=tags,
             balancers=tuple(dict.fromkeys(arns)),
             zones=_zones(balancers),
             acceptance_required=call.p.get("AcceptanceRequired", True),

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from tieline.fabric import passages
+from tieline.fabric import consent, passages
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations.calls import TAGS_LIMIT, Answer, Call, listing, operation, pairs
 from tieline.fabric.aws.operations.connections import connection_id
@@ -117,13 +117,19 @@ def _chosen(call: Call) -> list[Holder]:
 def create_tags(call: Call) -> Answer:
     tags = pairs(call.p["Tags"])
     for holder in _chosen(call):
-        for key, value in tags.items():
-            if holder.type == "instance" and (complaint := passages.complaint(key, value)):
-                raise AwsError("InvalidParameterValue", complaint)
+        if complaint := _complaint(holder.type, tags):
+            raise AwsError("InvalidParameterValue", complaint)
         if len(holder.tags | tags) > TAGS_LIMIT:
             raise AwsError("TagLimitExceeded", f"The resource '{holder.id}' can have at most {TAGS_LIMIT} tags.")
         holder.put(holder.tags | tags)
     return {}
+
+
+def _complaint(type: str, tags: dict[str, str]) -> str:
+    """What is wrong with those of the tags that the fabric acts on; "" for nothing."""
+    if type == "instance":
+        return next(filter(None, (passages.complaint(key, value) for key, value in tags.items())), "")
+    return consent.complaint(tags) if type == "vpc-endpoint-service" else ""
 
 
 @operation("ec2", "DeleteTags", "Resources Tags")
