@@ -1,11 +1,13 @@
 """CPU time of the AWS wire per call: route, verify, parse, dispatch of nothing, serialise; and the whole with a socket.
 
-Run it with `python bench/wire.py`. The first two lines exclude HTTP. The next two include uvicorn in this process; the
+Run it with `python bench/wire.py [--json FILE]`. The first two lines exclude HTTP. The next two include uvicorn in this process; the
 client, a plain socket that sends signed bytes, is a process of its own and not counted.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import multiprocessing
 import resource
 import socket
@@ -14,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -139,10 +142,8 @@ def with_http(port: int, request: HttpRequest, calls: int) -> float:
     return median_cpu(work, calls)
 
 
-def main() -> None:
-    small, listing = signed("sts", SMALL), signed("ec2", LIST)
-    print(f"GetCallerIdentity, without HTTP:          {without_http(small, 2000):7.3f} ms CPU")
-    print(f"DescribeVpcEndpoints ({ENDPOINTS}), without HTTP: {without_http(listing, 50):7.3f} ms CPU")
+def served(small: HttpRequest, listing: HttpRequest) -> tuple[float, float]:
+    """Both requests through uvicorn, which runs in a thread of this process."""
     listener = socket.create_server(("127.0.0.1", 0))
     app = application(dispatch, lookup, clock=now, request_id=request_id)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", **UVICORN_OPTIONS))
@@ -151,11 +152,28 @@ def main() -> None:
     while not server.started:
         time.sleep(0.01)
     port = listener.getsockname()[1]
-    print(f"GetCallerIdentity, served:                {with_http(port, small, 1000):7.3f} ms CPU")
-    print(f"DescribeVpcEndpoints ({ENDPOINTS}), served:       {with_http(port, listing, 50):7.3f} ms CPU")
-    print(f"memory at its highest: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
-    server.should_exit = True
-    thread.join()
+    try:
+        return with_http(port, small, 1000), with_http(port, listing, 50)
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    options = parser.parse_args()
+    small, listing = signed("sts", SMALL), signed("ec2", LIST)
+    whole = f"DescribeVpcEndpoints ({ENDPOINTS})"
+    figures = {"GetCallerIdentity, without HTTP": without_http(small, 2000)}
+    figures[f"{whole}, without HTTP"] = without_http(listing, 50)
+    figures["GetCallerIdentity, served"], figures[f"{whole}, served"] = served(small, listing)
+    for name, milliseconds in figures.items():
+        print(f"{name + ':':42}{milliseconds:7.3f} ms CPU")
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"memory at its highest: {memory:.0f} MiB")
+    if options.json:
+        options.json.write_text(json.dumps({"milliseconds": figures, "MiB": round(memory)}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
