@@ -1,7 +1,7 @@
 """CPU time of the AWS wire per call: route, verify, parse, dispatch of nothing, serialise; and the whole with a socket.
 
-Run it with `python bench/wire.py [--json FILE]`. The first two lines exclude HTTP. The next two include uvicorn in this process; the
-client, a plain socket that sends signed bytes, is a process of its own and not counted.
+Run it with `python bench/wire.py [--json FILE]`. The first two lines exclude HTTP. The next two include uvicorn in this
+process; the client, a plain socket that sends signed bytes, is a process of its own and not counted.
 """
 
 from __future__ import annotations
