@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 from cryptography.fernet import Fernet
 
+from tieline.cloud.dependants import links_of
+from tieline.cloud.links.requests import _renamed
 from tieline.cloud.records import PrivateLink, Resource
 from tieline.cloud.resources import to_config
 from tieline.cloud.secrets import Vault
@@ -39,6 +42,25 @@ def test_its_own_name_goes_before_its_links() -> None:
     assert to_config(own, VAULT, [LINK]).ssl.server_name == "other"
     elsewhere = to_config(resource("db.example.com:5432"), VAULT, [LINK])
     assert elsewhere.ssl.server_name == ""
+
+
+def test_members_that_announce_other_addresses_are_reached_through_the_link() -> None:
+    places = {"10.0.1.10:9092": "link:orders:19092", "10.0.1.11:9092": "10.9.0.1:9092"}
+    kafka = Resource(
+        id="res-2",
+        deployment="dep-1",
+        name="log",
+        type="kafka",
+        server="link:orders:19092",
+        options={"address_map": places},
+        created="",
+    )
+    found = msgspec.to_builtins(to_config(kafka, VAULT, [LINK]))
+    assert found["address_map"] == {"10.0.1.10:9092": "vpce-1.example:19092", "10.0.1.11:9092": "10.9.0.1:9092"}
+    elsewhere = kafka.model_copy(update={"server": "10.9.0.1:9092"})
+    assert links_of(elsewhere, [LINK]) == [LINK]
+    renamed = _renamed(elsewhere, "orders", "log")
+    assert renamed.options["address_map"]["10.0.1.10:9092"] == "link:log:19092"
 
 
 def test_a_link_of_another_deployment_is_no_link() -> None:

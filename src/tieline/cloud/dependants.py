@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 from tieline.cloud.records import PrivateLink, PrivateLinkView, Resource, Rule
 
 LINK_SCHEME = "link"
+ADDRESS_MAP: Final = "address_map"  # of resources whose servers announce other addresses, such as Kafka's brokers
 PORTS: Final = {"http": 80, "https": 443}  # of URLs that name none (RFC 9110, 4.2)
 
 
@@ -59,6 +60,21 @@ def split_servers(address: str) -> list[tuple[str, str, int]]:
     return found
 
 
+def mapped(options: Mapping[str, Any]) -> list[str]:
+    """Where members of a cluster are reached that announce other addresses: each is an address like the server's."""
+    known = options.get(ADDRESS_MAP)
+    return [value for value in known.values() if isinstance(value, str)] if isinstance(known, Mapping) else []
+
+
+def remapped(options: Mapping[str, Any], place: Callable[[str, str, int], str]) -> dict[str, Any]:
+    """The options with each address of the map rewritten; raises ValueError with what is wrong."""
+    known = options.get(ADDRESS_MAP)
+    if not isinstance(known, Mapping):
+        return dict(options)
+    moved = {name: rewritten(value, place) if isinstance(value, str) else value for name, value in known.items()}
+    return {**options, ADDRESS_MAP: moved}
+
+
 def link_of(resource: Resource, links: Iterable[PrivateLink]) -> PrivateLink | None:
     """The first link of its deployment that a resource goes through, by name or by the link's address."""
     return next(iter(links_of(resource, links)), None)
@@ -66,7 +82,12 @@ def link_of(resource: Resource, links: Iterable[PrivateLink]) -> PrivateLink | N
 
 def links_of(resource: Resource, links: Iterable[PrivateLink]) -> list[PrivateLink]:
     """The links of its deployment that a resource goes through; a resource of several servers may have several."""
-    return [link for link in links if link.deployment == resource.deployment and goes_through(resource.server, link)]
+    addresses = [resource.server, *mapped(resource.options)]
+    return [
+        link
+        for link in links
+        if link.deployment == resource.deployment and any(goes_through(address, link) for address in addresses)
+    ]
 
 
 def goes_through(address: str, link: PrivateLinkView) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tieline.cloud.addresses import check_address
-from tieline.cloud.dependants import joined, links_of, rewritten, rules_using, split_servers
+from tieline.cloud.dependants import joined, links_of, mapped, remapped, rewritten, rules_using, split_servers
 from tieline.cloud.history import timestamp
 from tieline.cloud.problems import PlatformError, in_use, name_taken
 from tieline.cloud.records import MASK, Deployment, Name, PrivateLink, Resource, ResourceView, Rule
@@ -116,6 +116,8 @@ def draft(
     """
     options, secrets = _apart(wanted.type, wanted.model_dump(exclude={"name", "type", "server"}))
     _check_server(records, deployment, wanted.type, wanted.server)
+    for address in mapped(options):
+        _check_places(records, deployment, wanted.type, "server", address)
     kept = _kept(vault, known or _named(records, deployment, wanted.name), secrets)
     resource = Resource(
         id=known.id if known else new_id("res"),
@@ -162,7 +164,7 @@ def to_config(resource: Resource, vault: Vault, links: Iterable[PrivateLink]) ->
         return joined((known.get(name) or NOT_YET.format(name=name)) if name else host, port)
 
     where = BY_TYPE[resource.type].resource.ADDRESS
-    members = {**resource.options, "id": resource.id, "name": resource.name}
+    members = {**remapped(resource.options, place), "id": resource.id, "name": resource.name}
     members[where] = rewritten(resource.server, place)
     for secret, value in _secrets(resource, vault).items():
         _put(members, secret, value)
@@ -176,17 +178,22 @@ def to_config(resource: Resource, vault: Vault, links: Iterable[PrivateLink]) ->
         raise PlatformError(422, "INVALID_RESOURCE", message, f"its fields: {_field_names(resource.type)}") from error
 
 
-def check_allowed(records: Repository, deployment: Deployment, server: str, allowed: Sequence[str]) -> None:
+def check_allowed(records: Repository, deployment: Deployment, wanted: NewResource, allowed: Sequence[str]) -> None:
     """Raises PlatformError 403 for a server that the operator does not let resources name (see addresses)."""
-    with contextlib.suppress(ValueError):  # what is no server at all is told elsewhere
-        links = records.all(PrivateLink, lambda link: link.deployment == deployment.id)
-        for name, host, _ in split_servers(server):
-            if not name and host not in [link.address for link in links]:
-                check_address(host, not deployment.joined_by_hand, allowed)
+    links = records.all(PrivateLink, lambda link: link.deployment == deployment.id)
+    for address in (wanted.server, *mapped(wanted.model_extra or {})):
+        with contextlib.suppress(ValueError):  # what is no server at all is told elsewhere
+            for name, host, _ in split_servers(address):
+                if not name and host not in [link.address for link in links]:
+                    check_address(host, not deployment.joined_by_hand, allowed)
 
 
 def _check_server(records: Repository, deployment: Deployment, type: str, server: str) -> None:
-    form = BY_TYPE[type].resource.FORM
+    _check_places(records, deployment, type, BY_TYPE[type].resource.FORM, server)
+
+
+def _check_places(records: Repository, deployment: Deployment, type: str, form: str, server: str) -> None:
+    """Raises PlatformError where an address is not of this form, or names a link that is not there."""
     try:
         if ("://" in server) != (form == "url") or ("," in server and form != "servers"):
             raise ValueError(f"a {type} resource takes a {form}")

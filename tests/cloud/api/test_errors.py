@@ -133,3 +133,20 @@ def test_actions_that_do_not_fit(
     assert http.post(f"{path}/resources", json=POSTGRESQL).status_code == 201
     refused(http.post(f"{path}/rules", json={"name": "r", "sql": SQL, "actions": [action]}), status, code)
     assert http.get(f"{path}/rules").json()["rules"] == []
+
+
+@pytest.mark.parametrize(
+    ("place", "status", "code"),
+    [
+        ("link:nowhere:19092", 422, "UNKNOWN_LINK"),
+        ("169.254.169.254:80", 403, "FORBIDDEN_ADDRESS"),
+        ("http://10.0.0.1:80", 422, "INVALID_SERVER"),
+        ({"host": "10.0.0.1"}, 422, "INVALID_RESOURCE"),
+    ],
+)
+def test_an_address_map_is_held_to_what_servers_are(
+    http: httpx.Client, deployment: CreatedDeployment, place: object, status: int, code: str
+) -> None:
+    body = {"name": "log", "type": "kafka", "server": "10.9.0.1:9092", "address_map": {"10.0.1.10:9092": place}}
+    answer = http.post(f"/deployments/{deployment.id}/resources", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text

@@ -166,6 +166,14 @@ async def test_a_broker_that_advertises_what_cannot_be_reached() -> None:
         assert (failed.hop, f":{lost.front}" in failed.message) == ("address", True)
 
 
+async def test_a_broker_is_reached_where_the_map_says() -> None:
+    with Kafka(front=free_port()) as lost:
+        found = {f"127.0.0.1:{lost.front}": f"127.0.0.1:{lost.port}"}
+        await probe(resource(lost, address_map=found), (), 10)
+        failed = await failing(resource(lost, address_map={"127.0.0.1:1": f"127.0.0.1:{lost.port}"}))
+        assert failed.hop == "address"
+
+
 async def test_tls_with_a_client_certificate() -> None:
     authority = Authority()
     client = authority.sign("device")

@@ -117,6 +117,7 @@ def test_9_brokers_that_advertise_one_port_have_one_listener_each(scene: Scene) 
     address = scene.customer.address
     done = scene.connected("cluster", f"19092={address}:{PORT}", f"19093={address}:8008")
     assert done.link.ports == (19092, 19093)
+    assert done.address_map == {f"{address}:{PORT}": "link:cluster:19092", f"{address}:8008": "link:cluster:19093"}
     assert done.health is not None
     doors = {door.port: door.cause for door in done.health.probe.ports}
     assert doors == {19092: "", 19093: ""}

@@ -56,7 +56,7 @@ async def create(
     there: There, records: Records, within: Within, wanted: NewResource, response: Response
 ) -> ResourceAnswer:
     """Create a resource; it is not contacted before a rule uses it: test it first."""
-    check_allowed(records, within, wanted.server, there.allowed)
+    check_allowed(records, within, wanted, there.allowed)
     resource = create_resource(records, there.vault, within, wanted)
     there.changed(within.id)
     tagged(response, resource)
@@ -67,7 +67,7 @@ async def create(
 async def probe(there: There, within: Within, wanted: Candidate) -> None:
     """`Test`: try a resource from inside the deployment; 204, or 400 TEST_FAILED with the first hop that fails."""
     plain = NewResource.model_validate(wanted.model_dump(exclude={"actions"}))
-    check_allowed(there.records, within, wanted.server, there.allowed)
+    check_allowed(there.records, within, wanted, there.allowed)
     resource = draft(there.records, there.vault, within, plain)
     ids = {resource.name: resource.id}
     actions = [to_action(action, number, ids) for number, action in enumerate(wanted.actions)]
@@ -119,7 +119,7 @@ async def change(
 def _replaced(
     there: Platform, records: Repository, within: Deployment, found: Resource, wanted: NewResource, response: Response
 ) -> ResourceAnswer:
-    check_allowed(records, within, wanted.server, there.allowed)
+    check_allowed(records, within, wanted, there.allowed)
     changed = replace_resource(records, there.vault, within, found, wanted)
     there.changed(within.id)
     tagged(response, changed)

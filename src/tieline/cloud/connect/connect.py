@@ -44,6 +44,9 @@ class Connected(BaseModel):
     service_name: str
     link: PrivateLinkView
     health: LinkHealth | None = None
+    address_map: dict[str, str] = Field(
+        default={}, description="each backend, and where it is reached: for resources whose servers announce the former"
+    )
     phases: list[Phase] = []
 
 
@@ -113,10 +116,16 @@ class Connecting:
         link = await self._join(asked, time.monotonic() + seconds)
         if link.status is not LinkStatus.RUNNING:
             self._end()
-            return Connected(service_name=service.name, link=link, phases=self.phases)
+            return Connected(service_name=service.name, link=link, address_map=address_map(wanted), phases=self.phases)
         health = await self._reach(link, time.monotonic() + seconds)
         self._end()
-        return Connected(service_name=service.name, link=link, health=health, phases=self.phases)
+        return Connected(
+            service_name=service.name,
+            link=link,
+            health=health,
+            address_map=address_map(wanted),
+            phases=self.phases,
+        )
 
     async def _join(self, wanted: Join, deadline: float) -> PrivateLinkView:
         """Step by step to a running link, or to one that waits for a consent that is not ours to give."""
@@ -211,6 +220,13 @@ class Connecting:
             took = round(time.monotonic() - self._began, 3)
             self.phases[-1] = self.phases[-1].model_copy(update={"seconds": took})
             self._tell(self.phases[-1])
+
+
+def address_map(wanted: Exposure) -> dict[str, str]:
+    """Where each backend is reached through the link, as a resource names it."""
+    return {
+        f"{one.host}:{one.port}": f"link:{wanted.name}:{port}" for port in wanted.ports for one in wanted.behind(port)
+    }
 
 
 async def examine(client: Client, deployment: str, link: str, aws: Aws | None) -> Diagnosis:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel, ConfigDict, Field
 
 from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
-from tieline.cloud.dependants import LINK_SCHEME, joined, resources_using, rewritten, rules_using
+from tieline.cloud.dependants import LINK_SCHEME, joined, remapped, resources_using, rewritten, rules_using
 from tieline.cloud.history import remembered, timestamp
 from tieline.cloud.links import states
 from tieline.cloud.links.observe import find_service
@@ -98,19 +98,20 @@ def change_link(records: Repository, link: PrivateLink, wanted: LinkChange, who:
         if records.all(PrivateLink, lambda other: (other.deployment, other.name) == (link.deployment, changed.name)):
             raise name_taken("private link", changed.name)
         named = resources_using(link, records.all(Resource))
-    moved = [item.model_copy(update={"server": _renamed(item.server, link.name, changed.name)}) for item in named]
+    moved = [_renamed(item, link.name, changed.name) for item in named]
     changed = remembered(changed, timestamp(time.time()), who, f"changed {', '.join(changes)}")
     records.commit(write=[changed, *moved])
     return records.get(PrivateLink, link.id) or changed
 
 
-def _renamed(address: str, old: str, new: str) -> str:
-    """A resource's address with the link's new name in place of the old one."""
+def _renamed(resource: Resource, old: str, new: str) -> Resource:
+    """The resource with the link's new name in place of the old one, wherever it names it."""
 
     def place(name: str, host: str, port: int) -> str:
         return f"{LINK_SCHEME}:{new if name == old else name}:{port}" if name else joined(host, port)
 
-    return rewritten(address, place)
+    server, options = rewritten(resource.server, place), remapped(resource.options, place)
+    return resource.model_copy(update={"server": server, "options": options})
 
 
 def delete_link(records: Repository, link: PrivateLink, who: str, cascade: bool = False) -> PrivateLink:

@@ -54,6 +54,10 @@ class Kafka(Resource, frozen=True, kw_only=True, tag="kafka"):
     required_acks: Literal["all_isr", "leader_only", "none"] = "all_isr"  # of none, what is lost on the way is lost
     compression: Literal["no_compression", "gzip"] = "no_compression"
     allow_auto_topic_creation: bool = False
+    #: Where a broker is reached that advertises an address which leads nowhere from here, as behind a private link.
+    address_map: Annotated[dict[str, str], label("Addresses that brokers advertise, and where they are reached")] = (
+        msgspec.field(default_factory=dict)
+    )
 
 
 class KafkaRecord(Action, frozen=True, kw_only=True, tag="kafka"):
@@ -117,6 +121,7 @@ class KafkaSink:
                     max_request_size=REQUEST_BYTES,
                     **self._settings(),
                 )
+                _mapped(made.client.cluster, self.resource.address_map)
                 try:
                     await made.start()
                 except Exception as error:
@@ -164,6 +169,21 @@ class KafkaSink:
             producer = await self.producer()
             self._topics = set((await producer.client.fetch_all_metadata()).topics())
         return topic in self._topics or self.resource.allow_auto_topic_creation
+
+
+def _mapped(cluster: Any, known: dict[str, str]) -> None:
+    """Let the client reach each broker where the map says, whatever address the broker advertises."""
+    advertised = cluster.broker_metadata
+
+    def reached(node: int) -> Any:
+        broker = advertised(node)
+        place = known.get(f"{broker.host}:{broker.port}") if broker else None
+        if place is None:
+            return broker
+        host, port = addresses(place)[0]
+        return broker._replace(host=host, port=port)
+
+    cluster.broker_metadata = reached
 
 
 class KafkaWriter:
@@ -246,4 +266,5 @@ KIND: Final = Kind(
     actions=(KafkaRecord,),
     open=KafkaSink,
     test="logs in, reaches every broker at the address that it advertises, and finds each action's topic",
+    tried="Tansu, a server that speaks Kafka's protocol",
 )
