@@ -219,7 +219,9 @@ class InfluxDB(Server):
 
 
 class ClickHouse(Server):
-    """A ClickHouse with the database `app`, its user `app`, and one who may only read."""
+    """A ClickHouse with the database `app`, its user `app`, and one who may only read; with `more` of configuration."""
+
+    more = ""
 
     user = "app"
     password = "app-secret"
@@ -235,7 +237,7 @@ class ClickHouse(Server):
             <http_port>{self.port}</http_port><tcp_port>{free_port()}</tcp_port><listen_host>127.0.0.1</listen_host>
             <path>{self.directory}/data/</path><tmp_path>{self.directory}/tmp/</tmp_path>
             <users_config>users.xml</users_config><default_profile>default</default_profile>
-            <default_database>default</default_database><mark_cache_size>67108864</mark_cache_size></yandex>""",
+            <default_database>default</default_database><mark_cache_size>67108864</mark_cache_size>{self.more}</yandex>""",
         )
         users = "".join(
             f"""<{name}><password>{self.password}</password><networks><ip>::/0</ip></networks>

@@ -63,6 +63,22 @@ def test_a_deployment_with_a_resource_and_a_rule(state: Path) -> None:
     assert "used by rule warm" in refused.stderr
     ok(state, "rule", "delete", "warm")
     ok(state, "resource", "delete", "db")
+    ok(
+        state,
+        "resource",
+        "create",
+        "hook",
+        "--type",
+        "http",
+        "--server",
+        "http://127.0.0.1:1/x",
+        "--option",
+        "pool_size=2",
+    )
+    action = '{"kind": "http", "resource": "hook", "path": "/${device}"}'
+    made = json.loads(ok(state, "rule", "create", "told", "--sql", SQL, "--action", action, "--json"))
+    assert made["actions"] == [json.loads(action)]
+    ok(state, "resource", "delete", "hook", "--cascade")
     failed = tieline(state, "resource", "probe", "db", *options, "--password", PASSWORD)
     assert failed.returncode == 1
     assert "hop agent" in failed.stderr

@@ -17,7 +17,9 @@ app = typer.Typer(no_args_is_help=True, help="Resources: what rules write to.")
 COLUMNS = ("id", "name", "type", "server")
 Key = Annotated[str, typer.Argument(help="Id or name.")]
 Name = Annotated[str, typer.Argument(help="Letters, digits, - and _.")]
-Server = Annotated[str, typer.Option(help="host:port, or link:<name>:port for what is behind a private link.")]
+Server = Annotated[
+    str, typer.Option(help="host:port, or link:<name>:port behind a private link; for some types several, or a URL.")
+]
 Type = Annotated[str, typer.Option(help="Type of the resource.")]
 Database = Annotated[str, typer.Option(help="Name of the database.")]
 Username = Annotated[str, typer.Option(help="User to log in as.")]
@@ -34,8 +36,8 @@ Options = Annotated[
 def create(
     name: Name,
     server: Server,
-    database: Database,
-    username: Username,
+    database: Database = "",
+    username: Username = "",
     password: Password = "",
     type: Type = "postgresql",
     option: Options = None,
@@ -55,8 +57,8 @@ def create(
 def probe(
     name: Name,
     server: Server,
-    database: Database,
-    username: Username,
+    database: Database = "",
+    username: Username = "",
     password: Password = "",
     type: Type = "postgresql",
     option: Options = None,
@@ -129,8 +131,9 @@ def _wanted(
     name: str, type: str, server: str, database: str, username: str, password: str, option: list[str] | None
 ) -> dict[str, Any]:
     secret = sys.stdin.readline().rstrip("\n") if password == "-" else password
-    wanted = {"name": name, "type": type, "server": server, "database": database, "username": username}
-    return {**wanted, "password": secret, **dict(_option(text) for text in option or [])}
+    wanted = {"name": name, "type": type, "server": server}
+    given = {"database": database, "username": username, "password": secret}  # which not every type has
+    return {**wanted, **{field: value for field, value in given.items() if value}, **dict(map(_option, option or []))}
 
 
 def _option(text: str) -> tuple[str, Any]:

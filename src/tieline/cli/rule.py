@@ -23,6 +23,9 @@ def create(
     sql: Annotated[str, typer.Option(help='SELECT … FROM "topic" [WHERE …].')],
     resource: Annotated[str, typer.Option(help="Where each result goes.")] = "",
     template: Annotated[str, typer.Option(help="The resource's SQL statement, with ${field}s.")] = "",
+    action: Annotated[
+        list[str] | None, typer.Option(help='Another action, as JSON: {"kind": "redis", "resource": …, …}.')
+    ] = None,
     deployment: DeploymentKey = "",
     as_json: Json = False,
     url: Url = "",
@@ -31,6 +34,7 @@ def create(
 ) -> None:
     """Create a rule."""
     actions = [{"kind": "sql", "resource": resource, "sql": template}] if resource or template else []
+    actions += [_object("--action", text, '{"kind": "republish", "topic": "alarms"}') for text in action or []]
     with connect(url, api_key, state) as client:
         rule = client.create_rule(the_deployment(client, deployment), name=name, sql=sql, actions=actions)
         show(rule, COLUMNS, as_json)
@@ -71,7 +75,7 @@ def test(
     state: State = None,
 ) -> None:
     """Print what a rule makes of a sample message; exit status 1 where it does not match."""
-    sample = {**_object(context), "payload": payload, **({"topic": topic} if topic else {})}
+    sample = {**_object("--context", context, '{"qos": 1}'), "payload": payload, **({"topic": topic} if topic else {})}
     with connect(url, api_key, state) as client:
         print_json(client.test_rule(the_deployment(client, deployment), sql=sql, context=sample))
 
@@ -83,11 +87,11 @@ def delete(key: Key, deployment: DeploymentKey = "", url: Url = "", api_key: Api
         client.delete_rule(the_deployment(client, deployment), key)
 
 
-def _object(text: str) -> dict[str, Any]:
+def _object(option: str, text: str, example: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise ClientError("INVALID_CONTEXT", f"--context is no JSON: {error}", 'for example {"qos": 1}') from error
+        raise ClientError("INVALID_OPTION", f"{option} is no JSON: {error}", f"for example {example}") from error
     if not isinstance(found, dict):
-        raise ClientError("INVALID_CONTEXT", "--context is no JSON object", 'for example {"qos": 1}')
+        raise ClientError("INVALID_OPTION", f"{option} is no JSON object", f"for example {example}")
     return found

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from certificates import Authority
 from databases import ClickHouse
 from integration.sinks.test_mysql import HOSTILE
 from integration.sinks.trying import failing, refused, write, writing
 from integration.world.flow import unique
 from servers import free_port
+from tieline.integration.config import Ssl
 from tieline.integration.probe import probe
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.sinks import clickhouse as kind
@@ -18,6 +20,8 @@ from tieline.integration.sinks.base import Unavailable
 from tieline.integration.sinks.sql import Sql
 
 pytestmark = pytest.mark.world
+
+NAME = "columns.customer.example"
 
 
 def resource(server: ClickHouse, /, **changes: Any) -> kind.ClickHouse:
@@ -123,3 +127,19 @@ async def test_statements_are_checked_and_insert_nothing(clickhouse: ClickHouse)
     ):
         failed = await failing(what, action(sql))
         assert (failed.hop, said in failed.message) == ("statement", True), failed
+
+
+async def test_tls_with_a_name() -> None:
+    server, authority, port = ClickHouse(), Authority(), free_port()
+    pair = authority.sign(NAME)
+    cert, key = server.write("cert.pem", pair.cert), server.write("key.pem", pair.key)
+    files = f"<certificateFile>{cert}</certificateFile><privateKeyFile>{key}</privateKeyFile>"
+    server.more = f"<https_port>{port}</https_port><openSSL><server>{files}</server></openSSL>"
+    with server:
+        there = {"url": f"https://127.0.0.1:{port}"}
+        good = Ssl(cacert=authority.cert, server_name=NAME)
+        target = table(server, "n Int32")
+        await write(resource(server, ssl=good, **there), action(f"insert into {target}(n) values (${{n}})"), [{"n": 1}])
+        assert server.execute(f"select n from {target}") == [[1]]
+        for wrong in (Ssl(cacert=authority.cert, server_name="other.example"), Ssl(server_name=NAME)):
+            assert (await failing(resource(server, ssl=wrong, **there))).hop == "tls"

@@ -168,4 +168,5 @@ KIND: Final = Kind(
     open=ClickHouseSink,
     test="logs in, opens the database and inserts no rows with each statement: tables, columns and rights",
     paths=_paths,
+    tried="ClickHouse 18.16",
 )

@@ -159,4 +159,5 @@ KIND: Final = Kind(
     actions=(HttpRequest,),
     open=HttpSink,
     test="sends HEAD to the URL: an answer of 401, 403, 407, 408, 425, 429, 502, 503 or 504 fails, any other passes",
+    tried="the HTTP server of Python's library",
 )

@@ -128,4 +128,5 @@ KIND: Final = Kind(
     actions=(InfluxPoint,),
     open=InfluxSink,
     test="writes no points to the database, for which the server judges the login, the database and the right to write",
+    tried="InfluxDB 1.6",
 )

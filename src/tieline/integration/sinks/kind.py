@@ -116,6 +116,7 @@ class Kind:
     actions: tuple[type[Action], ...]
     open: Callable[[Any], Sink]  # of a resource; nothing is connected yet
     test: str  # what its Test does after TCP and TLS, in words
+    tried: str  # the server that the tests write to and read back from
     paths: Callable[[Any], tuple[Path, ...]] | None = None  # of an action whose grammar differs between kinds
 
     def paths_of(self, action: Action) -> tuple[Path, ...]:

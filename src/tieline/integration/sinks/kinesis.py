@@ -80,4 +80,5 @@ KIND: Final = Kind(
     actions=(KinesisRecord,),
     open=_open,
     test="signs a request, and asks for the state of each action's stream",
+    tried="moto's server, which is no AWS",
 )

@@ -76,4 +76,5 @@ KIND: Final = Kind(
     actions=(MqttPublish,),
     open=BridgeSink,
     test="logs in; what the user may publish to, a broker tells only when it is tried",
+    tried="Mosquitto 2.0",
 )

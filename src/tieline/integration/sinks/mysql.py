@@ -216,4 +216,5 @@ KIND: Final = Kind(
     open=MySQLSink,
     paths=_paths,
     test="logs in, opens the database and prepares each statement: tables, columns and rights",
+    tried="MariaDB 10.11",
 )

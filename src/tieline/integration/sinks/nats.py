@@ -159,4 +159,5 @@ KIND: Final = Kind(
     actions=(NatsMessage,),
     open=NatsSink,
     test="logs in, and finds the stream that takes each action's subject",
+    tried="NATS 2.9",
 )

@@ -202,4 +202,5 @@ KIND: Final = Kind(
     actions=(Sql,),
     open=PostgreSQLSink,
     test="logs in, opens the database, prepares each statement and has the server plan it: tables, columns and rights",
+    tried="PostgreSQL 15",
 )

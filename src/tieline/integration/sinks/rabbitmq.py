@@ -192,4 +192,5 @@ KIND: Final = Kind(
     actions=(RabbitMessage,),
     open=RabbitSink,
     test="logs in, opens the virtual host, and looks up the exchange or the queue of each action",
+    tried="RabbitMQ 3.10",
 )

@@ -137,4 +137,5 @@ KIND: Final = Kind(
     open=_open,
     test="logs in, selects the database, asks for the server's role, and for each command whether the server has it, "
     "takes so many words, and lets the user run it",
+    tried="Redis 7.0: one, one behind a sentinel with a failover, and a cluster of three",
 )
