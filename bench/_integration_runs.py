@@ -136,18 +136,18 @@ def outage(database: Database, count: int, seconds: float, buffer: str) -> dict[
         try:
             run.go()
             time.sleep(1)
-            database.signal(signal.SIGSTOP)
+            database.freeze(signal.SIGSTOP)
             time.sleep(seconds)
             if not seconds:
                 run.publisher.wait()
                 time.sleep(5)
-            database.signal(signal.SIGCONT)
+            database.freeze(signal.SIGCONT)
             run.publisher.wait()
             arrived(database, count, 1)
             memory, broker = most_memory(run.sink.pid), run.broker.process
             assert broker is not None
             of_broker = most_memory(broker.pid)
         finally:
-            database.signal(signal.SIGCONT)
+            database.freeze(signal.SIGCONT)
     lost, doubles = database.lost(count)
     return {"lost": lost, "doubles": doubles, "memory_mb": memory, "broker_memory_mb": of_broker}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import signal
 import subprocess
 import tempfile
 import threading
@@ -49,6 +50,13 @@ class Database(PostgreSQL):
     def rows(self) -> int:
         """How many are committed."""
         return int(self.execute("select count(*) from m")[0][0])
+
+    def freeze(self, number: signal.Signals) -> None:
+        """SIGSTOP or SIGCONT to the server and each of its backends, which are in process groups of their own."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        for pid in (self.process.pid, *map(int, children.split())):
+            os.kill(pid, number)
 
     def lost(self, count: int) -> tuple[int, int]:
         """Rows lost and doubled; `ts` is the number of the message."""

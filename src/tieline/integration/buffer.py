@@ -86,7 +86,7 @@ class Buffer:
             for message in messages:
                 if isinstance(message, Stored):
                     message.chunk.left -= 1
-            self._moved.set()
+        self._moved.set()
         if live:
             self._done(live)
 
