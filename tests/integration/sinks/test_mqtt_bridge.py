@@ -112,8 +112,9 @@ async def test_bad_rows_among_many(server: Guarded, ears: Ears) -> None:
     sent = [{"n": n, "to": "open/x", "text": "x"} for n in range(40)]
     sent[3]["to"], sent[13]["to"], sent[23]["text"] = "open/#", "closed", "x" * 20_000
     buried = await ways.write(resource(server), action("${to}"), *sent)
-    assert [(row["n"], bool(error)) for row, error in buried] == [(3, True), (13, True), (23, True)]
-    assert await ears.rows(37) == [row for n, row in enumerate(sent) if n not in (3, 13, 23)]
+    assert sorted((row["n"], bool(error)) for row, error in buried) == [(3, True), (13, True), (23, True)]
+    await ears.rows(37)
+    assert {row["n"] for _, row, _, _ in ears.got} == {n for n in range(40) if n not in (3, 13, 23)}
 
 
 async def test_a_topic_that_the_user_may_not_write_to_is_waited_for(server: Guarded) -> None:
@@ -121,8 +122,9 @@ async def test_a_topic_that_the_user_may_not_write_to_is_waited_for(server: Guar
         one.add(*rows(10))
         await one.until(lambda: one.batcher.trouble is not None, "the writes fail")
         assert one.batcher.trouble is not None
-        assert one.batcher.trouble.hop == "statement"
-        assert not one.buried
+        assert one.batcher.trouble.hop in ("statement", "tcp")  # Mosquitto 2.0.11 ends the connection, mostly in time
+        await one.until(lambda: one.batcher.metrics.retried > 50, "it is tried again")
+        assert (one.done, one.buried) == (0, [])
 
 
 async def test_a_broker_that_dies_during_writes() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, text_template
@@ -14,6 +14,8 @@ from tieline.integration.sinks.mqtt_connection import MqttConnection, Peer
 from tieline.integration.sinks.mqtt_outbox import Outbox, Refused
 from tieline.integration.sinks.network import described
 from tieline.integration.sinks.outcome import judge
+
+SUSPICIOUS: Final = 3  # connections in a row that ended with the same message
 
 
 class Broker(Value, frozen=True, kw_only=True):
@@ -75,7 +77,11 @@ class MqttSink:
 
 
 class MqttWriter:
-    """One action's topic and payload."""
+    """One action's topic and payload.
+
+    Some brokers end the connection instead of refusing a message (Mosquitto 2.0.11, an access list). So after a lost
+    connection messages go one by one, and one that ends it time and again is refused, where rows name the topic.
+    """
 
     def __init__(self, connection: MqttConnection, topic: str, payload: str, qos: int, retain: bool) -> None:
         self._connection = connection
@@ -83,12 +89,41 @@ class MqttWriter:
         self._payload = text_template(payload)
         self._qos = qos
         self._retain = retain
+        self._careful = False
+        self._suspect: tuple[dict[str, Any] | None, int] = (None, 0)  # an output, and how many connections it ended
 
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Publish each output in order, and wait until the broker has taken the responsibility for it."""
         outbox = await self._connection.outbox()
-        tasks = (self._publish(outbox, output) for output in outputs)
-        judge(await asyncio.gather(*tasks, return_exceptions=True), self._verdict)
+        if self._careful:
+            found = await self._one_by_one(outbox, outputs)
+        else:
+            tasks = (self._publish(outbox, output) for output in outputs)
+            found = await asyncio.gather(*tasks, return_exceptions=True)
+        self._careful = any(isinstance(error, ConnectionError) for error in found)
+        judge(found, self._verdict)
+
+    async def _one_by_one(self, outbox: Outbox, outputs: Sequence[dict[str, Any]]) -> list[BaseException | None]:
+        found: list[BaseException | None] = []
+        for output in outputs:
+            try:
+                await self._publish(outbox, output)
+                found.append(None)
+            except (Rejected, ValueError) as error:
+                found.append(error)
+            except ConnectionError as error:
+                found += [self._suspected(output, error), *[error] * (len(outputs) - len(found) - 1)]
+                break
+        return found
+
+    def _suspected(self, output: dict[str, Any], error: Exception) -> Exception:
+        """The error, or the verdict on a message that ended a connection once too often."""
+        last, times = self._suspect
+        times = times + 1 if last == output else 1
+        self._suspect = (output, times)
+        if times < SUSPICIOUS or not self._topic.paths:
+            return error
+        return Rejected("the broker ends the connection whenever it gets this message")
 
     async def _publish(self, outbox: Outbox, output: dict[str, Any]) -> None:
         topic = self._topic.render(output)
@@ -106,4 +141,5 @@ class MqttWriter:
             return Unavailable("statement", str(error), "allow the user to publish to the topic", described(error))
         if isinstance(error, ValueError):
             return Rejected(str(error))
-        return Unavailable("tcp", str(error), "it is tried again", described(error))
+        hint = "it is tried again; the broker's log may say why it ends connections"
+        return Unavailable("tcp", str(error), hint, described(error))
