@@ -70,7 +70,11 @@ class MqttSink:
     async def check(self, actions: Sequence[Action]) -> None:
         for action in actions:
             self.writer(action)
-        await self._connection.outbox()
+        await self.outbox()
+
+    async def outbox(self) -> Outbox:
+        """Where to publish, connected; raises Unavailable."""
+        return await self._connection.outbox()
 
     async def close(self) -> None:
         await self._connection.close()
