@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tieline.cloud.dependants import link_of, resources_using, rules_using, split_server
+from tieline.cloud.dependants import (
+    joined,
+    link_of,
+    links_of,
+    resources_using,
+    rewritten,
+    rules_using,
+    split_server,
+    split_servers,
+)
 from tieline.cloud.records import Action, PrivateLink, Resource, Rule
 
 NOW = "2026-01-01T00:00:00Z"
@@ -35,6 +44,38 @@ def test_servers(server: str, parts: tuple[str, str, int]) -> None:
 def test_what_is_no_server(server: str) -> None:
     with pytest.raises(ValueError, match=r"expected|port"):
         split_server(server)
+
+
+@pytest.mark.parametrize(
+    ("address", "servers"),
+    [
+        ("a:1, link:orders:2,[::1]:3", [("", "a", 1), ("orders", "", 2), ("", "::1", 3)]),
+        ("http://link:orders:8080/in?x=1", [("orders", "", 8080)]),
+        ("https://example.com", [("", "example.com", 443)]),
+        ("http://[::1]:8080/a/b", [("", "::1", 8080)]),
+    ],
+)
+def test_several_servers_and_urls(address: str, servers: list[tuple[str, str, int]]) -> None:
+    assert split_servers(address) == servers
+    moved = rewritten(address, lambda name, host, port: f"moved:{port}" if name else joined(host, port))
+    assert split_servers(moved) == [("", "moved" if name else host, port) for name, host, port in servers]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["a:1,", "ftp://a:1", "http://", "http://a@b:1", "http://a:1@b/", "http://a b:1", "http://a\\b:1", "http://a#b:1"],
+)
+def test_what_is_no_address(address: str) -> None:
+    with pytest.raises(ValueError, match=r"expected|port"):
+        split_servers(address)
+
+
+def test_a_resource_of_several_servers_goes_through_several_links() -> None:
+    other = LINK.model_copy(update={"id": "pl-2", "name": "cache", "address": "vpce-2.aws"})
+    both = resource("link:orders:1,elsewhere:2,vpce-2.aws:3")
+    assert links_of(both, [LINK, other]) == [LINK, other]
+    assert link_of(both, [other]) == other
+    assert resources_using(other, [both]) == [both]
 
 
 @pytest.mark.parametrize("server", ["link:orders:5432", "vpce-1.aws:5432"])

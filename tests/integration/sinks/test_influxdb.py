@@ -8,6 +8,7 @@ import pytest
 
 from certificates import Authority
 from databases import InfluxDB
+from integration.sinks.test_mysql import HOSTILE
 from integration.sinks.trying import failing, refused, write, writing
 from integration.world.flow import unique
 from servers import free_port
@@ -47,7 +48,7 @@ def action(template: str, **changes: Any) -> InfluxPoint:
         ('m t="${t}",s="x y, z",k=1 ', {"t": 5}, 'm t="5",s="x y, z",k=1'),
         ("m t=${t}i", {"t": 3.0}, "m t=3i"),
         ("m,a\\ b=c\\,d f=1", {}, "m,a\\ b=c\\,d f=1"),
-        ("m,d=x-${d} f=${f}", {"d": "1\\", "f": "a\nb"}, 'm,d=x-1\\\\ f="a\nb"'),
+        ("m,d=x-${d}-y f=${f}", {"d": "1\\", "f": "a\nb"}, 'm,d=x-1\\-y f="a\nb"'),
     ],
 )
 def test_a_line(template: str, output: dict[str, Any], line: str) -> None:
@@ -64,6 +65,8 @@ def test_what_is_no_line(template: str) -> None:
     ("template", "output"),
     [
         ("m,d=${d} f=1", {"d": "a\nm f=2"}),
+        ("m,d=${d} f=1", {"d": "a\\"}),
+        ("${m} f=1", {"m": "a\\"}),
         ("m f=${f}i", {"f": 1.5}),
         ("m f=${f}i", {"f": "x"}),
         ("m f=${f}", {"f": None}),
@@ -86,6 +89,16 @@ async def test_points_arrive(influxdb: InfluxDB) -> None:
     (found,) = influxdb.execute(f"select count(t), sum(n), last(s) from {name}")
     assert (found["count"], found["sum"], found["last"]) == (2000, 1_999_000, 'a "quoted" text')
     assert influxdb.execute(f"select t from {name} where device = 'd 7'")[0]["t"] == 3.5
+
+
+async def test_a_payload_cannot_change_a_line(influxdb: InfluxDB) -> None:
+    name, texts = unique("m"), [*HOSTILE, "a,b=c d=1", "x\\,y", "\\=", " ", 'a" f=1', "a\\b"]
+    outputs = [{"d": text.replace("\0", ""), "f": text} for text in texts if not text.endswith("\\")]
+    await write(resource(influxdb), action(f"{name},d=${{d}},k=k f=${{f}}"), outputs)
+    found = influxdb.execute(f"select d, f, k from {name}")
+    assert sorted((row["d"] or "", row["f"], row["k"]) for row in found) == sorted(
+        (o["d"], o["f"], "k") for o in outputs
+    )
 
 
 async def test_points_without_a_time_do_not_replace_each_other(influxdb: InfluxDB) -> None:

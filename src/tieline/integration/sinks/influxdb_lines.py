@@ -87,9 +87,11 @@ def _escaped(text: Text, output: dict[str, Any], special: str) -> str:
         value = as_text(lookup(output, part))
         if "\n" in value or "\r" in value:
             raise ValueError(f"{value!r} has a line break, which can only be in a field's value")
-        value = value.replace("\\", "\\\\") if value.endswith("\\") else value
         parts.append("".join(f"\\{character}" if character in special else character for character in value))
-    return "".join(parts)
+    whole = "".join(parts)
+    if whole.endswith("\\"):  # it would escape what follows, and cannot be escaped itself
+        raise ValueError(f"{whole!r} ends with a backslash, which can only be in a field's value")
+    return whole
 
 
 def _alone(text: Text) -> Path | None:

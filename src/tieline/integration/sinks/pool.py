@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
-from tieline.integration.sinks.base import Rejected
+from tieline.integration.sinks.base import Rejected, Unavailable
 
 Connection = TypeVar("Connection")
 
@@ -37,10 +37,12 @@ class Pool(Generic[Connection]):
             try:
                 yield connection
             except BaseException as error:
-                if not isinstance(error, Rejected):
-                    self._discard(connection)
+                if isinstance(error, Rejected):
+                    self._give_back(connection)
                     raise
-                self._give_back(connection)
+                self._discard(connection)
+                if isinstance(error, Unavailable) and error.hop == "tcp":  # what broke this one broke the others
+                    self._empty()
                 raise
             self._give_back(connection)
 
@@ -53,6 +55,9 @@ class Pool(Generic[Connection]):
     def close(self) -> None:
         """End every connection; those at work end with it."""
         self._closed = True
+        self._empty()
+
+    def _empty(self) -> None:
         idle, self._idle = self._idle, []
         for connection in idle:
             self._discard(connection)

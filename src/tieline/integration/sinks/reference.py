@@ -33,7 +33,7 @@ variable of that name in the agent's environment, where no platform sees it. Oth
 **Test** walks the whole way from where the agent is: it resolves the name, connects, agrees on TLS, and then does what
 each type says below, with the actions of the rules that use the resource. It changes nothing. It names the hop that
 failed (`link`, `name`, `address`, `tcp`, `tls`, `login`, `database` or `statement`), the last low-level cause, and what
-helps.
+helps. The agent does the same every 15 seconds while nothing is written; while something is, the writes tell.
 
 **Errors** of a write are of two kinds. Where the server can take nothing now, the same rows are tried again until they
 are in, and the resource is `disconnected` with the reason. Rows that it will never take go to the dead letters, each
