@@ -160,6 +160,8 @@ def test_names_with_shell_characters_are_refused(fabric: Fabric, name: str) -> N
         {"HealthCheckPort": "70000"},
         {"HealthCheckProtocol": "HTTP", "Matcher": {"HttpCode": "99"}},
         {"HealthCheckPath": "/x"},
+        {"HealthCheckProtocol": "HTTP", "HealthCheckPath": "x"},
+        {"HealthCheckProtocol": "HTTP", "HealthCheckPath": "/x HTTP/1.0\r\nHost: other"},
     ],
 )
 def test_health_checks_off_the_scale_are_refused(fabric: Fabric, check: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from tieline.fabric.records import Health, HealthCheck, Listener, TargetGroup, V
 NOT_FOUND = "TargetGroupNotFound", "One or more target groups not found"
 PER_REGION = 3000  # target groups of an account (AWS quota)
 NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,32}(?<!-)")
+PATH = re.compile(r"/[!-~]{0,1023}")
 TIMEOUTS = {"TCP": 10, "HTTPS": 10, "HTTP": 6}  # seconds (aws.md, section 3)
 ATTRIBUTES = {  # every attribute that clients read, with AWS's defaults; those fixed here say so in FIXED
     "deregistration_delay.timeout_seconds": "300",
@@ -128,7 +129,7 @@ def _check(p: Mapping[str, Any], old: HealthCheck, *, creating: bool) -> HealthC
         timeout=_within(p, "HealthCheckTimeoutSeconds", default, 2, 120),
         healthy=_within(p, "HealthyThresholdCount", old.healthy, 2, 10),
         unhealthy=_within(p, "UnhealthyThresholdCount", old.unhealthy, 2, 10),
-        path=p.get("HealthCheckPath", old.path),
+        path=_path(p.get("HealthCheckPath", old.path)),
         matcher=_matcher(p.get("Matcher", {}).get("HttpCode", old.matcher)),
     )
     if p.get("HealthCheckEnabled") is False:
@@ -143,6 +144,13 @@ def _within(p: Mapping[str, Any], parameter: str, default: int, least: int, most
     if not least <= value <= most:
         raise AwsError("ValidationError", f"{parameter} must be from {least} to {most}, not {value}.")
     return value
+
+
+def _path(path: str) -> str:
+    """It is sent as it is, in the first line of a request."""
+    if not PATH.fullmatch(path):
+        raise AwsError("ValidationError", f"Health check path '{path}' must begin with / and have visible ASCII only.")
+    return path
 
 
 def _matcher(codes: str) -> str:
