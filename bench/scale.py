@@ -31,7 +31,7 @@ from world.faults.fabric import Fabric  # noqa: E402
 from world.running import until  # noqa: E402
 
 PORT, COSTED, CHECKED = 9000, 9001, 10000  # a server answers, `_cost.py` listens, targets are checked
-GROUP = 50  # targets of a checked group
+GROUP, ATTACHED = 50, 400  # targets of a checked group, and of a balancer, which may have 500 in a zone (AWS quota)
 ZONE = "use1-az1"
 HOST = "10.0.1.10"
 PER_VPC = 20  # links of a consumer's VPC
@@ -83,9 +83,11 @@ def record(state: Path, links: int, targets: int) -> World:
     server = run(customer, subnet, SERVER.format(targets=targets))
     balancer = customer.balancer(provider, [subnet], name="service", port=PORT, target=HOST)
     group(customer, provider, balancer, COSTED, [COSTED], HealthCheckPort=str(PORT))
-    for first in range(CHECKED, CHECKED + targets, GROUP):
-        group(customer, provider, balancer, first, list(range(first, min(first + GROUP, CHECKED + targets))))
     service, name = customer.service(balancer, platform, acceptance=False)
+    for first in range(CHECKED, CHECKED + targets, GROUP):
+        if (first - CHECKED) % ATTACHED == 0:
+            balancer = customer.balancer(provider, [subnet], name=f"checked-{first}", port=PORT, target=HOST)
+        group(customer, provider, balancer, first, list(range(first, min(first + GROUP, CHECKED + targets))))
     places = [network(platform) for _ in range(0, links, PER_VPC)]
     client = run(platform, places[0][1], accept.IDLE)
     records.settle()

@@ -14,8 +14,12 @@ from tieline.cloud.policies import Policy, platform_policy, provider_policy, tru
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "tieline"
 PLATFORM = ["cloud/links", "cloud/zones.py", "cloud/deployments/existing.py"]
 PROVIDER = ["cloud/connect", "cloud/doctor/provider.py", "cloud/zones.py", "cli/service.py"]
-CALL = re.compile(r"\b(ec2|elb)\s*\.(?:get_paginator\(\s*\"(\w+)\"|([a-z_0-9]+)\()")
-SERVICES = {"ec2": ("ec2", "ec2"), "elb": ("elbv2", "elasticloadbalancing")}
+CALL = re.compile(r"\b(ec2|elb|cloudwatch)\s*\.(?:get_paginator\(\s*\"(\w+)\"|([a-z_0-9]+)\()")
+SERVICES = {
+    "ec2": ("ec2", "ec2"),
+    "elb": ("elbv2", "elasticloadbalancing"),
+    "cloudwatch": ("cloudwatch", "cloudwatch"),
+}
 TAGGING = {"ec2:CreateTags", "elasticloadbalancing:AddTags"}  # sent as a part of the creation, and judged apart
 SIZE = 6144  # characters without white space: the limit of a managed policy (IAM quotas)
 
@@ -56,7 +60,7 @@ def test_it_allows_what_is_sent_and_no_more(policy: Policy, places: list[str]) -
 @pytest.mark.parametrize("policy", [platform_policy(), provider_policy()], ids=["platform", "provider"])
 def test_what_changes_anything_is_bound(policy: Policy) -> None:
     for statement in policy["Statement"]:
-        looks = all(re.match(r"\w+:Describe", action) for action in statement["Action"])
+        looks = all(re.match(r"\w+:(Describe|List|GetMetricData)", action) for action in statement["Action"])
         assert looks or statement["Resource"] != ["*"]
         assert looks or "Condition" in statement or statement["Sid"] == "MakeEndpointsIn"
 

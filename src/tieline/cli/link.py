@@ -11,6 +11,7 @@ from tieline.cli.connection import ApiKey, Cascade, DeploymentKey, Json, State, 
 from tieline.cli.output import details, out, show, wait_for
 from tieline.cloud.client import Client, ClientError
 from tieline.cloud.doctor.health import LinkHealth
+from tieline.cloud.links.figures import ACTIVE, LinkFigures
 from tieline.cloud.records import LinkStatus, PrivateLinkView
 
 app = typer.Typer(no_args_is_help=True, help="Private links.")
@@ -18,6 +19,13 @@ app = typer.Typer(no_args_is_help=True, help="Private links.")
 COLUMNS = ("id", "name", "status", "reason", "address", "zones")
 Key = Annotated[str, typer.Argument(help="Id or name.")]
 ServerName = Annotated[str, typer.Option(help="What TLS to the servers behind it verifies, if not the address.")]
+RESETS = {"RstPacketsSent": "sent", "RstPacketsReceived": "received"}
+REFUSALS = {  # why, by CloudWatch's metric
+    "RefusedBySecurityGroup": "a security group does not allow it",
+    "RefusedWithoutTarget": "no target behind the listener",
+    "RefusedWithoutListener": "no listener on the port, or the link is not open",
+    "RefusedFlowTableFull": "the table of flows is full",
+}
 DONE = {LinkStatus.WAITING_ACCEPTANCE, LinkStatus.RUNNING, LinkStatus.FAILED}
 
 
@@ -157,6 +165,28 @@ def _tell(health: LinkHealth) -> None:
     hint = " (the provider's account tells: tieline doctor --profile …)" if health.backend == "unknown" else ""
     out.print(Text.assemble(("backends  ", "bold"), f"{health.backend}{hint}"))
     out.print(Text.assemble(("probe     ", "bold"), told))
+    out.print(Text.assemble(("last hour ", "bold"), "; ".join(carried(health.figures))))
+    for port, numbers in health.figures.ports.items():
+        line = "; ".join(carried(LinkFigures(totals=numbers)))
+        out.print(Text.assemble((f"{port:<10}", "bold"), line))
+    if health.changed is not None:
+        last = health.changed
+        out.print(Text.assemble(("changed   ", "bold"), f"{last.at} {last.action} by {last.who} ({last.operation})"))
+
+
+def carried(figures: LinkFigures) -> list[str]:
+    """What a link carried and refused, in words: what AWS does not tell is left out."""
+    if figures.error or not figures.totals:
+        return [figures.error or "nothing is known"]
+    known = figures.totals
+    told = [f"{known[ACTIVE]:,.0f} flows open"] if ACTIVE in known else []
+    told += [f"{known['NewConnections']:,.0f} new"] if "NewConnections" in known else []
+    for way, word in (("Sent", "sent"), ("Received", "received"), ("Processed", "both ways")):
+        if (size := known.get(f"Bytes{way}")) is not None and not (way == "Processed" and "BytesSent" in known):
+            packets = known.get(f"Packets{way}")
+            told.append(f"{size:,.0f} bytes {word}" + ("" if packets is None else f" in {packets:,.0f} packets"))
+    told += [f"{known[name]:,.0f} resets {word}" for name, word in RESETS.items() if known.get(name)]
+    return told + [f"{known[name]:,.0f} refused: {why}" for name, why in REFUSALS.items() if known.get(name)]
 
 
 def _final(link: PrivateLinkView) -> bool:

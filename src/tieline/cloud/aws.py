@@ -102,6 +102,10 @@ class Aws:
         """Run a call with the ELBv2 client in a thread; raises AwsRefused or AwsUnreachable."""
         return await self._later("elbv2", call)
 
+    async def cloudwatch(self, call: Callable[[Any], T]) -> T:
+        """Run a call with the CloudWatch client in a thread; raises AwsRefused or AwsUnreachable."""
+        return await self._later("cloudwatch", call)
+
     def close(self) -> None:
         """Give the connections back; a later call makes new ones."""
         with self._lock:

@@ -16,6 +16,8 @@ Policy = dict[str, Any]
 
 VERSION = "2012-10-17"  # of the policy language (IAM user guide, "Version")
 LOOK_FOR_LINKS = (
+    "cloudwatch:GetMetricData",
+    "cloudwatch:ListMetrics",
     "ec2:DescribeAvailabilityZones",
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcEndpointServices",

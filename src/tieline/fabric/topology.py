@@ -191,3 +191,10 @@ class Outcome(Value, frozen=True, kw_only=True):
     passed: bool
     reason: str = ""  # an AWS reason code, "" where it passed
     cause: str = ""
+
+
+class Counts(Value, frozen=True, kw_only=True):
+    """What a counter holds."""
+
+    packets: int = 0
+    bytes: int = 0

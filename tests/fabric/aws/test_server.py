@@ -131,7 +131,7 @@ def test_names_what_is_served_to_clients_of_other_services(
 ) -> None:
     code, status, message = refusal(getattr(running.client(service), call), **parameters)
     assert (code, status) == ("UnsupportedOperation", 400)
-    assert "ec2, elasticloadbalancing (version 2015-12-01) and sts" in message
+    assert "ec2, elasticloadbalancing (version 2015-12-01), monitoring (JSON) and sts" in message
 
 
 def test_refuses_classic_load_balancers(running: Running) -> None:

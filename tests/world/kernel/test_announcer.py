@@ -103,7 +103,9 @@ async def test_the_header_names_the_client_the_endpoint_and_its_id(world: World)
     assert told.source == own and told.target == (ENDPOINT, PORT) and told.command == 1
     assert told.values[0xEA] == b"\x01vpce-0123456789abcdef0"
     assert receiver.peers == [NODE], "what the target sees of the network is the node, as ever"
-    assert (await world.kernel.counters(joined)).bytes_to_provider > 100
+    counted = (await world.kernel.meters(joined.consumer)).sets
+    place = f"{joined.crossings[0].far} . tcp . {PORT}"
+    assert counted["sent"][place].bytes > 100 and counted["received"][place].bytes > 0
     receiver.close()
 
 

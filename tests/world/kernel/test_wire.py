@@ -37,9 +37,11 @@ async def test_bytes_cross_and_the_target_sees_the_node(world: World) -> None:
         await send(connection, b"select 1")
         assert await receive(connection) == b"select 1"
     assert server.peers == [NODE]
-    traffic = await world.kernel.counters(joined)
-    assert traffic.bytes_to_provider > 8 and traffic.bytes_to_consumer > 16
-    assert traffic.packets_to_provider >= 4 and traffic.packets_to_consumer >= 3
+    counted = (await world.kernel.meters(joined.consumer)).sets
+    place = f"{joined.crossings[0].far} . tcp . {PORT}"
+    assert counted["sent"][place].bytes > 8 and counted["received"][place].bytes > 16
+    assert counted["sent"][place].packets >= 4 and counted["received"][place].packets >= 3
+    assert counted["opened"][f"{ENDPOINT} . tcp . {PORT}"].packets == 1
 
 
 async def test_the_same_address_is_another_host_in_each_vpc(world: World) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from contextlib import suppress
 
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
@@ -10,6 +12,8 @@ from pydantic import BaseModel
 
 from tieline.cloud.api.context import There
 from tieline.cloud.api.prometheus import CONTENT_TYPE, Metrics
+from tieline.cloud.aws import AwsError
+from tieline.cloud.links.figures import ACTIVE, LinkFigures, figures
 from tieline.cloud.platform import Platform
 from tieline.cloud.records import Deployment, DeploymentStatus, LinkStatus, PrivateLink
 
@@ -42,7 +46,28 @@ async def metrics(there: There) -> PlainTextResponse:
         page.add("tieline_private_links", "private links by status", {"status": link_status}, links[link_status])
     for deployment in deployments:
         _add_deployment(page, there, deployment)
+    await _add_links(page, there)
     return PlainTextResponse(page.text(), media_type=CONTENT_TYPE)
+
+
+async def _add_links(page: Metrics, there: Platform) -> None:
+    """What AWS tells of every link; where it does not, the page says that it does not."""
+    known: dict[str, LinkFigures] = {}
+    for aws in {there.accounts.of(deployment.aws) for deployment in there.records.all(Deployment)}:
+        with suppress(AwsError):
+            known |= await figures(aws)
+    page.add("tieline_link_figures", "1 where AWS tells what links carry", {}, int(bool(known)))
+    names = {deployment.id: deployment.name for deployment in there.records.all(Deployment)}
+    for link in there.records.all(PrivateLink):
+        own = {"deployment": names.get(link.deployment, link.deployment), "link": link.name}
+        for name, value in sorted(known[link.endpoint].totals.items() if link.endpoint in known else ()):
+            meaning = f"CloudWatch's {name}, {'in the last minute' if name == ACTIVE else 'the sum of the last hour'}"
+            page.add(f"tieline_link_{snake(name)}", meaning, own, value)
+
+
+def snake(name: str) -> str:
+    """A metric's name as Prometheus writes them."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def _add_deployment(page: Metrics, there: Platform, deployment: Deployment) -> None:

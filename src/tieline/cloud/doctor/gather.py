@@ -10,6 +10,7 @@ from tieline.cloud.configuration import to_rule
 from tieline.cloud.dependants import resources_using, rules_using, split_servers
 from tieline.cloud.doctor.evidence import Door, Evidence, Inside, ResourceTest, Visible
 from tieline.cloud.doctor.health import LinkHealth, to_probe
+from tieline.cloud.links.figures import figures_of
 from tieline.cloud.links.observe import find_service
 from tieline.cloud.platform import Platform
 from tieline.cloud.problems import PlatformError
@@ -68,7 +69,16 @@ async def look_inside(there: Platform, link: PrivateLink, ports: tuple[int, ...]
 
 async def probe_link(there: Platform, link: PrivateLink) -> LinkHealth:
     """Look now. The backends stay unknown: the platform has no access to the provider's account."""
-    return LinkHealth(link=link.status, probe=to_probe(await look_inside(there, link, link.ports), time.time()))
+    deployment = there.records.get(Deployment, link.deployment)
+    aws = there.accounts.of(deployment.aws if deployment else None)
+    inside, figures = await asyncio.gather(look_inside(there, link, link.ports), figures_of(aws, link.endpoint))
+    changes = there.records.audit.page(1, "", lambda entry: entry.record == link.id)
+    return LinkHealth(
+        link=link.status,
+        probe=to_probe(inside, time.time()),
+        figures=figures,
+        changed=changes[0] if changes else None,
+    )
 
 
 async def _visible(aws: Aws, link: PrivateLink) -> tuple[str, Visible | None, str]:

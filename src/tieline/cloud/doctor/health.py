@@ -6,8 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from tieline.cloud.audit import AuditEntry
 from tieline.cloud.doctor.evidence import Door, Inside, Provider
 from tieline.cloud.history import timestamp
+from tieline.cloud.links.figures import LinkFigures
 from tieline.cloud.records import LinkStatus
 
 Backend = Literal["healthy", "initial", "unhealthy", "unknown"]
@@ -24,9 +26,11 @@ class Probe(BaseModel):
 
 
 class LinkHealth(BaseModel):
-    """Three things that `running` does not mean at once."""
+    """Three things that `running` does not mean at once, what it carries, and who changed it last."""
 
     link: LinkStatus
+    figures: LinkFigures = Field(default=LinkFigures(), description="what it carried and refused in the last hour")
+    changed: AuditEntry | None = Field(default=None, description="the last change by people, and who made it")
     backend: Backend = Field(default="unknown", description="only the provider's account tells; see doctor")
     probe: Probe
 

@@ -11,7 +11,12 @@ from tieline.fabric.aws import operations
 from tieline.fabric.aws.model import SERVICES, ServiceName, services
 from tieline.fabric.aws.operations.calls import OPERATIONS, Served
 
-TITLES: dict[ServiceName, str] = {"ec2": "EC2", "elbv2": "Elastic Load Balancing v2", "sts": "STS"}
+TITLES: dict[ServiceName, str] = {
+    "ec2": "EC2",
+    "elbv2": "Elastic Load Balancing v2",
+    "sts": "STS",
+    "cloudwatch": "CloudWatch",
+}
 
 # What an action lacks that its parameters do not show.
 NOTES: dict[str, str] = {
@@ -31,6 +36,8 @@ NOTES: dict[str, str] = {
     "DescribeInstanceTypes": "Whatever its name, a type has the machine's processors and memory.",
     "DescribePrefixLists": "There are none: they belong to gateway endpoints.",
     "DescribeVpcEndpointAssociations": "There are none: they belong to endpoints of resources.",
+    "GetMetricData": "Queries of metrics, not expressions; one page. Minutes are kept for three hours, in memory.",
+    "ListMetrics": "Of links, services and target groups; docs/performance.md lists the names.",
     "ModifyListener": "As CreateListener.",
     "ModifyLoadBalancerAttributes": "Deletion protection and cross-zone balancing; the others keep their defaults.",
     "ModifySubnetAttribute": "Recorded only: nothing here has a public address.",

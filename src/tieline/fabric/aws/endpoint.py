@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 XML = b"text/xml;charset=UTF-8"
 JSON = b"application/json"
+DOCUMENT = b"application/x-amz-json-1.0"
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -64,7 +65,7 @@ class Endpoint:
         if request.path == b"/healthz":
             return Answer(200, b'{"status": "ok"}', request_id, JSON)
         try:
-            return Answer(200, self._perform(request, request_id), request_id)
+            return self._perform(request, request_id)
         except AwsError as error:
             return refusal(request, error, request_id)
         except Exception:
@@ -75,13 +76,14 @@ class Endpoint:
         """The answer to a request that did not arrive whole."""
         return refusal(request, error, self._request_id())
 
-    def _perform(self, request: HttpRequest, request_id: str) -> bytes:
+    def _perform(self, request: HttpRequest, request_id: str) -> Answer:
         found = route(request)
         caller = verify(request, found.claim, self._lookup, self.clock())
         parameters = found.operation.parse(found.tree)
         call = Request(found.service.name, found.operation.name, parameters, caller, found.claim.region, request_id)
         try:
-            return found.operation.serialize(self._dispatch(call), request_id)
+            body = found.operation.serialize(self._dispatch(call), request_id)
+            return Answer(200, body, request_id, DOCUMENT if found.service.protocol == "json" else XML)
         except Exception as error:
             error.add_note(f"while serving {call.service} {call.operation} to {caller.arn}")
             raise

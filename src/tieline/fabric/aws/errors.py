@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Protocol = Literal["ec2", "query"]
+Protocol = Literal["ec2", "query", "json"]
 SHOWN = 100  # characters of a refused value that are repeated in the message
 
 

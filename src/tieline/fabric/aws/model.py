@@ -9,13 +9,14 @@ from typing import Any, Literal, cast
 from botocore.loaders import Loader
 from botocore.model import OperationModel, OperationNotFoundError, ServiceModel
 
+from tieline.fabric.aws import document
 from tieline.fabric.aws.errors import Protocol, invalid_action
 from tieline.fabric.aws.form import Tree
 from tieline.fabric.aws.parse import compile_input
 from tieline.fabric.aws.serialize import Serialize, compile_output, namespace_of
 
-ServiceName = Literal["ec2", "elbv2", "sts"]
-SERVICES: tuple[ServiceName, ...] = ("ec2", "elbv2", "sts")
+ServiceName = Literal["ec2", "elbv2", "sts", "cloudwatch"]
+SERVICES: tuple[ServiceName, ...] = ("ec2", "elbv2", "sts", "cloudwatch")
 
 
 class Operation:
@@ -35,11 +36,15 @@ class Operation:
     @cached_property
     def parse(self) -> Callable[[Tree], dict[str, Any]]:
         """The request's tree to typed parameters; raises AwsError."""
+        if self._protocol == "json":
+            return document.compile_input(self._model)
         return compile_input(self._model, self._protocol)
 
     @cached_property
     def serialize(self) -> Serialize:
         """Values and request id to the body; raises KeyError or TypeError where the values do not fit the model."""
+        if self._protocol == "json":
+            return document.compile_output(self._model)
         return compile_output(self._model, self._protocol)
 
 
@@ -48,9 +53,10 @@ class Service:
 
     def __init__(self, name: ServiceName, model: ServiceModel) -> None:
         self.name: ServiceName = name
-        self.protocol = cast(Protocol, model.protocol)
+        self.protocol = cast(Protocol, model.resolved_protocol)  # what boto3 and the AWS CLI speak
         self.version = model.api_version
         self.signing_name = model.signing_name
+        self.target = f"{model.metadata.get('targetPrefix', '')}.".encode()  # before the name, in the json protocol
         self.namespace = namespace_of(model.operation_model(model.operation_names[0]))
         self._model = model
         self._operations: dict[str, Operation] = {}

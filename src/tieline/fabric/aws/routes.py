@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from tieline.fabric.aws import errors
+from tieline.fabric.aws import document, errors
 from tieline.fabric.aws.claim import PRESIGNED, Claim, HttpRequest, claim_of
 from tieline.fabric.aws.errors import AwsError, Protocol
 from tieline.fabric.aws.form import Tree, decode, grow
@@ -15,7 +15,7 @@ from tieline.fabric.aws.model import Operation, Service, services
 FORM = b"application/x-www-form-urlencoded"
 CLASSIC_BALANCERS = "2012-06-01"  # the version of classic load balancers, which share ELBv2's signing name
 SIGNED_SERVICE = re.compile(rb"(?:/|%2F)([A-Za-z0-9-]{1,64})(?:/|%2F)aws4_request", re.IGNORECASE)
-SERVED = "This endpoint serves ec2, elasticloadbalancing (version 2015-12-01) and sts"
+SERVED = "This endpoint serves ec2, elasticloadbalancing (version 2015-12-01), monitoring (JSON) and sts"
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -43,6 +43,8 @@ def route(request: HttpRequest) -> Route:
     candidates = [service for service in services().values() if service.signing_name == claim.service]
     if not candidates:
         raise errors.unsupported_operation(f"{SERVED}; not {claim.service[:40]}. Unset its endpoint URL to reach AWS.")
+    if candidates[0].protocol == "json":
+        return _document(request, claim, candidates[0])
     form = _form(request, presigned=claim.expires is not None)
     action, version = form.pop("Action", ""), form.pop("Version", "")
     if not action:
@@ -53,6 +55,16 @@ def route(request: HttpRequest) -> Route:
     if version != service.version:
         raise errors.no_such_version(version, claim.service, service.version)
     return Route(claim, service, service.operation(action), grow(form))
+
+
+def _document(request: HttpRequest, claim: Claim, service: Service) -> Route:
+    """A request of the json protocol: its operation is named by a header."""
+    target = request.header(b"x-amz-target")
+    if not target.startswith(service.target):
+        hint = "Newer protocols are not served: use boto3 or the AWS CLI, which speak JSON here."
+        raise errors.unsupported_operation(f"X-Amz-Target must name an operation of {service.target.decode()} {hint}")
+    operation = service.operation(target.removeprefix(service.target).decode("latin-1"))
+    return Route(claim, service, operation, document.decode(request.body))
 
 
 def _form(request: HttpRequest, presigned: bool) -> dict[str, str]:
@@ -96,6 +108,6 @@ def dialect(request: HttpRequest) -> Dialect:
     for service in known.values():
         version = f"Version={service.version}".encode()
         if service.signing_name == signed or (not signed and (version in request.body or version in request.query)):
-            return Dialect(service.protocol, service.namespace)
+            return Dialect(service.protocol, service.namespace, service.protocol == "json")
     json = request.header(b"content-type").startswith(b"application/x-amz-json")
     return Dialect("query", known["sts"].namespace, json)

@@ -11,16 +11,22 @@ from tieline.fabric.aws.endpoint import Request
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations.calls import Call, refuse_unsupported
 from tieline.fabric.aws.signature import Credential
+from tieline.fabric.figures import Book
 from tieline.fabric.ids import Ids
 from tieline.fabric.records import AccessKey, Account
 from tieline.fabric.world import World
 
 
 def dispatcher(
-    world: World, region: str, ids: Ids, clock: Callable[[], datetime], console: Callable[[str], str]
+    world: World,
+    region: str,
+    ids: Ids,
+    clock: Callable[[], datetime],
+    console: Callable[[str], str],
+    book: Book | None = None,
 ) -> Callable[[Request], Mapping[str, Any]]:
     """The function that the wire calls for each request."""
-    table = catalogue.served()
+    table, book = catalogue.served(), book or Book()
 
     def dispatch(request: Request) -> Mapping[str, Any]:
         served = table.get((request.service, request.operation))
@@ -31,7 +37,7 @@ def dispatcher(
             message = f"This fabric is the region {region}; the request was signed for {request.region}."
             raise AwsError("AuthFailure" if request.service == "ec2" else "SignatureDoesNotMatch", message, 403)
         refuse_unsupported(request.service, request.operation, served, request.parameters)
-        call = Call(world, region, request.caller, clock(), ids, request.parameters, console)
+        call = Call(world, region, request.caller, clock(), ids, request.parameters, console, book)
         with world.transaction():
             answer = served.run(call)
             if request.parameters.get("DryRun"):

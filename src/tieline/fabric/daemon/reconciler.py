@@ -219,6 +219,10 @@ class Reconciler:
         """What keeps two kernel operations from working on one VPC at a time; it guards no record."""
         return self._locks.setdefault(vpc, asyncio.Lock())
 
+    def topology(self) -> Topology:
+        """What is wanted now."""
+        return self._topology
+
     def trouble(self, key: Key) -> str:
         """Why it could not be built at the last try; "" where it could, or was not tried."""
         return self._keyed.errors.get(key, "")

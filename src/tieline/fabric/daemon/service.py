@@ -15,8 +15,10 @@ from tieline.fabric.aws.server import UVICORN_OPTIONS, application
 from tieline.fabric.daemon import accounts
 from tieline.fabric.daemon.control import Control, listen
 from tieline.fabric.daemon.dispatch import dispatcher, key_lookup, now
+from tieline.fabric.daemon.meter import Meter
 from tieline.fabric.daemon.prober import Prober
 from tieline.fabric.daemon.reconciler import Reconciler
+from tieline.fabric.figures import Book
 from tieline.fabric.ids import Ids
 from tieline.fabric.kernel.driver import Kernel
 from tieline.fabric.world import World
@@ -50,12 +52,15 @@ async def serve(state: Path, prefix: str, port: int, region: str) -> None:
     accounts.ensure_first(world, region, ids)
     accounts.write_credentials(world, region, state / CREDENTIALS)
     kernel = Kernel(prefix, state)
-    dispatch = dispatcher(world, region, ids, now, kernel.console_output)
+    book = Book()
+    dispatch = dispatcher(world, region, ids, now, kernel.console_output, book)
     app = application(dispatch, key_lookup(world), clock=now, request_id=ids.uuid)
     config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, lifespan="off", **UVICORN_OPTIONS)
     server = uvicorn.Server(config)
     control = await listen(state, Control(world, region, ids, now, state / CREDENTIALS))
-    await _until_stopped(server, [Reconciler(world, kernel, region, now).run(), Prober(world, kernel, now).run()])
+    reconciler = Reconciler(world, kernel, region, now)
+    meter = Meter(book, kernel, reconciler.topology, now)
+    await _until_stopped(server, [reconciler.run(), Prober(world, kernel, now).run(), meter.run()])
     control.close()
     store.close()
 

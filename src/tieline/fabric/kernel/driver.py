@@ -15,6 +15,7 @@ from tieline.fabric.kernel import (
     cut,
     flows,
     instances,
+    meters,
     names,
     namespaces,
     passages,
@@ -23,8 +24,8 @@ from tieline.fabric.kernel import (
     wires,
 )
 from tieline.fabric.kernel.cut import Side
+from tieline.fabric.kernel.meters import Reading
 from tieline.fabric.kernel.watch import Change, Watch
-from tieline.fabric.kernel.wires import Traffic
 from tieline.fabric.topology import Check, Instance, Outcome, Passage, Target, Vpc, Wire
 
 
@@ -88,9 +89,14 @@ class Kernel:
         """Reset the TCP flows that the balancer node at this address carries to a target; how many there were."""
         return await flows.sever(self._footprint.namespace(vpc), node, (target.address, target.port), "tcp")
 
-    async def counters(self, wire: Wire) -> Traffic:
-        """What has crossed the wire since it was laid; zeros for a VPC's wire to itself, which crosses nothing."""
-        return await wires.traffic(self._footprint, wire)
+    def laid(self) -> frozenset[str]:
+        """The wires that were laid, and the VPCs at their ends."""
+        found = wires.recorded(self._footprint).values()
+        return frozenset(id for wire in found for id in (wire.id, wire.consumer, wire.provider))
+
+    async def meters(self, vpc: str, before: Reading | None = None) -> Reading:
+        """What a VPC has counted; `before` is its last reading, and spares work where nothing moved since."""
+        return await meters.read(self._footprint, vpc, before)
 
     async def converge_instance(self, instance: Instance, vpc: Vpc) -> bool:
         """Have the instance running; its network is the business of `converge_vpc`, before or after."""

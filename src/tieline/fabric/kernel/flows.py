@@ -6,6 +6,7 @@ import asyncio
 import re
 import socket
 import struct
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -63,6 +64,22 @@ async def carried(namespace: str, node: str) -> set[tuple[str, str, int]]:
     listing = await commands.read(*commands.entering(namespace, "conntrack", "-L", "--reply-dst", node))
     found = ((line.split(" ", 1)[0], [value for _, value in _FIELD.findall(line)]) for line in listing.splitlines())
     return {(protocol, ends[4], int(ends[6])) for protocol, ends in found if len(ends) == 8}
+
+
+async def aimed_at(namespace: str) -> Counter[str]:
+    """How many flows are open, by `address . protocol . port` that they were aimed at."""
+    listing = await commands.read(*commands.entering(namespace, "conntrack", "-L"))
+    return await asyncio.to_thread(count_open, listing)
+
+
+def count_open(listing: str) -> Counter[str]:
+    """The flows of conntrack's listing that are open: established for TCP, not yet timed out for UDP. Pure."""
+    found: Counter[str] = Counter()
+    for line in listing.splitlines():
+        if line.startswith("udp ") or (line.startswith("tcp ") and " ESTABLISHED " in line):
+            first = dict(reversed(_FIELD.findall(line)))  # the reply's fields come last, and are overwritten
+            found[f"{first['dst']} . {line[:3]} . {first['dport']}"] += 1
+    return found
 
 
 async def sever(namespace: str, node: str, target: tuple[str, int], protocol: str) -> int:

@@ -10,18 +10,9 @@ import msgspec
 
 from tieline.fabric.kernel import commands, namespaces, plan
 from tieline.fabric.kernel.names import Footprint, wire_link
-from tieline.fabric.topology import Value, Wire
+from tieline.fabric.topology import Wire
 
 WIDTH = 8  # looks at a time
-
-
-class Traffic(Value, frozen=True, kw_only=True):
-    """What has crossed a wire since it was laid."""
-
-    bytes_to_provider: int = 0
-    packets_to_provider: int = 0
-    bytes_to_consumer: int = 0
-    packets_to_consumer: int = 0
 
 
 async def converge(footprint: Footprint, wire: Wire) -> bool:
@@ -62,38 +53,6 @@ async def damaged(footprint: Footprint) -> frozenset[str]:
     present = sorted(end for end in ends if namespaces.exists(footprint.namespace(end)))
     spaces = dict(zip(present, await _spaces(footprint, present), strict=True))
     return frozenset(wire.id for wire in known if not _is_sound(wire, spaces))
-
-
-async def traffic(footprint: Footprint, wire: Wire) -> Traffic:
-    """The counters of the wire's own interface; all zero where there is none."""
-    if wire.consumer == wire.provider:
-        return Traffic()
-    namespace = footprint.namespace(wire.consumer)
-    answer = await commands.read("ip", "-n", namespace, "-j", "-s", "link", "show", wire_link(wire.id), accept=(0, 1))
-    found = msgspec.json.decode(answer or "[]", type=list[_Link])
-    if not found:
-        return Traffic()
-    sent, received = found[0].stats64.tx, found[0].stats64.rx
-    return Traffic(
-        bytes_to_provider=sent.bytes,
-        packets_to_provider=sent.packets,
-        bytes_to_consumer=received.bytes,
-        packets_to_consumer=received.packets,
-    )
-
-
-class _Count(msgspec.Struct):
-    bytes: int
-    packets: int
-
-
-class _Statistics(msgspec.Struct):
-    rx: _Count
-    tx: _Count
-
-
-class _Link(msgspec.Struct):
-    stats64: _Statistics
 
 
 async def _lay(name: str, near: str, far: str, near_space: plan.Space, far_space: plan.Space) -> None:

@@ -14,7 +14,7 @@ from tieline.fabric.records import NetworkInterface, SecurityGroup, Vpc
 
 SCRIPT = base64.b64encode(b"#!/bin/sh\n").decode()
 MODELS = {name: ServiceModel(Loader().load_service_model(name, "service-2"), name) for name in ("ec2", "elbv2", "sts")}
-SERVED = sorted(catalogue.served())
+SERVED = sorted(key for key in catalogue.served() if key[0] in MODELS)  # those that are asked by forms
 
 
 def model(service: str, operation: str) -> OperationModel:

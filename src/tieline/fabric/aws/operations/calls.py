@@ -7,8 +7,9 @@ that nothing is accepted and then ignored.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.filters import select, within
 from tieline.fabric.aws.pages import page
 from tieline.fabric.aws.signature import Credential
+from tieline.fabric.figures import Book
 from tieline.fabric.ids import Ids
 from tieline.fabric.records import Account, Record
 from tieline.fabric.world import World
@@ -26,6 +28,12 @@ R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 Answer = dict[str, Any]
 NOTHING: Mapping[str, str] = MappingProxyType({})
+FORMS = {  # the code for an unknown id: the prefix, and the code for what is no id (EC2 error codes; aws.md, 2.4)
+    "InvalidVpcEndpointId.NotFound": ("vpce", "InvalidVpcEndpointId.Malformed"),
+    "InvalidVpcEndpointServiceId.NotFound": ("vpce-svc", "InvalidVpcEndpointServiceIdId.Malformed"),  # sic
+    "InvalidInstanceID.NotFound": ("i", "InvalidInstanceID.Malformed"),
+}
+DIGITS = "-(?:[0-9a-f]{8}|[0-9a-f]{17})"
 TAGS_LIMIT = 50  # of one resource (AWS quota)
 
 
@@ -40,6 +48,7 @@ class Call:
     ids: Ids
     p: Mapping[str, Any]
     console: Callable[[str], str]  # an instance's console output, by its id
+    book: Book = field(default_factory=Book)  # what links have carried
 
     @property
     def account(self) -> Account:
@@ -55,9 +64,15 @@ class Call:
         return self.world.where(kind, "owner", self.caller.account)
 
     def find(self, kind: type[R], id: str | None, code: str, message: str) -> R:
-        """One of the caller's records; raises `code` with `message` (its {id} filled in) for any other id."""
+        """One of the caller's records; raises `code` with `message` (its {id} filled in) for any other id.
+
+        For some kinds AWS has another code where the id has not even the form of one.
+        """
         record = self.world.get(kind, id or "")
         if record is None or record.owner != self.caller.account:
+            prefix, malformed = FORMS.get(code, ("", ""))
+            if prefix and not re.fullmatch(prefix + DIGITS, id or ""):
+                raise AwsError(malformed, f'Invalid id: "{id}" (expecting "{prefix}-...")')
             raise AwsError(code, message.format(id=id))
         return record
 
