@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Protocol
 
 import msgspec
 
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, lookup, text_template
 from tieline.integration.rules.values import as_text
-from tieline.integration.sinks.base import Rejected, Sink
+from tieline.integration.sinks.base import Rejected
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, label
 from tieline.integration.sinks.network import unreachable
 
@@ -82,14 +82,26 @@ def _value(value: Any) -> str | bytes:
     return value if isinstance(value, (str, bytes)) else as_text(value)
 
 
+class Client(Protocol):
+    """A way to run commands."""
+
+    async def execute(self, commands: Sequence[tuple[str | bytes, ...]]) -> dict[int, str]:
+        """Run commands: what is wrong with those that the server refused, by their place; raises Unavailable."""
+        ...
+
+    async def check(self, templates: Sequence[Sequence[str]]) -> None:
+        """Connect, and ask for each command whether it could be run; raises Unavailable."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class RedisSink:
     """The servers, and at most `pool_size` connections to each of them."""
 
     def __init__(self, resource: Redis) -> None:
-        from tieline.integration.sinks import redis_client  # loads the client library
-
         self.resource = resource
-        self.client: redis_client.Client = redis_client.client(resource)
+        self.client = _client(resource)
 
     def writer(self, action: Action) -> RedisWriter:
         if not isinstance(action, RedisCommand):
@@ -126,15 +138,22 @@ class RedisWriter:
             raise Rejected(said, failed, written=[n for n in range(len(outputs)) if n not in failed])
 
 
-def _open(resource: Redis) -> Sink:
-    return RedisSink(resource)
+def _client(resource: Redis) -> Client:
+    """The client for a resource's type, which loads the library; nothing is connected yet."""
+    if resource.redis_type == "cluster":
+        from tieline.integration.sinks.redis_cluster import ClusterClient
+
+        return ClusterClient(resource)
+    from tieline.integration.sinks.redis_client import MasterClient
+
+    return MasterClient(resource)
 
 
 KIND: Final = Kind(
     label="Redis, Valkey",
     resource=Redis,
     actions=(RedisCommand,),
-    open=_open,
+    open=RedisSink,
     test="logs in, selects the database, asks for the server's role, and for each command whether the server has it, "
     "takes so many words, and lets the user run it",
     tried="Redis 7.0: one, one behind a sentinel with a failover, and a cluster of three",

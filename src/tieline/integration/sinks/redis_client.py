@@ -6,23 +6,22 @@ each, since it awaits every answer by itself; hiredis over the same connection 3
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import hiredis
-from redis.asyncio import Connection, RedisCluster
-from redis.asyncio.cluster import ClusterNode
+from redis.asyncio import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, ResponseError
+from redis.exceptions import ConnectionError
 
 from tieline.integration.sinks import tls
 from tieline.integration.sinks.base import Unavailable
 from tieline.integration.sinks.network import addresses
 from tieline.integration.sinks.pool import Pool
 from tieline.integration.sinks.redis import Redis
+from tieline.integration.sinks.redis_checks import judge, refusals, suits
 from tieline.integration.sinks.redis_errors import answered, translated
 
 CHUNK: Final = 1 << 16
@@ -30,25 +29,6 @@ SENTINEL_PORT: Final = 26379
 Command = tuple[str | bytes, ...]
 pack: Any = hiredis.pack_command  # whose types know tuples of one word only
 _MULTI, _EXEC = pack(("MULTI",)), pack(("EXEC",))
-
-
-class Client(Protocol):
-    """A way to run commands."""
-
-    async def execute(self, commands: Sequence[Command]) -> dict[int, str]:
-        """Run commands: what is wrong with those that the server refused, by their place; raises Unavailable."""
-        ...
-
-    async def check(self, templates: Sequence[Sequence[str]]) -> None:
-        """Connect, and ask for each command whether it could be run; raises Unavailable."""
-        ...
-
-    async def close(self) -> None: ...
-
-
-def client(resource: Redis) -> Client:
-    """The client for a resource's type; nothing is connected yet."""
-    return ClusterClient(resource) if resource.redis_type == "cluster" else MasterClient(resource)
 
 
 def connection_class(context: ssl.SSLContext | None) -> type[Connection]:
@@ -61,7 +41,7 @@ def connection_class(context: ssl.SSLContext | None) -> type[Connection]:
     return Secured if context is not None else Connection
 
 
-def _options(resource: Redis, username: str, password: str) -> dict[str, Any]:
+def options(resource: Redis, username: str, password: str) -> dict[str, Any]:
     return {
         "username": username or None,
         "password": password or None,
@@ -72,7 +52,7 @@ def _options(resource: Redis, username: str, password: str) -> dict[str, Any]:
     }
 
 
-def _mapped(resource: Redis, place: tuple[str, int]) -> tuple[str, int]:
+def mapped(resource: Redis, place: tuple[str, int]) -> tuple[str, int]:
     """Where a node is reached that says it is at this place."""
     known = resource.address_map.get(f"{place[0]}:{place[1]}")
     return addresses(known)[0] if known else place
@@ -96,7 +76,7 @@ class MasterClient:
             if resource.redis_type == "sentinel":
                 host, port = await self._master(made)
                 server = f"{host}:{port}"
-            known = _options(resource, resource.username, resource.password)
+            known = options(resource, resource.username, resource.password)
             return await _connected(made(host=host, port=port, db=resource.database, **known))
         except Exception as error:
             raise translated(error, server, connecting=True, encrypted=resource.tls) from error
@@ -108,7 +88,7 @@ class MasterClient:
     async def _master(self, made: type[Connection]) -> tuple[str, int]:
         """The master's address, as the first sentinel has it that answers (Redis's guidelines for sentinel clients)."""
         resource, last = self._resource, None
-        known = _options(resource, resource.sentinel_username, resource.sentinel_password)
+        known = options(resource, resource.sentinel_username, resource.sentinel_password)
         for host, port in self._servers():
             try:
                 asked = await _connected(made(host=host, port=port, **known))
@@ -120,7 +100,7 @@ class MasterClient:
             finally:
                 _hang_up(asked)
             if isinstance(answer, list):
-                return _mapped(resource, (answer[0].decode(), int(answer[1])))
+                return mapped(resource, (answer[0].decode(), int(answer[1])))
             told = f"the sentinel at {host}:{port} knows no master {resource.sentinel!r}"
             last = Unavailable("database", told, "check the master's name", f"it answers {answer!r}")
         raise last or Unavailable("address", "there is no sentinel to ask", "name one", resource.servers)
@@ -136,7 +116,7 @@ class MasterClient:
                 if isinstance(answer, Exception):
                     text = str(answer)
                     raise answered(text) or Unavailable("statement", text, "correct the command template", text)
-            return _failed(done)
+            return refusals(done)
 
     async def check(self, templates: Sequence[Sequence[str]]) -> None:
         async with self._pool.connection() as connection:
@@ -154,37 +134,6 @@ class MasterClient:
 
     async def close(self) -> None:
         self._pool.close()
-
-
-def suits(role: Any, cluster: Any) -> None:
-    """Raises Unavailable for a server that takes no writes, or only some; what it may not tell is not judged."""
-    if isinstance(role, list) and role[0] in (b"slave", b"replica"):
-        message, hint = "the server is a replica, which takes no writes", "name the master, or the sentinels"
-        raise Unavailable("database", message, hint, f"ROLE says {role[0].decode()}")
-    if isinstance(role, Exception) and (trouble := answered(str(role))) is not None and trouble.hop == "login":
-        raise trouble
-    if isinstance(cluster, bytes) and b"cluster_state" in cluster:
-        message = "the server is one of a cluster"
-        raise Unavailable("database", message, "choose the type cluster", "CLUSTER INFO tells a state")
-
-
-def judge(words: Sequence[str], info: Any, allowed: Any) -> None:
-    """What the server says of a command, where it says anything; raises Unavailable.
-
-    Whether the keys are allowed is not judged: the values that will be in them are not known.
-    """
-    if isinstance(info, list) and (not info or not info[0]):
-        told = f"the server has no command {words[0]}"
-        raise Unavailable("statement", told, "correct the command template", told)
-    if isinstance(info, list) and isinstance(info[0], list):
-        wanted = int(info[0][1])
-        if len(words) < abs(wanted) or (wanted > 0 and len(words) != wanted):
-            told = (
-                f"{words[0]} takes {'at least ' * (wanted < 0)}{abs(wanted) - 1} words after it, not {len(words) - 1}"
-            )
-            raise Unavailable("statement", told, "correct the command template", told)
-    if isinstance(allowed, bytes) and b"permissions to run" in allowed:
-        raise Unavailable("statement", allowed.decode(), "grant the user the command", allowed.decode())
 
 
 async def _connected(connection: Connection) -> Connection:
@@ -217,73 +166,3 @@ async def _exchange(connection: Any, packed: Sequence[bytes]) -> list[Any]:
         while (answer := parser.gets()) is not False:
             answers.append(answer)
     return answers
-
-
-def _failed(answers: Sequence[Any]) -> dict[int, str]:
-    """The commands' own faults; raises Unavailable where the server could not run one for another reason."""
-    failed = {place: str(answer) for place, answer in enumerate(answers) if isinstance(answer, Exception)}
-    for text in failed.values():
-        if (trouble := answered(text)) is not None:
-            trouble.written = [place for place in range(len(answers)) if place not in failed]
-            raise trouble
-    return failed
-
-
-class ClusterClient:
-    """The nodes of a cluster; each command goes to the node that has its key."""
-
-    def __init__(self, resource: Redis) -> None:
-        self._resource = resource
-        self._cluster: RedisCluster | None = None
-
-    def _connected(self) -> RedisCluster:
-        if self._cluster is None:
-            resource = self._resource
-            made = connection_class(tls.context(resource.ssl))
-            nodes = [ClusterNode(host, port) for host, port in addresses(resource.servers, resource.PORT)]
-            cluster = RedisCluster(
-                startup_nodes=nodes,
-                address_remap=lambda place: _mapped(resource, place),
-                max_connections=resource.pool_size,
-                **{**_options(resource, resource.username, resource.password), "retry": Retry(NoBackoff(), 1)},
-            )
-            cluster.connection_kwargs["connection_class"] = made
-            for node in cluster.startup_nodes:
-                node.connection_class = made
-            self._cluster = cluster
-        return self._cluster
-
-    async def execute(self, commands: Sequence[Command]) -> dict[int, str]:
-        try:
-            pipeline = self._connected().pipeline()
-            for command in commands:
-                pipeline.execute_command(*command)
-            answers = await pipeline.execute(raise_on_error=False)
-        except Exception as error:
-            raise translated(error, self._resource.servers, connecting=False) from error
-        written = [place for place, answer in enumerate(answers) if not isinstance(answer, Exception)]
-        for answer in answers:
-            if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
-                trouble = translated(answer, self._resource.servers, connecting=False)
-                trouble.written = written
-                raise trouble
-        return _failed(answers)
-
-    async def check(self, templates: Sequence[Sequence[str]]) -> None:
-        try:
-            cluster = self._connected()
-            await cluster.initialize()
-            for words in templates:
-                node = cluster.get_random_node()
-                info = await cluster.execute_command("COMMAND INFO", words[0], target_nodes=node)
-                allowed: Any = None
-                with contextlib.suppress(ResponseError):
-                    user = self._resource.username or "default"
-                    allowed = await cluster.execute_command("ACL DRYRUN", user, *words, target_nodes=node)
-                judge(words, info, allowed)
-        except Exception as error:
-            raise translated(error, self._resource.servers, connecting=True, encrypted=self._resource.tls) from error
-
-    async def close(self) -> None:
-        if self._cluster is not None:
-            await self._cluster.aclose()

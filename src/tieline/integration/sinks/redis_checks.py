@@ -1,0 +1,50 @@
+"""What Redis's answers tell: whether the server and its user could run a command, and which commands it refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.redis_errors import answered
+
+
+def suits(role: Any, cluster: Any) -> None:
+    """Raises Unavailable for a server that takes no writes, or only some; what it may not tell is not judged."""
+    if isinstance(role, list) and role[0] in (b"slave", b"replica"):
+        message, hint = "the server is a replica, which takes no writes", "name the master, or the sentinels"
+        raise Unavailable("database", message, hint, f"ROLE says {role[0].decode()}")
+    if isinstance(role, Exception) and (trouble := answered(str(role))) is not None and trouble.hop == "login":
+        raise trouble
+    if isinstance(cluster, bytes) and b"cluster_state" in cluster:
+        message = "the server is one of a cluster"
+        raise Unavailable("database", message, "choose the type cluster", "CLUSTER INFO tells a state")
+
+
+def judge(words: Sequence[str], info: Any, allowed: Any) -> None:
+    """What the server says of a command, where it says anything; raises Unavailable.
+
+    Whether the keys are allowed is not judged: the values that will be in them are not known.
+    """
+    if isinstance(info, list) and (not info or not info[0]):
+        told = f"the server has no command {words[0]}"
+        raise Unavailable("statement", told, "correct the command template", told)
+    if isinstance(info, list) and isinstance(info[0], list):
+        wanted = int(info[0][1])
+        if len(words) < abs(wanted) or (wanted > 0 and len(words) != wanted):
+            told = (
+                f"{words[0]} takes {'at least ' * (wanted < 0)}{abs(wanted) - 1} words after it, not {len(words) - 1}"
+            )
+            raise Unavailable("statement", told, "correct the command template", told)
+    if isinstance(allowed, bytes) and b"permissions to run" in allowed:
+        raise Unavailable("statement", allowed.decode(), "grant the user the command", allowed.decode())
+
+
+def refusals(answers: Sequence[Any]) -> dict[int, str]:
+    """The commands' own faults; raises Unavailable where the server could not run one for another reason."""
+    failed = {place: str(answer) for place, answer in enumerate(answers) if isinstance(answer, Exception)}
+    for text in failed.values():
+        if (trouble := answered(text)) is not None:
+            trouble.written = [place for place in range(len(answers)) if place not in failed]
+            raise trouble
+    return failed
