@@ -80,7 +80,10 @@ def test_sigkill_of_up_during_transfers_loses_no_byte_and_the_next_start_adopts_
         assert transfers.poll() is None, "killed while the transfers were under way"
         assert transfers.communicate(timeout=90)[0] == f"{TRANSFERS}\n"
 
-    mortal.up()
+    with Monitors([mortal.namespace(vpc), mortal.namespace(own_vpc)]) as monitors:
+        mortal.up()
+        time.sleep(1.0)
+    assert monitors.heard == [], "the kernel tells of no write"
     platform = mortal.account("platform")
     assert platform.endpoint_state(endpoint) == "available"
     assert mortal.account("customer").health(group) == ["healthy"]
@@ -90,6 +93,41 @@ def test_sigkill_of_up_during_transfers_loses_no_byte_and_the_next_start_adopts_
     time.sleep(1.0)
     after = (mortal.state / "fabric.log").read_text().rsplit("Started server process", 1)[1]
     assert "nft -f" not in after and "-batch" not in after, after  # an unchanged link is not touched
+
+
+class Monitors:
+    """What the kernel itself tells of writes to links, addresses, routes and tables of these namespaces."""
+
+    COMMANDS = (["ip", "-o", "monitor", "link", "address", "route"], ["nft", "monitor"])
+
+    def __init__(self, namespaces: list[str]) -> None:
+        self._namespaces, self._running = namespaces, list[subprocess.Popen[str]]()
+        self.heard: list[str] = []
+
+    def __enter__(self) -> Monitors:
+        for namespace in self._namespaces:
+            for command in self.COMMANDS:
+                enter = ["nsenter", f"--net=/run/netns/{namespace}", "--"]
+                self._running.append(subprocess.Popen([*enter, *command], stdout=subprocess.PIPE, text=True))
+        time.sleep(0.5)  # until each listens
+        for namespace in self._namespaces:
+            self._prove(namespace)
+        return self
+
+    def _prove(self, namespace: str) -> None:
+        """A write that they have to hear, so that their silence means something."""
+        for action in ("add", "del"):
+            subprocess.run(["ip", "-n", namespace, "address", action, "127.9.9.9/32", "dev", "lo"], check=True)
+            nft = ["nft", action.replace("del", "delete"), "table", "ip", "heard"]
+            subprocess.run(["nsenter", f"--net=/run/netns/{namespace}", "--", *nft], check=True)
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._running:
+            process.terminate()
+            told = process.communicate()[0].splitlines()
+            own = [line for line in told if "127.9.9.9" in line or "table ip heard" in line]
+            assert own, f"{process.args} hears nothing"
+            self.heard += [line for line in told if line not in own and not line.startswith("# new generation")]
 
 
 def test_two_ups_on_one_directory_the_second_names_the_first(mortal: Tieline) -> None:
