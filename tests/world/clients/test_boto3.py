@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,7 @@ def test_services_and_endpoints(customer: Account, platform: Account, provider: 
     assert ec2.describe_vpc_endpoint_connections(Filters=of_service)["VpcEndpointConnections"][0]["VpcEndpointId"] == id
     ec2.accept_vpc_endpoint_connections(ServiceId=service, VpcEndpointIds=[id])
     until(lambda: platform.endpoint_state(id), lambda state: state == "available")
+    _metrics(platform, id)
     theirs.modify_vpc_endpoint(VpcEndpointId=id, AddSubnetIds=subnets[1:])
     until(lambda: platform.endpoint_state(id), lambda state: state == "available")
     ec2.reject_vpc_endpoint_connections(ServiceId=service, VpcEndpointIds=[id])
@@ -234,6 +236,16 @@ def test_services_and_endpoints(customer: Account, platform: Account, provider: 
     other = ec2.create_vpc_endpoint_service_configuration(NetworkLoadBalancerArns=[_balancer(customer, provider)])
     ids = [service, other["ServiceConfiguration"]["ServiceId"]]
     assert ec2.delete_vpc_endpoint_service_configurations(ServiceIds=ids)["Unsuccessful"] == []
+
+
+def _metrics(platform: Account, endpoint: str) -> None:
+    """What the endpoint has carried can be asked for as soon as the first look at it was taken."""
+    cloudwatch, named = platform.made("cloudwatch"), [{"Name": "VPC Endpoint Id", "Value": endpoint}]
+    listed = until(lambda: cloudwatch.list_metrics(Namespace="AWS/PrivateLinkEndpoints", Dimensions=named)["Metrics"])
+    query = {"Id": "q", "MetricStat": {"Metric": listed[0], "Period": 60, "Stat": "Sum"}}
+    times = {"StartTime": datetime.now(UTC) - timedelta(minutes=5), "EndTime": datetime.now(UTC)}
+    [found] = cloudwatch.get_metric_data(MetricDataQueries=[query], **times)["MetricDataResults"]
+    assert found["Label"] == listed[0]["MetricName"] and found["StatusCode"] == "Complete"
 
 
 def _balancer(customer: Account, provider: Provider) -> str:

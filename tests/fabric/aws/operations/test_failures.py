@@ -158,6 +158,31 @@ def test_what_a_consumer_is_told_names_nothing_of_the_providers() -> None:
     assert not any(private in message for private in ("10.0.", "arn:", "vpc-", asked.customer.id))
 
 
+@pytest.mark.parametrize(
+    ("operation", "parameters", "code"),
+    [
+        ("DescribeVpcEndpoints", {"VpcEndpointIds": ["vpce-1"]}, "InvalidVpcEndpointId.Malformed"),
+        ("DescribeVpcEndpoints", {"VpcEndpointIds": ["vpce-0123456789abcdef0"]}, "InvalidVpcEndpointId.NotFound"),
+        ("ModifyVpcEndpoint", {"VpcEndpointId": "vpce-svc-0123456789abcdef0"}, "InvalidVpcEndpointId.Malformed"),
+        (
+            "DescribeVpcEndpointServiceConfigurations",
+            {"ServiceIds": ["orders"]},
+            "InvalidVpcEndpointServiceIdId.Malformed",
+        ),
+        (
+            "DescribeVpcEndpointServiceConfigurations",
+            {"ServiceIds": ["vpce-svc-0123456789abcdef0"]},
+            "InvalidVpcEndpointServiceId.NotFound",
+        ),
+        ("DescribeInstances", {"InstanceIds": ["i-xyz"]}, "InvalidInstanceID.Malformed"),
+    ],
+)
+def test_what_is_no_id_and_what_is_nobodys_are_told_apart(
+    operation: str, parameters: dict[str, Any], code: str
+) -> None:
+    Fabric().customer.refused(code, "ec2", operation, **parameters)
+
+
 def test_the_balancers_of_a_service_share_a_vpc() -> None:
     asked = Asked()
     _, subnets = asked.customer.network()
