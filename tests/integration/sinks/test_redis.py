@@ -54,7 +54,7 @@ def test_what_is_no_command(template: Any) -> None:
 
 async def test_commands_are_run_with_their_values(redis: Redis) -> None:
     key = unique("k")
-    outputs: list[dict[str, Any]] = [{"id": n, "t": n / 2, "all": {"n": [n]}} for n in range(1500)]
+    outputs: list[dict[str, Any]] = [{"id": n, "t": n / 2, "all": {"n": [n]}, "no": None} for n in range(1500)]
     await write(resource(redis), action(f"HSET {key}:${{id}} t ${{t}} all ${{all}} none ${{no}}"), outputs)
     assert len(redis.execute("KEYS", f"{key}:*")) == 1500
     assert redis.execute("HGETALL", f"{key}:7") == {"t": "3.5", "all": '{"n":[7]}', "none": "undefined"}

@@ -20,7 +20,7 @@ from tieline.integration.sinks.base import Rejected
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, label
 from tieline.integration.sinks.network import unreachable
 
-Word = Callable[[dict[str, Any]], str | bytes]
+Commands = Callable[[Sequence[dict[str, Any]]], list[tuple[str | bytes, ...]]]
 
 
 class Redis(Resource, frozen=True, kw_only=True, tag="redis"):
@@ -67,19 +67,30 @@ def words(template: Sequence[str] | str) -> tuple[str, ...]:
     return found
 
 
-def _word(template: str) -> Word:
-    """What makes a word of an output."""
-    text = text_template(template)
-    if not text.paths:
-        return lambda _: template
-    if len(text.paths) == 1 and text.parts[0] == text.parts[-1] == "":
-        keys = text.paths[0]
-        return lambda output: _value(lookup(output, keys))
-    return text.render
+def commands_of(template: Sequence[str]) -> Commands:
+    """The function that makes commands of outputs. Generated, so that a word that never changes costs nothing."""
+    parts = ", ".join(_expression(word) for word in template)
+    names: dict[str, Any] = {"lookup": lookup, "value": _value, "text": as_text}
+    exec(f"def commands(outputs):\n    return [({parts},) for o in outputs]", names)
+    made: Commands = names["commands"]
+    return made
+
+
+def _expression(word: str) -> str:
+    """The source of what makes a word of an output `o`."""
+    parts = [part for part in text_template(word).parts if part != ""]
+    convert = "value" if len(parts) == 1 else "text"  # a value by itself may be bytes
+    sources = [repr(part) if isinstance(part, str) else _read(part, convert) for part in parts]
+    return " + ".join(sources) or "''"
+
+
+def _read(keys: Path, convert: str) -> str:
+    read = f"o[{keys[0]!r}]" if len(keys) == 1 else f"lookup(o, {keys!r})"
+    return f"(v if (v := {read}).__class__ is str else {convert}(v))"
 
 
 def _value(value: Any) -> str | bytes:
-    return value if isinstance(value, (str, bytes)) else as_text(value)
+    return value if isinstance(value, bytes) else as_text(value)
 
 
 class Client(Protocol):
@@ -122,12 +133,11 @@ class RedisWriter:
     def __init__(self, sink: RedisSink, action: RedisCommand) -> None:
         self.sink = sink
         self.words = words(action.command_template)
-        self._parts = [_word(word) for word in self.words]
+        self._commands = commands_of(self.words)
 
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Run a command for each output; those that the server did not run are told."""
-        parts = self._parts
-        commands = [tuple([part(output) for part in parts]) for output in outputs]
+        commands = self._commands(outputs)
         try:
             async with asyncio.timeout(self.sink.resource.write_timeout):
                 failed = await self.sink.client.execute(commands)
