@@ -6,37 +6,50 @@ answers there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 
 from tieline.fabric import health, states
-from tieline.fabric.records import Door, Endpoint, Listener, LoadBalancer, TargetGroup
+from tieline.fabric.records import Endpoint, Listener, LoadBalancer, TargetGroup
 from tieline.fabric.world import World
 
 Obstacle = tuple[str, str]  # a code and a sentence
 
 
-def of_endpoint(world: World, endpoint: Endpoint) -> Obstacle | None:
-    """What keeps packets from passing; None where they should, or where the state says it all."""
-    if endpoint.state == states.FAILED:
-        return "Failed", endpoint.error
-    if endpoint.state != states.AVAILABLE:
-        return None
-    return next((found for door in endpoint.doors for found in _of_door(world, door)), None)
+def explainer(world: World) -> Callable[[Endpoint], Obstacle | None]:
+    """Tells what keeps packets from passing an endpoint; None where they should, or where the state says it all.
+
+    It looks at each zone of a balancer once, however many endpoints lead there, and is good for as long as the world
+    does not change.
+    """
+
+    @cache
+    def of_zone(balancer: str, zone: str) -> Obstacle | None:
+        return next(_of_zone(world, balancer, zone), None)
+
+    def explain(endpoint: Endpoint) -> Obstacle | None:
+        if endpoint.state == states.FAILED:
+            return "Failed", endpoint.error
+        if endpoint.state != states.AVAILABLE:
+            return None
+        return next(filter(None, (of_zone(door.balancer, door.zone) for door in endpoint.doors)), None)
+
+    return explain
 
 
-def _of_door(world: World, door: Door) -> Iterator[Obstacle]:
-    balancer = world.get(LoadBalancer, door.balancer)
-    if balancer is None or all(placement.zone != door.zone for placement in balancer.placements):
-        yield "ZoneNotServed", f"The service's load balancer is no longer in {door.zone}."
+def _of_zone(world: World, id: str, zone: str) -> Iterator[Obstacle]:
+    balancer = world.get(LoadBalancer, id)
+    if balancer is None or all(placement.zone != zone for placement in balancer.placements):
+        yield "ZoneNotServed", f"The service's load balancer is no longer in {zone}."
         return
     listeners = world.where(Listener, "balancer", balancer.id)
     if not listeners:
         yield "NoListener", "The service's load balancer has no listener, so no port is open."
     for listener in listeners:
         group = world.get(TargetGroup, listener.group)
-        trouble = _of_port(world, balancer, group, door.zone) if group else None
+        trouble = _of_port(world, balancer, group, zone) if group else None
         if trouble:
-            yield trouble[0], f"Port {listener.port} in {door.zone}: {trouble[1]}"
+            yield trouble[0], f"Port {listener.port} in {zone}: {trouble[1]}"
 
 
 def _of_port(world: World, balancer: LoadBalancer, group: TargetGroup, zone: str) -> Obstacle | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tieline.fabric import addresses, consent, names, obstacles, states
@@ -137,7 +137,7 @@ def wire_addresses(call: Call, vpc: str) -> set[str]:
 
 
 def _created(call: Call, endpoint: Endpoint) -> Answer:
-    answer: Answer = {"VpcEndpoint": render(call, endpoint)}
+    answer: Answer = {"VpcEndpoint": render(call, endpoint, obstacles.explainer(call.world))}
     return answer | ({"ClientToken": endpoint.token} if endpoint.token else {})
 
 
@@ -147,7 +147,7 @@ def dns_entries(call: Call, endpoint: Endpoint) -> list[dict[str, str]]:
     return [{"DnsName": n, "HostedZoneId": zone} for n, _ in names.endpoint_names(call.world, endpoint, call.region)]
 
 
-def render(call: Call, endpoint: Endpoint) -> dict[str, Any]:
+def render(call: Call, endpoint: Endpoint, explain: Callable[[Endpoint], obstacles.Obstacle | None]) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "VpcEndpointId": endpoint.id,
         "VpcEndpointType": "Interface",
@@ -169,8 +169,7 @@ def render(call: Call, endpoint: Endpoint) -> dict[str, Any]:
         "Tags": tag_list(endpoint.tags),
         "OwnerId": endpoint.owner,
     }
-    obstacle = obstacles.of_endpoint(call.world, endpoint)
-    if obstacle:
+    if obstacle := explain(endpoint):
         answer["LastError"] = {"Code": obstacle[0], "Message": obstacle[1]}
     return answer
 
@@ -195,4 +194,5 @@ FIELDS = {
 def describe_endpoints(call: Call) -> Answer:
     chosen = chosen_by_id(call, Endpoint, "VpcEndpointIds", *NOT_FOUND)
     fields = FIELDS | {"service-region": lambda _: call.region}
-    return listing(call, chosen, fields, "VpcEndpoints", lambda e: render(call, e))
+    explain = obstacles.explainer(call.world)
+    return listing(call, chosen, fields, "VpcEndpoints", lambda e: render(call, e, explain))
