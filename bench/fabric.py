@@ -175,7 +175,8 @@ def compared(servers: list[Server], rounds: int, seconds: float) -> dict[str, li
     found = {"DescribeVpcEndpoints, 0 of them": interleaved(servers, rounds, lambda s, _: s.measure(listing, seconds))}
     creates = {server.name: server.creates(200) for server in servers}
     found["CreateVpcEndpoint"] = interleaved(servers, rounds, lambda s, n: s.measure(creates[s.name][n::rounds], 0))
-    assert all(len(server.endpoints()) == 200 for server in servers)
+    for server in servers:
+        until_available(server, 200)
     found["DescribeVpcEndpoints, 200 of them"] = interleaved(servers, rounds, lambda s, _: s.measure(listing, seconds))
 
     def health(server: Server, _: int) -> Figures:
@@ -183,6 +184,16 @@ def compared(servers: list[Server], rounds: int, seconds: float) -> dict[str, li
 
     found["DescribeTargetHealth"] = interleaved(servers, rounds, health)
     return found
+
+
+def until_available(server: Server, number: int) -> None:
+    """Wait until the server has so many endpoints, and says of each that it is available."""
+    for _ in range(100):
+        states = [each["State"] for each in server.ec2.describe_vpc_endpoints()["VpcEndpoints"]]
+        if states == ["available"] * number:
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"{server.name} has {len(states)} endpoints in the states {set(states)}")
 
 
 def growth(servers: list[Server], rounds: int, seconds: float) -> list[list[Figures]]:
