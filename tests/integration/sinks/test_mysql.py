@@ -85,6 +85,17 @@ async def test_a_poison_row_is_named_and_nothing_is_kept(mariadb: MariaDB) -> No
     assert mariadb.execute(f"select count(*) from {target}") == [(0,)]
 
 
+async def test_a_row_that_the_server_hangs_up_on_is_named(mariadb: MariaDB) -> None:
+    target = table(mariadb, "a longtext")
+    what, whole = action(f"insert into {target}(a) values (${{a}})"), "x" * (16 << 20)
+    alone = resource(mariadb, pool_size=1)
+    found = await refused(alone, what, [{"a": "small"}, {"a": whole}, {"a": whole[: 1 << 20]}])
+    assert list(found.rows) == [1]
+    assert "max_allowed_packet" in found.rows[1]
+    await write(resource(mariadb), what, [{"a": "small"}, {"a": whole[: 1 << 20]}])
+    assert mariadb.execute(f"select length(a) from {target} order by 1") == [(5,), (1 << 20,)]
+
+
 async def test_a_duplicate_is_rejected_or_updates_as_the_statement_says(mariadb: MariaDB) -> None:
     target = table(mariadb, "a int primary key, b int")
     twice = [{"a": 1, "b": 1}, {"a": 1, "b": 2}]

@@ -15,7 +15,7 @@ from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, lookup
 from tieline.integration.rules.values import UNDEFINED, to_json
 from tieline.integration.sinks import tls
-from tieline.integration.sinks.base import Rejected
+from tieline.integration.sinks.base import Rejected, Unavailable
 from tieline.integration.sinks.conversion import Misfit
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, driver, label
 from tieline.integration.sinks.mysql_errors import translated
@@ -35,6 +35,7 @@ SQL_MODE: Final = "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_
 SIZES: Final = (256, 32, 4, 1)  # rows in one statement: few statements for any batch, few to prepare
 _PLAIN: Final = frozenset({str, bytes, bool, type(None)})
 _INT64: Final = 1 << 63
+SMALLEST_PACKET: Final = 1 << 20  # no server has less as its max_allowed_packet, unless somebody made it so
 ONCE: Final = f"on duplicate key update {COLUMN} = {COLUMN}"
 
 
@@ -109,6 +110,12 @@ class MySQLSink:
         self._prepared[connection] = {}
         return connection
 
+    async def largest(self, connection: Any) -> int:
+        """The bytes that the server takes at once; it hangs up on what is larger, and says nothing."""
+        async with connection.cursor() as cursor:
+            await cursor.execute("select @@max_allowed_packet")
+            return int((await cursor.fetchall())[0][0])
+
     async def prepare(self, connection: Any, sql: str) -> Any:
         """The statement on this connection, prepared once: the server checks its tables and columns."""
         cache = self._prepared[connection]
@@ -132,6 +139,14 @@ class MySQLWriter:
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Commit a row for each output or none."""
         rows = converted(outputs, self._rows)
+        try:
+            await self._write(rows)
+        except Unavailable as broken:
+            if broken.hop == "tcp":
+                await self._refuse_oversize(rows)
+            raise
+
+    async def _write(self, rows: Rows) -> None:
         async with self.sink.connection() as connection:
             try:
                 async with asyncio.timeout(self.sink.resource.write_timeout):
@@ -139,6 +154,18 @@ class MySQLWriter:
                     await self._transaction(connection, rows)
             except Exception as error:
                 raise translated(error, self.sink.resource.server, connecting=False) from error
+
+    async def _refuse_oversize(self, rows: Rows) -> None:
+        """Raises Rejected where the server has hung up because of a row that it never takes."""
+        sizes = [sum(len(str(value)) for value in row) for row in rows]
+        if max(sizes) < SMALLEST_PACKET:
+            return
+        async with self.sink.connection() as connection:
+            largest = await self.sink.largest(connection)
+        said = f"a row of {{}} bytes, of which the server takes {largest} at once (max_allowed_packet)"
+        wrong = {place: said.format(size) for place, size in enumerate(sizes) if size >= largest}
+        if wrong:
+            raise Rejected(next(iter(wrong.values())), wrong)
 
     async def _make_ready(self, connection: Any) -> None:
         """Add the unique column, where it is wanted and not there."""
