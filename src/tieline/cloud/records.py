@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tieline.cloud.places import DeploymentAccount, Provider
+from tieline.integration.sinks import ACTIONS
 
 NAME_PATTERN = r"^[0-9a-zA-Z][-0-9a-zA-Z_]*$"  # as EMQX names connectors and rules
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=254, examples=["orders"])]
@@ -228,7 +229,8 @@ class Resource(Stored):
 class Action(Value):
     """What a rule does with each output; further fields are those of its kind.
 
-    `sql` writes with a statement in `sql`; `republish` publishes on the deployment's broker, to `topic`.
+    `sql` writes with a statement in `sql`; `republish` publishes on the deployment's broker, to `topic`. The others are
+    those of the types of resources, such as `redis` with its `command_template`.
     """
 
     model_config = ConfigDict(
@@ -242,7 +244,7 @@ class Action(Value):
         },
     )
 
-    kind: str = Field(default="sql", max_length=50)
+    kind: str = Field(default="sql", max_length=50, description=f"one of {', '.join(ACTIONS)}")
     resource: str = Field(default="", max_length=254, description="the resource's name; none for republish")
 
 

@@ -50,7 +50,7 @@ class NewResource(BaseModel):
     )
 
     name: Name
-    type: str = Field(max_length=50, examples=["postgresql"])
+    type: str = Field(max_length=50, examples=["postgresql"], description=f"one of {', '.join(BY_TYPE)}")
     server: str = Field(
         max_length=2000,
         description="host:port, or link:<name>:port for what is behind a private link; some types take several with "
