@@ -32,6 +32,13 @@ def test_a_rate_is_what_came_between_the_last_reports_on_all_ports() -> None:
     assert [sample[0] for sample in told["samples"]] == [994, 996, 998, 1000]
 
 
+def test_reports_within_a_second_are_one_sample() -> None:
+    log = TrafficLog()
+    for seconds in (0.0, 0.01, 0.9, 1.5):
+        log.note("d", NOW + seconds, {f"{HOST}:5432": Carried(1, 100, 0)})
+    assert [sample[0] for sample in found(log, NOW + 2)["samples"]] == [NOW, NOW + 1.5]
+
+
 def test_an_agent_that_started_again_or_fell_silent_carries_nothing() -> None:
     log = TrafficLog()
     log.note("d", NOW - 2, {f"{HOST}:5432": Carried(2, 9_000_000, 0)})

@@ -11,7 +11,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from console import browsing
-from console.walk import DEPLOYMENT, LINK, Walk, made_customer
+from console.walk import DEPLOYMENT, LINK, RESOURCE, RULE, Walk, made_customer
 from tieline.demo.devices import publish, readings
 from world.running import Tieline, until
 
@@ -27,8 +27,16 @@ PAGES = {
     "service-name": f"/deployments/{DEPLOYMENT}/private-links/new?step=2",
     "link": f"/deployments/{DEPLOYMENT}/private-links/{LINK}",
     "resource": f"/deployments/{DEPLOYMENT}/resources/new?server=link:{LINK}:5432",
-    "rule": f"/deployments/{DEPLOYMENT}/rules/new",
+    "change-resource": f"/deployments/{DEPLOYMENT}/resources/{RESOURCE}",
+    "new-rule": f"/deployments/{DEPLOYMENT}/rules/new",
+    "rule": f"/deployments/{DEPLOYMENT}/rules/{RULE}",
+    "dead-letters": f"/deployments/{DEPLOYMENT}/dead-letters",
+    "mqtt-users": f"/deployments/{DEPLOYMENT}?tab=users",
     "demo": "/demo",
+    "users": "/access",
+    "keys": "/access?tab=keys",
+    "audit": "/access?tab=audit",
+    "settings": "/settings",
     "provider": "/provider",
     "target-groups": "/provider/target-groups",
     "load-balancers": "/provider/load-balancers",

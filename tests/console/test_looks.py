@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from pathlib import Path
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -14,25 +12,19 @@ from console.pictures import PAGES
 from console.walk import Walk
 
 pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
-AXE = "axe-core@4"
 BAD = ("serious", "critical")
 LOOKS = ((1280, False), (360, True))  # width and darkness: each of the four is seen
+READY = """[...document.querySelectorAll('.nicegui-codemirror')].every(one =>
+    one.querySelector('.cm-content[aria-label]'))
+  && [...document.querySelectorAll('.chart')].every(one => one.querySelector('path'))"""
 CUT = """[...document.querySelectorAll('#content .q-btn')].filter(button => button.scrollWidth > button.clientWidth + 2)
   .map(button => button.innerText)"""
 
 
 @pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """axe-core's script, from npm; a test without it is skipped with the reason."""
-    if shutil.which("npm") is None:
-        pytest.skip("axe-core comes from npm, which is not installed")
-    place = tmp_path_factory.mktemp("axe")
-    install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(place), AXE]
-    done = subprocess.run(install, capture_output=True, text=True, timeout=90, check=False)
-    script = Path(place, "node_modules", "axe-core", "axe.min.js")
-    if not script.exists():
-        pytest.skip(f"axe-core could not be installed: {done.stderr[-300:]}")
-    return script.read_text()
+def axe() -> str:
+    """axe-core's script, which a Python package brings along."""
+    return resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
 
 
 def opened(walk: Walk, path: str, width: int, dark: bool) -> Any:
@@ -41,6 +33,7 @@ def opened(walk: Walk, path: str, width: int, dark: bool) -> Any:
     page.emulate_media(color_scheme="dark" if dark else "light")
     page.goto(walk.url + path)
     page.locator("#content:not([disabled])").wait_for()
+    page.wait_for_function(READY)
     page.wait_for_timeout(150)
     return page
 

@@ -11,6 +11,7 @@ from tieline.cloud.protocol import Carried
 from tieline.cloud.records import PrivateLink
 
 SECONDS = 300.0  # that samples are kept
+APART = 1.0  # between two samples at least: a report that is due for another reason would make a wild rate
 RATE_SECONDS = 5.0  # over which the present rate is taken: two reports at least
 
 
@@ -23,6 +24,8 @@ class TrafficLog:
     def note(self, deployment: str, now: float, totals: Mapping[str, Carried]) -> None:
         """Keep what a report tells."""
         samples = self._samples.setdefault(deployment, deque())
+        if samples and now < samples[-1][0] + APART:
+            return
         samples.append((now, totals))
         for other in [name for name, kept in self._samples.items() if kept[-1][0] < now - SECONDS]:
             del self._samples[other]
@@ -32,14 +35,13 @@ class TrafficLog:
     def of(self, links: Sequence[PrivateLink], deployment: str, since: float, now: float) -> list[LinkTraffic]:
         """What the links of a deployment carry now, with the samples since a time."""
         kept = [sample for sample in self._samples.get(deployment, ()) if sample[0] >= now - SECONDS]
-        return [_traffic(link, kept, since, now) for link in links]
+        servers: dict[str, list[str]] = {}  # by host
+        for server in sorted(set().union(*(totals.keys() for _, totals in kept))):
+            servers.setdefault(split_server(server)[1], []).append(server)
+        return [_traffic(link, _samples(kept, servers.get(link.address, ())), since, now) for link in links]
 
 
-def _traffic(
-    link: PrivateLink, kept: Sequence[tuple[float, Mapping[str, Carried]]], since: float, now: float
-) -> LinkTraffic:
-    known = {server for _, totals in kept for server in totals if link.address and _host(server) == link.address}
-    samples = [_sample(time, [totals[server] for server in known if server in totals]) for time, totals in kept]
+def _traffic(link: PrivateLink, samples: Sequence[TrafficSample], since: float, now: float) -> LinkTraffic:
     last = samples[-1] if samples else TrafficSample(now, 0, 0, 0)
     recent = [sample for sample in samples if sample.time >= last.time - RATE_SECONDS]
     current = len(recent) > 1 and last.time > now - 2 * RATE_SECONDS
@@ -56,11 +58,13 @@ def _traffic(
     )
 
 
-def _sample(time: float, those: Sequence[Carried]) -> TrafficSample:
-    return TrafficSample(
-        time, sum(one.flows for one in those), sum(one.sent for one in those), sum(one.received for one in those)
-    )
-
-
-def _host(server: str) -> str:
-    return split_server(server)[1]
+def _samples(kept: Sequence[tuple[float, Mapping[str, Carried]]], servers: Sequence[str]) -> list[TrafficSample]:
+    """The sum over a link's ports at each time; none where no resource names the link."""
+    if not servers:
+        return []
+    found = []
+    for time, totals in kept:
+        those = [totals[server] for server in servers if server in totals]
+        sums = (sum(column) for column in zip(*((one.flows, one.sent, one.received) for one in those), strict=True))
+        found.append(TrafficSample(time, *sums) if those else TrafficSample(time, 0, 0, 0))
+    return found

@@ -19,7 +19,10 @@ from tieline.cloud.server import HOST
 from tieline.console import context, entrance
 from tieline.console.gate import PREFIX, Gate
 
-PAGES = ("overview", "deployments", "deployment", "wizard", "link", "resource", "rule", "demo")
+PAGES = (
+    *("overview", "deployments", "deployment", "wizard", "link", "resource", "rule", "letters", "demo"),
+    *("access", "settings"),
+)
 PROVIDER_PAGES = ("groups", "balancers", "services", "account")
 RECONNECT_SECONDS = 10.0  # a page that lost its connection for less than this goes on where it was
 # What is typed and clicked before the page's connection stands would reach the server in any order: it has to wait.

@@ -106,6 +106,15 @@ def facts(pairs: Iterable[Fact]) -> None:
                 value()
 
 
+def tabs(items: Iterable[tuple[str, str]], here: str, label: str) -> None:
+    """Parts of a page, each at an address of its own; `here` is the present one."""
+    with tag("nav", "tabs").props(f'aria-label="{label}"'):
+        for name, path in items:
+            link = ui.link(name, path)
+            if path == here:
+                link.props("aria-current=page")
+
+
 Click = Callable[[], Awaitable[object] | object]
 
 
@@ -132,9 +141,20 @@ def number(label: str, value: float | None = None) -> ui.number:
     return made
 
 
-def choice(label: str, options: Any, value: Any = None, many: bool = False) -> ui.select:
+def secret(label: str) -> ui.input:
+    """A labelled field whose text is not shown, and that no browser fills."""
+    return field(label).props("type=password autocomplete=new-password")
+
+
+def words(label: str, value: str = "") -> ui.textarea:
+    """A labelled text of several lines."""
+    made: ui.textarea = ui.textarea(label, value=value).props("outlined dense stack-label autogrow")
+    return made
+
+
+def choice(label: str, options: Any, value: Any = None, many: bool = False, on_change: Any = None) -> ui.select:
     """One or several of a few."""
-    made: ui.select = ui.select(options, label=label, value=value, multiple=many)
+    made: ui.select = ui.select(options, label=label, value=value, multiple=many, on_change=on_change)
     return made.props("outlined dense stack-label options-dense")
 
 

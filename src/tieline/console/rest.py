@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import httpx
 from fastapi import FastAPI
 
-from tieline.cloud.answers import Identity
+from tieline.cloud.alerts.webhooks import Webhooks, WebhookView
+from tieline.cloud.answers import Identity, LinkTraffic, RuleMetrics, Traffic
 from tieline.cloud.client import TIMEOUT, Client, at
 from tieline.cloud.guard.identify import COOKIE
+from tieline.cloud.letters import Letters, Replayed
 from tieline.console import context
 from tieline.console.credentials import Person
 
@@ -60,6 +63,52 @@ class Rest(Client):
         """Raise ClientError unless a private link to this service could be created."""
         wanted = {"name": "check", "service_name": service_name}
         self._send("POST", at("deployments", deployment, "private-links", "check"), wanted)
+
+    def traffic(self, deployment: str, seconds: float = 0, link: str = "") -> tuple[LinkTraffic, ...]:
+        """What the private links carry, with samples of the last seconds."""
+        query = httpx.QueryParams(seconds=seconds, link=link)
+        return tuple(self._read(Traffic, "GET", f"{at('deployments', deployment, 'traffic')}?{query}").links)
+
+    def change_password(self, old: str, new: str) -> None:
+        """Change the own password."""
+        self._send("PUT", "/session/password", {"old": old, "new": new})
+
+    def rule_metrics(self, deployment: str, key: str) -> RuleMetrics:
+        """A rule's counters, now and in the last hour."""
+        return self._read(RuleMetrics, "GET", at("deployments", deployment, "rules", key, "metrics"))
+
+    def reset_metrics(self, deployment: str, key: str) -> None:
+        """Count a rule from zero."""
+        self._send("POST", at("deployments", deployment, "rules", key, "metrics", "reset"))
+
+    def letters(self, deployment: str, rule: str = "", cursor: str = "") -> Letters:
+        """Dead letters, a page of them."""
+        query = httpx.QueryParams({k: v for k, v in (("rule", rule), ("cursor", cursor)) if v} | {"limit": 20})
+        return self._read(Letters, "GET", f"{at('deployments', deployment, 'dead-letters')}?{query}")
+
+    def replay(self, deployment: str, *ids: str) -> Replayed:
+        """Give letters to their rules once more; without ids all of them."""
+        return self._read(Replayed, "POST", at("deployments", deployment, "dead-letters", "replay"), {"ids": ids})
+
+    def discard(self, deployment: str, *ids: str) -> None:
+        """Forget letters; without ids all of them."""
+        self._send("POST", at("deployments", deployment, "dead-letters", "discard"), {"ids": ids})
+
+    def correct(self, deployment: str, letter: str, payload: str) -> None:
+        """Change a letter's payload."""
+        self._send("PATCH", at("deployments", deployment, "dead-letters", letter), {"message": {"payload": payload}})
+
+    def alerts(self) -> list[WebhookView]:
+        """The webhooks."""
+        return self._read(Webhooks, "GET", at("alerts")).alerts
+
+    def create_alert(self, **wanted: Any) -> WebhookView:
+        """Send alerts to a webhook: name, url, secret."""
+        return self._read(WebhookView, "POST", at("alerts"), wanted)
+
+    def delete_alert(self, key: str) -> None:
+        """Send no more alerts to a webhook."""
+        self._send("DELETE", at("alerts", key))
 
 
 def rest(person: Person, source: str = "") -> Rest:

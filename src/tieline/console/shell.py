@@ -22,7 +22,13 @@ from tieline.console.snapshot import Snapshot, read
 S = TypeVar("S")
 T = TypeVar("T")
 SECONDS = 0.3  # between two looks at the platform's state
-NAVIGATION = (("Overview", "/"), ("Deployments", "/deployments"), ("Provider", "/provider"))
+NAVIGATION = (
+    ("Overview", "/"),
+    ("Deployments", "/deployments"),
+    ("Provider", "/provider"),
+    ("Access", "/access"),
+    ("Settings", "/settings"),
+)
 MISSING = object()
 
 
@@ -76,6 +82,12 @@ class Desk(View[Snapshot]):
     def _notice(self, state: Snapshot) -> None:
         if state.signed_out:
             ui.navigate.to("/sign-in")
+
+    async def beside(self, key: str, read: Callable[[Rest], S], seconds: float) -> View[S]:
+        """Something else that the page shows and that changes, read at its own pace; `read` may raise nothing."""
+        client = rest(self.person)
+        source = feed((key, self.person), lambda: read(client), seconds)
+        return View(source, await source.first())
 
     async def ask(self, call: Callable[[Rest], T]) -> T:
         """Work with REST on the person's behalf; raises ClientError."""

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Literal
+
 from nicegui import ui
 from starlette.requests import Request
 
 from tieline.cloud.answers import DeploymentAnswer, ResourceAnswer
-from tieline.cloud.records import PrivateLinkView
+from tieline.cloud.client import ClientError
+from tieline.cloud.records import LinkStatus, PrivateLinkView
 from tieline.console import parts
 from tieline.console.pages.integration import resources, rules
 from tieline.console.pages.monitoring import monitoring
+from tieline.console.pages.mqtt import mqtt_users
 from tieline.console.shell import Desk, desk, frame, trail
 from tieline.console.snapshot import Inside
 
-TABS = {"network": "Network management", "integration": "Data integration", "monitoring": "Monitoring"}
+TABS = {
+    "network": "Network management",
+    "integration": "Data integration",
+    "monitoring": "Monitoring",
+    "users": "MQTT users",
+}
+ROWS = 50  # links in one list; the others are found by name or state
 
 
 @ui.page("/deployments/{name}", response_timeout=15)
@@ -26,16 +37,19 @@ async def deployment(request: Request, name: str, tab: str = "network") -> None:
         parts.heading(f"Deployment {name}", 1)
         view.live(lambda now: now.inside(name) is None, lambda gone: _gone(name) if gone else None)
         view.live(lambda now: _only(now.inside(name)), lambda found: _about(view, found) if found else None)
-        with parts.tag("nav", "tabs").props('aria-label="Parts of the deployment"'):
-            for key, title in TABS.items():
-                link = ui.link(title, f"/deployments/{name}?tab={key}")
-                if key == tab:
-                    link.props("aria-current=page")
+        parts.tabs(
+            [(title, f"/deployments/{name}?tab={key}") for key, title in TABS.items()],
+            f"/deployments/{name}?tab={tab}",
+            "Parts of the deployment",
+        )
         if tab == "network":
-            view.live(lambda now: _links_of(now.inside(name)), lambda found: _links(view, name, found))
+            await _provider(view, name)
+            Links(view, name)
         elif tab == "integration":
             view.live(lambda now: _parts(now.inside(name)), lambda found: resources(view, name, *found))
             view.live(lambda now: _rules_of(now.inside(name)), lambda found: rules(view, name, found))
+        elif tab == "users":
+            await mqtt_users(view, name)
         else:
             view.live(lambda now: now.inside(name), lambda found: monitoring(found) if found else None)
 
@@ -70,13 +84,18 @@ def _about(view: Desk, found: DeploymentAnswer) -> None:
         with parts.row("between"):
             parts.state(found.status)
             with parts.row():
+                if found.wanted == "running":
+                    parts.button("Stop", lambda: _switch(view, found, "stop"), kind="other")
+                else:
+                    parts.button("Start", lambda: _switch(view, found, "start"), kind="other")
                 parts.button("Delete deployment", lambda: _delete(view, found), kind="danger")
         if found.reason or found.hint:
             parts.problem(f"{(found.reason or '').replace('_', ' ')}. {found.hint}".strip(". "))
         if found.agent.error:
             parts.problem(found.agent.error)
+        listeners = (("MQTT", found.mqtt), ("MQTT over TLS", found.mqtts), ("WebSocket", found.websocket))
         pairs: list[parts.Fact] = [
-            ("MQTT", lambda: parts.copied(str(found.mqtt), "the MQTT address")),
+            *((title, partial(parts.copied, str(at), f"the {title} address")) for title, at in listeners if at),
             ("Broker", broker),
             ("Agent", lambda: parts.state(agent)),
         ]
@@ -93,21 +112,65 @@ async def _delete(view: Desk, found: DeploymentAnswer) -> None:
     )
 
 
-def _links(view: Desk, name: str, links: tuple[PrivateLinkView, ...]) -> None:
-    with parts.card():
-        with parts.row("between"):
-            parts.heading("Private links")
-            parts.go("+PrivateLink", f"/deployments/{name}/private-links/new")
-        if not links:
-            parts.say(
-                "A private link leads from this deployment to one service in somebody else's network, "
-                "after they agreed. Begin with +PrivateLink: it shows what the provider must know.",
-                "muted",
-            )
+async def _switch(view: Desk, found: DeploymentAnswer, verb: Literal["start", "stop"]) -> None:
+    await view.act(lambda client: client.switch(found.id, verb))
+
+
+async def _provider(view: Desk, name: str) -> None:
+    """What a provider must know of it; a broker of somebody's own has no network to link from."""
+    try:
+        offer = await view.ask(lambda client: client.offer(name))
+    except ClientError:
+        return
+    with parts.tag("details", "card"):
+        parts.tag("summary", text="What a provider must know: zones and ARN")
+        for zone in offer.zones:
+            parts.copied(zone, f"the zone {zone}")
+        parts.copied(offer.principal, "the AWS ARN")
+
+
+class Links:
+    """The private links: of many the first, those in trouble before the others, and a field to find the rest."""
+
+    def __init__(self, view: Desk, deployment: str) -> None:
+        self._view, self._deployment = view, deployment
+        with parts.card():
+            with parts.row("between"):
+                parts.heading("Private links")
+                parts.go("+PrivateLink", f"/deployments/{deployment}/private-links/new")
+            self._wanted = parts.field("Find by name, state or service", on_change=self._draw)
+            self._place = parts.stack()
+        self._shown: object = None
+        view.follow(lambda _: self._draw())
+        self._draw()
+
+    def _draw(self) -> None:
+        links = _links_of(self._view.now.inside(self._deployment))
+        found = [link for link in links if _fits(link, (self._wanted.value or "").strip().lower())]
+        found.sort(key=lambda link: link.status is LinkStatus.RUNNING)
+        value = (len(links), len(found), found[:ROWS])
+        if value == self._shown:
             return
-        with parts.table(("Name", "Status", "Address", ""), "Private links"):
-            for link in links:
-                _link_row(view, name, link)
+        self._shown = value
+        self._wanted.set_visibility(len(links) > 5)
+        self._place.clear()
+        with self._place:
+            if not links:
+                parts.say(
+                    "A private link leads from this deployment to one service in somebody else's network, "
+                    "after they agreed. Begin with +PrivateLink: it shows what the provider must know.",
+                    "muted",
+                )
+                return
+            if len(found) > ROWS:
+                parts.say(f"{ROWS} of {len(found):,}, those in trouble first.", "muted")
+            with parts.table(("Name", "Status", "Address", ""), "Private links"):
+                for link in found[:ROWS]:
+                    _link_row(self._view, self._deployment, link)
+
+
+def _fits(link: PrivateLinkView, text: str) -> bool:
+    return text in f"{link.name} {link.status.replace('_', ' ')} {link.service_name}".lower()
 
 
 def _link_row(view: Desk, name: str, link: PrivateLinkView) -> None:

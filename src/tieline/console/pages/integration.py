@@ -52,7 +52,7 @@ def _resource(view: Desk, deployment: str, resource: ResourceAnswer) -> None:
     with parts.row("between"):
         with parts.stack():
             with parts.row():
-                parts.tag("strong", text=resource.name)
+                ui.link(resource.name, f"/deployments/{deployment}/resources/{resource.name}").classes("strong")
                 parts.state(resource.status)
             parts.say(f"{resource.type} at {resource.server}", "muted")
             if resource.reason:
@@ -96,7 +96,7 @@ def rules(view: Desk, deployment: str, shown: tuple[tuple[Any, ...], bool]) -> N
                 with parts.tag("li"):
                     with parts.row("between"):
                         with parts.row():
-                            parts.tag("strong", text=name)
+                            ui.link(name, f"/deployments/{deployment}/rules/{name}").classes("strong")
                             parts.state(status)
                         _delete_rule(view, deployment, name)
                     parts.tag("pre", text=sql)

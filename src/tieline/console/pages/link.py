@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import quote
 
 from nicegui import ui
 from starlette.requests import Request
 
+from tieline.cloud.aws import Aws
+from tieline.cloud.connect.connect import examine
 from tieline.cloud.dependants import goes_through
 from tieline.cloud.doctor.hops import Diagnosis, Verdict
 from tieline.cloud.records import HistoryEntry, LinkStatus, PrivateLinkView
 from tieline.console import parts
+from tieline.console.pages.carried import carried
 from tieline.console.pages.deployment import delete_link
+from tieline.console.provider.account import ProviderView, also_provider
 from tieline.console.shell import Desk, desk, frame, trail
 from tieline.console.snapshot import Inside
 
@@ -27,9 +32,10 @@ async def link(request: Request, name: str, key: str) -> None:
         parts.heading(f"Private link {key}", 1)
         view.live(lambda now: _find(now.inside(name), key), lambda found: _about(view, name, key, found))
         view.live(lambda now: _addresses(now.inside(name), key), lambda found: _use(name, key, found))
-        doctor = Doctor(view, name, key)
+        doctor = Doctor(view, name, key, await also_provider(request))
         view.live(lambda now: getattr(_find(now.inside(name), key), "status", None), doctor.changed)
-        view.live(lambda now: _using(now.inside(name), key), _dependants)
+        await carried(view, name, key)
+        view.live(lambda now: _using(now.inside(name), key), lambda found: _dependants(name, found))
         view.live(lambda now: getattr(_find(now.inside(name), key), "history", ()), _history)
 
 
@@ -42,18 +48,23 @@ def _addresses(inside: Inside | None, key: str) -> tuple[LinkStatus | None, tupl
     return (found.status, found.addresses or (found.address,), found.ports) if found else (None, (), ())
 
 
-def _using(inside: Inside | None, key: str) -> list[str] | None:
+def _using(inside: Inside | None, key: str) -> list[tuple[str, str]] | None:
     found = _find(inside, key)
-    return dependants(inside, found) if found else None
+    return _users(inside, found) if found else None
 
 
-def dependants(inside: Inside | None, link: PrivateLinkView) -> list[str]:
-    """What uses a link, and would go with it."""
+def _users(inside: Inside | None, link: PrivateLinkView) -> list[tuple[str, str]]:
+    """Kind and name of what uses a link."""
     if inside is None:
         return []
     used = [resource.name for resource in inside.resources if goes_through(resource.server, link)]
     rules = [rule.name for rule in inside.rules if any(action.resource in used for action in rule.actions)]
-    return [*(f"resource {name}" for name in used), *(f"rule {name}" for name in rules)]
+    return [*(("resource", name) for name in used), *(("rule", name) for name in rules)]
+
+
+def dependants(inside: Inside | None, link: PrivateLinkView) -> list[str]:
+    """What uses a link, and would go with it."""
+    return [f"{kind} {name}" for kind, name in _users(inside, link)]
 
 
 def _about(view: Desk, deployment: str, key: str, found: PrivateLinkView | None) -> None:
@@ -104,10 +115,13 @@ def _use(deployment: str, key: str, found: tuple[LinkStatus | None, tuple[str, .
 
 
 class Doctor:
-    """The hops, looked at when the page opens, when the state changes, and when asked."""
+    """The hops, looked at when the page opens, when the state changes, and when asked.
 
-    def __init__(self, view: Desk, deployment: str, key: str) -> None:
-        self._view, self._deployment, self._key = view, deployment, key
+    Where the same person is signed in to the account that provides the service, that is asked as well.
+    """
+
+    def __init__(self, view: Desk, deployment: str, key: str, provider: ProviderView | None) -> None:
+        self._view, self._deployment, self._key, self._provider = view, deployment, key, provider
         self._place = parts.stack()
 
     def changed(self, status: LinkStatus | None) -> None:
@@ -120,13 +134,23 @@ class Doctor:
 
     async def look(self) -> None:
         """Diagnose, and draw."""
+        witness = self._witness()
         found = await self._view.act(
-            lambda client: client.diagnose_link(self._deployment, self._key), lambda _: self._place.clear()
+            lambda client: asyncio.run(examine(client, self._deployment, self._key, witness)),
+            lambda _: self._place.clear(),
         )
         if found is not None:
             self._place.clear()
             with self._place:
                 self._draw(found)
+
+    def _witness(self) -> Aws | None:
+        """The provider's account, where the service is its own."""
+        link = _find(self._view.now.inside(self._deployment), self._key)
+        if self._provider is None or link is None:
+            return None
+        own = [service.name for service in self._provider.now.services]
+        return self._provider.account.witness if link.service_name in own else None
 
     def _draw(self, found: Diagnosis) -> None:
         with parts.card():
@@ -145,12 +169,15 @@ class Doctor:
                     parts.problem(f"{hop.hop}: {hop.evidence}\n{hop.hint}")
 
 
-def _dependants(using: list[str] | None) -> None:
+def _dependants(deployment: str, using: list[tuple[str, str]] | None) -> None:
     if using is None:
         return
     with parts.card("Used by"):
         if using:
-            parts.listing(using)
+            with parts.tag("ul", "list"):
+                for kind, name in using:
+                    with parts.tag("li"):
+                        ui.link(f"{kind} {name}", f"/deployments/{deployment}/{kind}s/{name}")
         else:
             parts.say("Nothing: it can be deleted.", "muted")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from nicegui import ui
+
 from tieline.console import parts
 from tieline.console.snapshot import Inside
 
@@ -33,6 +35,8 @@ def monitoring(found: Inside) -> None:
         count = found.deployment.agent.dead_letters
         if count:
             parts.problem(f"{count} messages could not be used. They are kept on the agent's disk with their errors.")
+            with parts.row():
+                parts.go("See and replay them", f"/deployments/{found.deployment.name}/dead-letters")
         else:
             parts.say("None: every message that a rule took was written, or waits to be.", "muted")
     with parts.card("History"):
@@ -45,7 +49,8 @@ def _rules(found: Inside) -> None:
         for rule in found.rules:
             for metrics in rule.action_metrics or [{}]:
                 with parts.tag("tr"):
-                    parts.tag("td", text=rule.name)
+                    with parts.tag("td"):
+                        ui.link(rule.name, f"/deployments/{found.deployment.name}/rules/{rule.name}")
                     _numbers(rule.metrics, RULE_COLUMNS)
                     _numbers(metrics, ACTION_COLUMNS)
                     parts.tag("td", text=str(metrics.get("last_error") or rule.metrics.get("last_error") or "—"))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from nicegui import ui
 from starlette.requests import Request
 
 from tieline.cloud.records import HistoryEntry, LinkStatus
 from tieline.console import parts
-from tieline.console.gate import PREFIX
-from tieline.console.map import draw
+from tieline.console.pages.picture import Picture
 from tieline.console.shell import desk, frame
 from tieline.console.snapshot import Inside, Snapshot, changes
 
@@ -19,43 +16,15 @@ from tieline.console.snapshot import Inside, Snapshot, changes
 async def overview(request: Request) -> None:
     """The page."""
     view = await desk(request)
-    written = Written(view.now)
     with frame("Overview", "/"):
         parts.heading("Overview", 1)
         view.live(lambda now: now.problem, _problem)
         view.live(lambda now: not now.deployments and not now.problem, _first)
         view.live(counts, _counts)
-        view.live(written.picture, _map)
+        await Picture(view).begin(request)
         with parts.tag("div", "grid"):
             view.live(attention, _attention)
             view.live(changes, _changes)
-
-
-class Written:
-    """Remembers how many rows went through each link, to tell where something moves."""
-
-    def __init__(self, now: Snapshot) -> None:
-        self._before = rows_by_link(now)
-
-    def picture(self, now: Snapshot) -> str:
-        """The map, links that rows went through since the last look in motion."""
-        rows = rows_by_link(now)
-        moving = frozenset(link for link, count in rows.items() if count > self._before.get(link, 0))
-        self._before = rows
-        return draw(now, PREFIX, moving) if now.deployments else ""
-
-
-def rows_by_link(now: Snapshot) -> Counter[str]:
-    """Rows that were written through each link, by the link's id."""
-    found: Counter[str] = Counter()
-    for one in now.deployments:
-        servers = {resource.name: resource.server for resource in one.resources}
-        for rule in one.rules:
-            for action, metrics in zip(rule.actions, rule.action_metrics, strict=False):
-                for link in one.links:
-                    if servers.get(action.resource, "").startswith((f"link:{link.name}:", f"{link.address or '?'}:")):
-                        found[link.id] += int(metrics.get("success", 0))
-    return found
 
 
 def counts(now: Snapshot) -> tuple[tuple[str, int], ...]:
@@ -118,12 +87,6 @@ def _counts(counted: tuple[tuple[str, int], ...]) -> None:
             with parts.tag("div", "count"):
                 parts.tag("b", text=f"{count:,}")
                 parts.tag("span", "muted", name)
-
-
-def _map(svg: str) -> None:
-    if svg:
-        with parts.tag("section", "card scroll").props('role=region tabindex=0 aria-label="Map"'):
-            ui.html(svg, sanitize=False)  # every text in it is escaped by draw()
 
 
 def _attention(items: list[tuple[str, str, str, str]]) -> None:

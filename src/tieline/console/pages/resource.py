@@ -1,4 +1,4 @@
-"""New Resource: the fields of a type, as the integration's registry names them, and Test."""
+"""New Resource, and a resource that is changed: the fields of its type, as the registry names them, and Test."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from typing import Any
 from nicegui import ui
 from starlette.requests import Request
 
+from tieline.cloud.answers import ResourceAnswer
 from tieline.cloud.client import ClientError
 from tieline.console import parts
+from tieline.console.forms import Fields
 from tieline.console.pages.integration import tell_test
-from tieline.console.shell import Desk, desk, frame, trail
-from tieline.integration.config import RESOURCE_TYPES, Field
-from tieline.integration.sinks import KINDS
+from tieline.console.shell import Desk, desk, frame, trail, words
+from tieline.integration.sinks import BY_TYPE, KINDS, RESOURCE_TYPES
 
-FIRST = ("server", "database", "username", "password")  # the others wait behind "More settings"
+# Besides what is required; the others wait behind "More settings".
+FIRST = frozenset(
+    {"username", "password", "token", "redis_type", "region", "aws_access_key_id", "aws_secret_access_key"}
+)
+LATER = "More settings: TLS, pool, timeouts"
+FORMS = {"server": "host:port", "servers": "host:port, several with commas", "url": "http://host:port/path"}
 
 
 @ui.page("/deployments/{name}/resources/new", response_timeout=15)
@@ -29,71 +35,63 @@ async def new_resource(request: Request, name: str, server: str = "", type: str 
             kind = parts.choice("Type", {kind.type: kind.label for kind in KINDS}, chosen)
             place = parts.stack("wide")
             form = Form(view, name, place)
-            kind.on_value_change(lambda event: form.draw(event.value, server))
-            form.draw(chosen, server)
+            kind.on_value_change(lambda event: form.draw(event.value, {"server": server}))
+            form.draw(chosen, {"server": server})
+
+
+@ui.page("/deployments/{name}/resources/{key}", response_timeout=15)
+async def resource(request: Request, name: str, key: str) -> None:
+    """A resource, to be changed."""
+    view = await desk(request)
+    with frame(f"Resource {key}", "/deployments"):
+        trail(("Deployments", "/deployments"), (name, f"/deployments/{name}?tab=integration"))
+        parts.heading(f"Resource {key}", 1)
+        try:
+            found = await view.ask(lambda client: client.resource(name, key))
+        except ClientError as error:
+            parts.problem(words(error))
+            return
+        with parts.card(BY_TYPE[found.type].label):
+            form = Form(view, name, parts.stack("wide"), found.name)
+            form.draw(found.type, found.model_dump())
 
 
 class Form:
-    """The fields of one type."""
+    """The fields of one type; `changing` is the name of the resource that is changed, "" for a new one."""
 
-    def __init__(self, view: Desk, deployment: str, place: ui.element) -> None:
-        self._view, self._deployment, self._place = view, deployment, place
-        self._type = ""
-        self._fields: dict[str, Any] = {}
+    def __init__(self, view: Desk, deployment: str, place: ui.element, changing: str = "") -> None:
+        self._view, self._deployment, self._place, self._changing = view, deployment, place, changing
 
-    def draw(self, type: str, server: str) -> None:
-        """Show the fields of a type."""
-        self._type, self._fields = type, {}
+    def draw(self, type: str, values: dict[str, Any]) -> None:
+        """Show the fields of a type, with what is known already."""
+        self._type, self._where = type, BY_TYPE[type].resource.ADDRESS
         self._place.clear()
-        links = [link.name for link in getattr(self._view.now.inside(self._deployment), "links", ())]
         with self._place:
-            self._name = parts.field("Name", "database")
-            known = RESOURCE_TYPES[type]
-            for field in [field for field in known if field.name in FIRST or field.required]:
-                self._draw(field)
-            told = (
-                f"host:port, or link:<name>:<port> with one of the links {', '.join(links)}" if links else "host:port"
-            )
-            if "server" in self._fields:
-                self._fields["server"].props(f'hint="{told}"')
-                self._fields["server"].value = server
-            with parts.tag("details"):
-                parts.tag("summary", text="More settings: TLS, pool, timeouts")
-                with parts.stack("wide"):
-                    for field in [field for field in known if field.name not in self._fields]:
-                        self._draw(field)
+            self._name = parts.field("Name", str(values.get("name") or "database"))
+            address = values.get("server", "")
+            form = BY_TYPE[type].resource.FORM
+            if form == "url" and address and "://" not in address:
+                address = f"http://{address}"
+            self._fields = Fields(RESOURCE_TYPES[type], {**values, self._where: address}, FIRST, LATER)
+            if (entry := self._fields.entry(self._where)) is not None:
+                entry.props(f'hint="{self._hint(FORMS[form])}"')
             self._outcome = parts.stack().props("aria-live=polite")
             with parts.row():
                 parts.button("Test", self._test, kind="other")
-                parts.button("Create Resource", self._create)
+                parts.button("Save" if self._changing else "Create Resource", self._save)
 
-    def _draw(self, field: Field) -> None:
-        label = f"{field.label}{' *' if field.required else ''}"
-        made: Any
-        if field.kind == "boolean":
-            made = ui.checkbox(label, value=bool(field.default))
-        elif field.kind == "number":
-            made = parts.number(label, field.default)
-        elif field.kind == "pem":
-            made = ui.textarea(label, value="").props("outlined dense stack-label")
-        else:
-            made = parts.field(label, str(field.default or ""))
-            if field.kind == "password":
-                made.props("type=password autocomplete=new-password")
-        self._fields[field.name] = made
+    def _hint(self, form: str) -> str:
+        links = [link.name for link in getattr(self._view.now.inside(self._deployment), "links", ())]
+        if not links:
+            return form
+        shown = ", ".join(links[:5]) + (" …" if len(links) > 5 else "")
+        return f"{form}; link:name:port in place of host:port leads through a link: {shown}"
 
     def _wanted(self) -> dict[str, Any]:
-        """The form as REST takes it; what was left as it was is left out."""
-        wanted: dict[str, Any] = {"name": self._name.value.strip(), "type": self._type}
-        for field in RESOURCE_TYPES[self._type]:
-            value = self._fields[field.name].value
-            if value in (field.default, "", None) and not field.required:
-                continue
-            if field.kind == "number" and isinstance(field.default, int):
-                value = int(value)
-            group, _, last = field.name.rpartition(".")
-            (wanted.setdefault(group, {}) if group else wanted)[last] = value
-        return wanted
+        """The form as REST takes it, which knows the address as `server` whatever its kind calls it."""
+        wanted = self._fields.wanted(changed=bool(self._changing))
+        wanted["server"] = wanted.pop(self._where, "")
+        return wanted | {"name": self._name.value.strip(), "type": self._type}
 
     async def _test(self) -> None:
         wanted = self._wanted()
@@ -103,8 +101,12 @@ class Form:
     def _tell(self, error: ClientError | None) -> None:
         tell_test(self._outcome, error)
 
-    async def _create(self) -> None:
+    async def _save(self) -> None:
         wanted = self._wanted()
-        made = await self._view.act(lambda client: client.create_resource(self._deployment, **wanted), self._tell)
+        if self._changing:
+            path = ("deployments", self._deployment, "resources", self._changing)
+            made = await self._view.act(lambda client: client.change(ResourceAnswer, *path, changes=wanted), self._tell)
+        else:
+            made = await self._view.act(lambda client: client.create_resource(self._deployment, **wanted), self._tell)
         if made is not None:
             ui.navigate.to(f"/deployments/{self._deployment}?tab=integration")

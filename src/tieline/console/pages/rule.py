@@ -1,4 +1,4 @@
-"""New rule: SQL in an editor, its error at its place, a sample message and its result side by side, the action."""
+"""A rule, new or to be changed: SQL in an editor, its error at its place, a sample and its result side by side."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 from nicegui import ui
 from starlette.requests import Request
 
+from tieline.cloud.answers import RuleAnswer
 from tieline.cloud.client import ClientError
 from tieline.console import parts
+from tieline.console.editor import dress, editor, mark
+from tieline.console.pages.actions import Actions
+from tieline.console.pages.functions import functions
+from tieline.console.pages.past import Past
 from tieline.console.shell import Desk, desk, frame, trail, words
 
 SQL = 'SELECT\n  payload.device as device, payload.temp as temp, timestamp\nFROM "sensors/#"\nWHERE payload.temp > 20'
-INSERT = "insert into readings(device, temp, ts) values (${device}, ${temp}, ${timestamp})"
 SAMPLE = {"device": "d-1", "temp": 21.5}
 TOPIC = "sensors/1"
-# What is typed into is an element inside of the editor's, and it is this one that must have the name.
-NAMED = """document.querySelectorAll('.nicegui-codemirror').forEach(editor =>
-  editor.querySelector('.cm-content').setAttribute('aria-label', editor.getAttribute('aria-label')))"""
 PAUSE = 0.5  # seconds without a key before the rule is tried
 
 
@@ -30,59 +31,83 @@ async def new_rule(request: Request, name: str) -> None:
     with frame("New rule", "/deployments"):
         trail(("Deployments", "/deployments"), (name, f"/deployments/{name}?tab=integration"))
         parts.heading("New rule", 1)
-        Editor(view, name)
+        Editor(view, name, None)
+
+
+@ui.page("/deployments/{name}/rules/{key}", response_timeout=15)
+async def rule(request: Request, name: str, key: str) -> None:
+    """A rule with its last hour, to be changed."""
+    view = await desk(request)
+    with frame(f"Rule {key}", "/deployments"):
+        trail(("Deployments", "/deployments"), (name, f"/deployments/{name}?tab=integration"))
+        parts.heading(f"Rule {key}", 1)
+        try:
+            found = await view.ask(lambda client: client.rule(name, key))
+        except ClientError as error:
+            parts.problem(words(error))
+            return
+        past = Past(view, name, found.id)
+        await past.look()
+        Editor(view, name, found)
 
 
 class Editor:
-    """The form; the rule is tried on the sample whenever something is typed."""
+    """The form; the rule is tried on the sample whenever something is typed. `known` is the rule that is changed."""
 
-    def __init__(self, view: Desk, deployment: str) -> None:
-        self._view, self._deployment = view, deployment
+    def __init__(self, view: Desk, deployment: str, known: RuleAnswer | None) -> None:
+        self._view, self._deployment, self._known = view, deployment, known
         self._typed = 0
         self._editors: list[ui.codemirror] = []
         with parts.tag("div", "grid"):
             with parts.card("Select"):
-                self._name = parts.field("Name", "rule")
+                self._name = parts.field("Name", known.name if known else "rule")
                 parts.tag("h3", text="SQL")
-                self._sql = self._editor(SQL, "SQL", "SQL of the rule")
+                self._sql = self._keep(
+                    editor(known.sql if known else SQL, "SQL", "SQL of the rule", on_change=self._changed)
+                )
                 self._wrong = parts.stack().props("aria-live=polite")
+                functions()
             with parts.card("Try it"):
                 self._topic = parts.field("Topic of the sample message", TOPIC, on_change=self._changed)
                 parts.tag("h3", text="Payload")
-                self._sample = self._editor(json.dumps(SAMPLE), "JSON", "Payload of the sample message")
+                self._sample = self._keep(
+                    editor(json.dumps(SAMPLE), "JSON", "Payload of the sample message", on_change=self._changed)
+                )
                 parts.tag("h3", text="Result")
                 self._result = parts.stack().props("aria-live=polite")
-        with parts.card("Action"):
-            self._action()
+        with parts.card("Actions"):
+            self._act()
         ui.timer(0.1, self._begin, once=True)
 
+    def _keep(self, made: ui.codemirror) -> ui.codemirror:
+        self._editors.append(made)
+        return made
+
     async def _begin(self) -> None:
-        if await ui.run_javascript("document.body.classList.contains('body--dark')"):
-            for editor in self._editors:
-                editor.set_theme("vscodeDark")
-        await ui.run_javascript(NAMED)
+        await dress(self._editors)
         await self._try()
 
-    def _editor(self, text: str, language: Any, label: str) -> ui.codemirror:
-        made = ui.codemirror(text, language=language, line_wrapping=True, on_change=self._changed, theme="vscodeLight")
-        self._editors.append(made)
-        return made.props(f'aria-label="{label}"')
-
-    def _action(self) -> None:
-        resources = [one.name for one in getattr(self._view.now.inside(self._deployment), "resources", ())]
+    def _act(self) -> None:
+        found = self._view.now.inside(self._deployment)
+        resources = found.resources if found else ()
         if not resources:
             parts.empty(
-                "There is no resource yet to write to.",
+                "There is no resource yet to write to; what is republished needs none.",
                 "New Resource",
                 f"/deployments/{self._deployment}/resources/new",
             )
-            return
-        self._resource = parts.choice("Resource", resources, resources[0])
-        parts.tag("h3", text="Statement, with ${field}s of the result")
-        self._statement = self._editor(INSERT, "SQL", "Statement of the action")
+        known = [action.model_dump() for action in self._known.actions] if self._known else []
+        self._actions = Actions(resources, known if self._known else [{}], self._late)
+        self._enable = ui.checkbox("The rule works", value=self._known.enable if self._known else True)
         self._outcome = parts.stack().props("aria-live=polite")
         with parts.row():
-            parts.button("Create rule", self._create)
+            parts.button("Save" if self._known else "Create rule", self._save)
+
+    def _late(self, made: ui.codemirror) -> None:
+        """An editor that an action has made, now or later."""
+        self._keep(made)
+        with made.parent_slot.parent if made.parent_slot else self._result:
+            ui.timer(0.1, lambda: dress(self._editors), once=True)
 
     async def _changed(self) -> None:
         self._typed = turn = self._typed + 1
@@ -92,14 +117,18 @@ class Editor:
 
     async def _try(self) -> None:
         sql, context = self._sql.value, {"topic": self._topic.value, "payload": self._sample.value}
-        self._wrong.clear()
-        self._result.clear()
         try:
             result = await self._view.ask(lambda client: client.test_rule(self._deployment, sql=sql, context=context))
         except ClientError as error:
+            self._wrong.clear()
+            self._result.clear()
             with self._result if error.status == 412 else self._wrong:
                 self._explain(sql, error)
+            mark(self._sql, error)
             return
+        self._wrong.clear()
+        self._result.clear()
+        mark(self._sql, None)
         with self._result:
             parts.tag("pre", text=json.dumps(result, indent=2, ensure_ascii=False))
 
@@ -110,14 +139,19 @@ class Editor:
         if isinstance(line, int) and isinstance(column, int) and 0 < line <= len(lines):
             parts.tag("pre", text=f"{lines[line - 1]}\n{' ' * (column - 1)}▲ line {line}, column {column}")
 
-    async def _create(self) -> None:
+    async def _save(self) -> None:
         def refuse(error: ClientError) -> None:
             self._outcome.clear()
             with self._outcome:
                 self._explain(self._sql.value, error)
 
-        action = {"kind": "sql", "resource": self._resource.value, "sql": self._statement.value}
-        wanted = {"name": self._name.value.strip(), "sql": self._sql.value, "actions": [action]}
-        made = await self._view.act(lambda client: client.create_rule(self._deployment, **wanted), refuse)
+        wanted: dict[str, Any] = {"name": self._name.value.strip(), "sql": self._sql.value}
+        wanted |= {"actions": self._actions.wanted(), "enable": bool(self._enable.value)}
+        known = self._known
+        if known is None:
+            made = await self._view.act(lambda client: client.create_rule(self._deployment, **wanted), refuse)
+        else:
+            path = ("deployments", self._deployment, "rules", known.id)
+            made = await self._view.act(lambda client: client.change(RuleAnswer, *path, changes=wanted), refuse)
         if made is not None:
             ui.navigate.to(f"/deployments/{self._deployment}?tab=integration")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -13,8 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from nicegui import ui
 from starlette.requests import Request
 
+from tieline.cloud.aws import Aws, AwsSettings
 from tieline.console import context, parts
-from tieline.console.credentials import Keys
+from tieline.console.credentials import PROVIDER_COOKIE, Keys, opened
 from tieline.console.feed import Feed, feed
 from tieline.console.provider.estate import Estate, Network, read
 from tieline.console.shell import View, frame
@@ -41,9 +43,22 @@ class Account:
         self.elb: Any = session.client("elbv2", endpoint_url=wire, config=settings)
         self.sts: Any = session.client("sts", endpoint_url=wire, config=settings)
 
+        self.witness = Witness(self, place.region)
+
     def read(self) -> Estate:
         """What the account has."""
         return read(self.ec2, self.elb, self.sts)
+
+
+class Witness(Aws):
+    """The account as the doctor of a link asks it."""
+
+    def __init__(self, account: Account, region: str) -> None:
+        super().__init__(AwsSettings(region))
+        self._account = account
+
+    def _connect(self, service: str) -> Any:
+        return {"ec2": self._account.ec2, "elbv2": self._account.elb, "sts": self._account.sts}[service]
 
 
 class ProviderView(View[Estate]):
@@ -85,6 +100,18 @@ _accounts: dict[Keys, Account] = {}
 async def provider(request: Request) -> ProviderView:
     """The live view of whoever asks for a page."""
     keys: Keys = request.state.credential
+    return await provider_of(keys)
+
+
+async def also_provider(request: Request) -> ProviderView | None:
+    """The account that whoever asks for another page is signed in to as well."""
+    cookie = request.cookies.get(PROVIDER_COOKIE)
+    keys = opened(context.current.vault, cookie, Keys, time.time())
+    return await provider_of(keys) if keys else None
+
+
+async def provider_of(keys: Keys) -> ProviderView:
+    """The live view of an account."""
     if keys not in _accounts:
         _accounts[keys] = await asyncio.to_thread(Account, keys)
     account = _accounts[keys]

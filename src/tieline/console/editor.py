@@ -1,0 +1,54 @@
+"""Text with highlighting: its label for whoever does not see it, its theme, and errors marked where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from nicegui import ui
+
+from tieline.cloud.client import ClientError
+
+# What is typed into is an element inside of the editor's, made a moment later, and it is this one that has the name.
+NAMED = """(function name(rounds) {
+  const editors = [...document.querySelectorAll('.nicegui-codemirror')];
+  for (const editor of editors)
+    editor.querySelector('.cm-content')?.setAttribute('aria-label', editor.getAttribute('aria-label'));
+  if (rounds && editors.some(editor => !editor.querySelector('.cm-content'))) setTimeout(name, 50, rounds - 1);
+})(200)"""
+DARK = "document.body.classList.contains('body--dark')"
+
+
+def editor(text: str, language: Any, label: str, on_change: Any = None) -> ui.codemirror:
+    """An editor; `dress` it when it is in the page."""
+    made = ui.codemirror(text, language=language, line_wrapping=True, on_change=on_change, theme="vscodeLight")
+    return made.props(f'aria-label="{label}"')
+
+
+async def dress(editors: Iterable[ui.codemirror]) -> None:
+    """Give the editors of the page their theme and their names."""
+    dark = await ui.run_javascript(DARK)
+    for one in editors:
+        one.set_theme("vscodeDark" if dark else "vscodeLight")
+    ui.run_javascript(NAMED)
+
+
+def mark(where: ui.codemirror, error: ClientError | None) -> None:
+    """Underline the place that an error names; without an error nothing is underlined."""
+    found = place(where.value, error) if error is not None else None
+    where.decorations = [{"kind": "mark", "from": found[0], "to": found[1], "class": "wrong"}] if found else []
+
+
+def place(text: str, error: ClientError) -> tuple[int, int] | None:
+    """The range that an error is about: the word at its line and column, or what stands last. Pure."""
+    line, column = error.extra.get("line"), error.extra.get("column")
+    lines = text.splitlines(keepends=True)
+    if not isinstance(line, int) or not isinstance(column, int) or not 0 < line <= len(lines) or not text.strip():
+        return None
+    start = min(sum(map(len, lines[: line - 1])) + column - 1, len(text.rstrip()) - 1)
+    end = start + 1
+    while (
+        end < len(text) and (text[end].isalnum() or text[end] == "_") and (text[start].isalnum() or text[start] == "_")
+    ):
+        end += 1
+    return start, end

@@ -1,0 +1,76 @@
+"""The audit log: who changed what from where, the newest first, page by page."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tieline.cloud.audit import AuditEntry
+from tieline.cloud.client import ClientError
+from tieline.console import parts
+from tieline.console.shell import Desk, words
+
+KINDS = ("deployment", "link", "resource", "rule", "mqtt-user", "user", "api-key", "webhook", "session")
+
+
+class Log:
+    """The log with its questions: who, what kind, which record."""
+
+    def __init__(self, view: Desk) -> None:
+        self._view = view
+        self._cursor: str | None = ""
+        with parts.card(), parts.tag("div", "grid"):
+            self._who = parts.field("Who")
+            self._kind = parts.choice("Kind", {"": "all", **{kind: kind for kind in KINDS}}, "")
+            self._record = parts.field("Id or name of the record")
+            with parts.row():
+                parts.button("Search", self.look)
+        self._found = parts.stack()
+        with parts.row():
+            self._older = parts.button("Older changes", self._more, kind="other")
+
+    async def look(self) -> None:
+        """Show the newest that are asked for."""
+        self._cursor = ""
+        self._found.clear()
+        await self._more()
+
+    async def _more(self) -> None:
+        asked: dict[str, Any] = {"who": self._who.value, "kind": self._kind.value, "record": self._record.value}
+        asked = {name: value.strip() for name, value in asked.items()} | {"cursor": self._cursor, "limit": 50}
+        try:
+            page = await self._view.ask(lambda client: client.audit(**asked))
+        except ClientError as error:
+            with self._found:
+                parts.problem(words(error))
+            return
+        first, self._cursor = not self._cursor, page.next_cursor
+        self._older.set_visibility(bool(page.next_cursor))
+        with self._found:
+            if page.entries:
+                with parts.card(), parts.table(("When", "Who", "What", "From"), "Audit log"):
+                    for entry in page.entries:
+                        _row(entry)
+            elif first:
+                parts.say("Nothing was changed that fits.", "muted")
+
+
+def _row(entry: AuditEntry) -> None:
+    with parts.tag("tr"):
+        parts.tag("td", "muted", parts.when(entry.at))
+        parts.tag("td", text=f"{entry.who} ({entry.means})")
+        with parts.tag("td"):
+            if entry.before or entry.after:
+                with parts.tag("details"):
+                    parts.tag("summary", text=f"{entry.action} {entry.kind} {entry.name}")
+                    _values("before", entry.before)
+                    _values("after", entry.after)
+            else:
+                parts.tag("span", text=f"{entry.action} {entry.kind} {entry.name}")
+        parts.tag("td", "muted", entry.source)
+
+
+def _values(when: str, values: dict[str, Any] | None) -> None:
+    if values:
+        parts.say(when, "muted")
+        parts.tag("pre", text=json.dumps(values, indent=1, ensure_ascii=False))

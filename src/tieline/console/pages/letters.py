@@ -1,0 +1,144 @@
+"""Dead letters: messages that could not be used, each with its error; corrected, tried again, or discarded."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from nicegui import ui
+from starlette.requests import Request
+
+from tieline.cloud.client import ClientError
+from tieline.cloud.letters import Letter, Replayed
+from tieline.console import parts
+from tieline.console.rest import Rest
+from tieline.console.shell import Desk, desk, frame, trail, words
+
+
+@ui.page("/deployments/{name}/dead-letters", response_timeout=30)
+async def dead_letters(request: Request, name: str) -> None:
+    """The page."""
+    view = await desk(request)
+    with frame("Dead letters", "/deployments"):
+        trail(("Deployments", "/deployments"), (name, f"/deployments/{name}?tab=monitoring"))
+        parts.heading("Dead letters", 1)
+        letters = Box(view, name)
+        await letters.look()
+        count = letters.counted
+        view.follow(lambda now: letters.arrived(count(now)))
+
+
+class Box:
+    """The letters of a deployment, the oldest first, a page at a time."""
+
+    def __init__(self, view: Desk, deployment: str) -> None:
+        self._view, self._deployment = view, deployment
+        self._cursor = ""
+        self._known = self.counted(view.now)
+        self._told = parts.stack().props("aria-live=polite")
+        with parts.row() as self._all:
+            parts.button("Replay all", lambda: self._replay())
+            parts.button("Discard all", self._discard_all, kind="danger")
+        self._list = parts.stack("wide")
+        with parts.row():
+            self._more = parts.button("Next page", self._next, kind="other")
+
+    def counted(self, now: Any) -> int:
+        """How many there are, by the agent's last report."""
+        found = now.inside(self._deployment)
+        return found.deployment.agent.dead_letters if found else 0
+
+    async def look(self, cursor: str = "") -> None:
+        """Read a page, and show it."""
+        try:
+            page = await self._view.ask(lambda client: client.letters(self._deployment, cursor=cursor))
+        except ClientError as error:
+            self._list.clear()
+            with self._list:
+                parts.problem(words(error))
+            return
+        self._cursor = page.next_cursor or ""
+        self._more.set_visibility(bool(self._cursor))
+        self._all.set_visibility(bool(page.letters))
+        self._list.clear()
+        with self._list:
+            if not page.letters:
+                parts.say("None: every message that a rule took was written, or waits to be.", "muted")
+            for letter in page.letters:
+                with parts.card():
+                    self._letter(letter)
+
+    def arrived(self, count: int) -> None:
+        """There are more or fewer now."""
+        if count != self._known:
+            self._known = count
+            with self._list:
+                ui.timer(0.05, self.look, once=True)
+
+    async def _next(self) -> None:
+        await self.look(self._cursor)
+
+    def _letter(self, letter: Letter) -> None:
+        message = dict(letter.message)
+        payload = message.pop("payload", message.get("payload_base64", ""))
+        text = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
+        with parts.row("between"):
+            parts.tag("strong", text=f"Rule {self._rule(letter.rule)}, topic {message.get('topic', '')}")
+            parts.say(parts.when(datetime.fromtimestamp(letter.time / 1000, UTC).isoformat()), "muted")
+        parts.problem(letter.error)
+        typed = parts.words("Payload", text)
+        with parts.tag("details"):
+            parts.tag("summary", text="The whole message, and what the rule made of it")
+            parts.tag("pre", text=json.dumps(message, indent=1, ensure_ascii=False))
+            if letter.output is not None:
+                parts.tag("pre", text=json.dumps(letter.output, indent=1, ensure_ascii=False))
+
+        async def again() -> None:
+            if typed.value != text and not await self._view.do(
+                lambda client: client.correct(self._deployment, letter.id, typed.value)
+            ):
+                return
+            await self._replay(letter.id)
+
+        with parts.row():
+            parts.button("Replay", again, kind="other").props(f'aria-label="Replay letter {letter.id}"')
+            parts.button("Discard", lambda: self._discard(letter.id), kind="danger").props(
+                f'aria-label="Discard letter {letter.id}"'
+            )
+
+    def _rule(self, id: str) -> str:
+        found = self._view.now.inside(self._deployment)
+        return next((rule.name for rule in found.rules if rule.id == id), id) if found else id
+
+    async def _replay(self, *ids: str) -> None:
+        done = await self._view.act(lambda client: client.replay(self._deployment, *ids))
+        if done is not None:
+            self._tell(done)
+            await self.look()
+
+    def _tell(self, done: Replayed) -> None:
+        self._told.clear()
+        with self._told:
+            parts.say(f"{done.under_way} on their way again. What still cannot be used comes back.", "good")
+            for reason in sorted(set(done.staying.values())):
+                parts.problem(f"Some stay: {reason}")
+
+    async def _discard(self, id: str) -> None:
+        await self._forget(lambda client: client.discard(self._deployment, id))
+
+    async def _discard_all(self) -> None:
+        text = "The messages are lost. This cannot be undone."
+        with self._view.page:
+            if await parts.confirmed(
+                f"Discard all dead letters of {self._deployment}", text, self._deployment, "Discard"
+            ):
+                await self._forget(lambda client: client.discard(self._deployment))
+
+    async def _forget(self, call: Any) -> None:
+        def discard(client: Rest) -> None:
+            call(client)
+
+        if await self._view.do(discard):
+            self._told.clear()
+            await self.look()
