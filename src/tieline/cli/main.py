@@ -13,6 +13,7 @@ NOUNS = (
     "link",
     "resource",
     "rule",
+    "letter",
     "agent",
     "user",
     "key",

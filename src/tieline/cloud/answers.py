@@ -161,6 +161,31 @@ class RuleMetrics(BaseModel):
     )
 
 
+class Letter(BaseModel):
+    """A message that a rule, or one action of it, could not use."""
+
+    id: str
+    time: int = Field(description="Unix milliseconds")
+    rule: str = Field(description="the rule's id")
+    action: str = Field(description="the action's id; empty where the rule itself failed")
+    error: str
+    message: dict[str, Any] = Field(description="the message; payload_base64 instead of payload where it is no text")
+    output: dict[str, Any] | None = Field(description="what the rule made of it")
+
+
+class Letters(Paged):
+    """Dead letters, the oldest first."""
+
+    letters: list[Letter]
+
+
+class Replayed(BaseModel):
+    """What becomes of letters: those on their way disappear once they are safe, or stay as newer letters."""
+
+    under_way: int
+    staying: dict[str, str] = Field(description="why a letter stays, by its id")
+
+
 class RuleResult(BaseModel):
     """What a rule makes of a sample message: one row, or one per element for FOREACH."""
 

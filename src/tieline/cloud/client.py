@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
@@ -186,6 +186,14 @@ class Client:
         """Change some fields of a record at a path; with its `etag` refused (412) where somebody else was faster."""
         headers = {"If-Match": etag} if etag else {}
         return type.model_validate_json(self._send("PATCH", at(*parts), changes, headers).content)
+
+    def ask(self, type: type[M], method: str, *parts: str, body: Mapping[str, Any] | None = None, query: str = "") -> M:
+        """The answer at a path, for what has no method of its own."""
+        return self._read(type, method, at(*parts) + query, body)
+
+    def discard_letters(self, deployment: str, ids: Sequence[str]) -> None:
+        """Forget dead letters."""
+        self._send("POST", at("deployments", deployment, "dead-letters", "discard"), {"ids": list(ids)})
 
     def users(self) -> list[UserView]:
         """The users that the caller may see."""

@@ -8,33 +8,18 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from tieline.cloud.answers import Letter, Letters, Replayed
 from tieline.cloud.hub import Hub
-from tieline.cloud.pages import Paged, decoded, encoded
+from tieline.cloud.pages import decoded, encoded
 from tieline.cloud.problems import PlatformError, not_found
 from tieline.integration import worker_messages as messages
 from tieline.integration.deadletters import DeadLetter
 from tieline.integration.message import FIELDS
 from tieline.integration.rules.values import to_json
 
+__all__ = ["Chosen", "Correction", "Letter", "Letters", "Replayed", "correct", "discard", "every", "page", "replay"]
+
 AT_ONCE = 100  # letters in one answer of an agent: with payloads of 100 kB they still fit a frame
-
-
-class Letter(BaseModel):
-    """A message that a rule, or one action of it, could not use."""
-
-    id: str
-    time: int = Field(description="Unix milliseconds")
-    rule: str = Field(description="the rule's id")
-    action: str = Field(description="the action's id; empty where the rule itself failed")
-    error: str
-    message: dict[str, Any] = Field(description="the message; payload_base64 instead of payload where it is no text")
-    output: dict[str, Any] | None = Field(description="what the rule made of it")
-
-
-class Letters(Paged):
-    """Dead letters, the oldest first."""
-
-    letters: list[Letter]
 
 
 class Chosen(BaseModel):
@@ -52,13 +37,6 @@ class Correction(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"message": {"payload": {"temp": 21}}}]})
 
     message: dict[str, Any] = Field(min_length=1)
-
-
-class Replayed(BaseModel):
-    """What becomes of letters: those on their way disappear once they are safe, or stay as newer letters."""
-
-    under_way: int
-    staying: dict[str, str] = Field(description="why a letter stays, by its id")
 
 
 async def page(hub: Hub, deployment: str, rule: str, limit: int, cursor: str) -> Letters:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -87,6 +89,28 @@ def test_a_letter_from_its_error_to_its_row(world: World, http: httpx.Client) ->
     wait_until(lambda: len(letters(http)) == 2, "two letters left")
     assert http.post("/dead-letters/discard", json={"rule": "warm"}).status_code == 204
     assert letters(http) == []
+
+
+def test_letters_from_the_command_line(world: World, http: httpx.Client) -> None:
+    platform, _, database = world
+
+    def letter(*arguments: str) -> str:
+        where = ["--deployment", "plant", "--url", platform.url, "--api-key", platform.key]
+        command = [sys.executable, "-m", "tieline", "letter", *arguments, *where]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    before = len(database.execute("select * from warm"))
+    publish(platform, 500, 600)
+    wait_until(lambda: len(letters(http)) == 2, "two letters")
+    listed = letter("list")
+    assert all(one["id"] in listed for one in letters(http)) and "warm_temp_check" in letter("list", "--json")
+    hot = [json.loads(line) for line in letter("export", "--rule", "warm").splitlines()]
+    assert sorted(one["output"]["temp"] for one in hot) == [500, 600]
+    letter("correct", hot[0]["id"], "--payload", '{"device": "d9", "temp": 9}')
+    assert json.loads(letter("replay", hot[0]["id"])) == {"under_way": 1, "staying": {}}
+    wait_until(lambda: len(database.execute("select * from warm")) == before + 1, "the corrected row")
+    wait_until(lambda: len(letters(http)) == 1, "one letter left")
+    assert letter("discard", "--all") == "1 discarded\n" and letters(http) == []
 
 
 def test_a_recorded_rule_is_tried_without_sending_anything(world: World, http: httpx.Client) -> None:

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
 from tieline.cloud import letters
+from tieline.cloud.answers import Letter, Letters, Replayed
 from tieline.cloud.api.context import Asked, Key, There, Within, item
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.once import Once
-from tieline.cloud.letters import Chosen, Correction, Letter, Letters, Replayed
+from tieline.cloud.letters import Chosen, Correction
 from tieline.cloud.platform import Platform
 from tieline.cloud.records import Deployment, Rule
 
