@@ -9,6 +9,7 @@ They behave as the servers of `servers` do: own directory, own loopback ports, `
 from __future__ import annotations
 
 import sys
+import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,12 @@ class Moto(Server):
         """The URL of every service."""
         return f"http://127.0.0.1:{self.port}"
 
+    def authenticate(self) -> None:
+        """From now on take only keys of its own users, for what they may do."""
+        url, headers = f"{self.endpoint}/moto-api/reset-auth", {"Content-Type": "text/plain"}
+        with urllib.request.urlopen(urllib.request.Request(url, b"0", headers)):
+            pass
+
     def client(self, service: str) -> Any:
         """A client as a user would make it."""
         session = boto3.Session(KEY_ID, SECRET_KEY, region_name=REGION)
@@ -169,9 +176,10 @@ class Front(Server):
     have a certificate of it.
     """
 
-    def __init__(self, target: int = 0, authority: Authority | None = None) -> None:
+    def __init__(self, target: int = 0, authority: Authority | None = None, name: str = SERVER_NAME) -> None:
         super().__init__()
         self.target = target
+        self.name = name  # in its certificate
         self.authority = authority
 
     def command(self) -> list[str]:
@@ -183,6 +191,6 @@ class Front(Server):
 
     def prepare(self) -> None:
         if self.authority is not None:
-            pair = self.authority.sign(SERVER_NAME)
+            pair = self.authority.sign(self.name)
             for name, text in (("cert", pair.cert), ("key", pair.key), ("cafile", self.authority.cert)):
                 self.write(name, text)

@@ -22,6 +22,7 @@ class Way:
     def __init__(self, resource: Resource, action: Action) -> None:
         self.buried: list[tuple[dict[str, Any], str]] = []
         self.done = 0
+        self._added = 0
         self._sink = open_sink(resource)
         self.batcher = Batcher(action, self._sink.writer(action), self._finish, self._bury, time.time)
         self._running = asyncio.create_task(self.batcher.run())
@@ -34,6 +35,7 @@ class Way:
 
     def add(self, *outputs: dict[str, Any]) -> None:
         """Send rows on their way."""
+        self._added += len(outputs)
         self.batcher.add([(output, Message("t", timestamp=int(time.time() * 1000))) for output in outputs], 0)
 
     async def until(self, true: Callable[[], bool], what: str) -> None:
@@ -46,8 +48,7 @@ class Way:
 
     async def drained(self) -> None:
         """Wait until every row is in or buried."""
-        total = self.done + len(self.batcher.waiting) + self.batcher.metrics.inflight
-        await self.until(lambda: self.batcher._idle.is_set() and self.done >= total, "the rows are in")
+        await self.until(lambda: self.done == self._added, "the rows are in")
 
     async def close(self) -> None:
         self._running.cancel()

@@ -72,6 +72,8 @@ class Client:
         loop = asyncio.get_running_loop()
         try:
             answer: dict[str, Any] = await loop.run_in_executor(self._threads, self._call, operation, parameters)
+        except Unavailable:
+            raise
         except Exception as error:
             raise translated(error, self.resource.address, operation, what) from error
         return answer

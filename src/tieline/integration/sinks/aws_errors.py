@@ -62,7 +62,10 @@ def translated(error: BaseException, server: str, operation: str, what: str) -> 
         return Unavailable("login", "the agent has no credentials for AWS", hint, described(error))
     if isinstance(error, ValueError) and not isinstance(error, ssl.SSLError):
         return Unavailable("address", f"{server} is no endpoint", "write https://host:port", described(error))
-    return unreachable(_root(error), server)
+    root = _root(error)
+    if isinstance(error, botocore.exceptions.SSLError) and not isinstance(root, ssl.SSLError):
+        root = ssl.SSLError(str(error))  # the name was compared by the HTTP library
+    return unreachable(root, server)
 
 
 def _answered(error: Any, operation: str, what: str) -> Unavailable | Rejected:
