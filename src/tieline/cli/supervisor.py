@@ -10,9 +10,12 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
+
+from tieline.fabric.kernel.privileges import confine_platform
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +42,15 @@ class Part:
     arguments: list[str]
     health: str
     log: Path
+    confined: bool = False  # to no capability to speak of, and to writing in its log's directory alone
     process: asyncio.subprocess.Process | None = field(default=None)
 
 
-def _die_with_parent() -> None:
-    """In the child: be told to end when the parent is gone, also when it was killed."""
+def _prepare(part: Part) -> None:
+    """In the child: be told to end when the parent is gone, also when it was killed; and give up what is not needed."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if part.confined:
+        confine_platform(part.log.parent)
 
 
 class Supervisor:
@@ -79,15 +85,16 @@ class Supervisor:
                 await process.wait()
 
     async def _launch(self, part: Part) -> None:
+        part.log.touch(mode=0o600)
         with part.log.open("ab") as output:
             part.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", *part.arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=_environment(),
+                env=_environment(part),
                 start_new_session=True,  # Ctrl-C in a terminal reaches the supervisor, which ends them in order
-                preexec_fn=_die_with_parent,
+                preexec_fn=partial(_prepare, part),
             )
 
     async def _until_ready(self, part: Part) -> None:
@@ -117,9 +124,10 @@ class Supervisor:
             await self._launch(part)
 
 
-def _environment() -> dict[str, str]:
+def _environment(part: Part) -> dict[str, str]:
     """This process's environment without AWS settings that would lead the parts elsewhere; profiles may be named."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("AWS_") or key in PROFILES}
+    own = {key: value for key, value in os.environ.items() if not key.startswith("AWS_") or key in PROFILES}
+    return own | ({"TMPDIR": str(part.log.parent)} if part.confined else {})
 
 
 def _last_line(path: Path) -> str:

@@ -23,15 +23,24 @@ from tieline.fabric.kernel.commands import KernelUnavailable, require
 HOST = "127.0.0.1"
 
 
-def parts(home: Home, console_port: int, aws_port: int, region: str, more: Sequence[str] = ()) -> list[Part]:
-    """The fabric, and the platform that reaches it by the AWS SDK; `more` are options of the platform alone."""
+def parts(
+    home: Home, console_port: int, aws_port: int, region: str, fabrics: Sequence[str] = (), more: Sequence[str] = ()
+) -> list[Part]:
+    """The fabric, and the platform that reaches it by the AWS SDK; `fabrics` and `more` are options of one alone."""
     state, fabric, platform = str(home.path), f"http://{HOST}:{aws_port}", f"http://{HOST}:{console_port}"
     fabric_options = ["--state", state, "--prefix", home.prefix, "--port", str(aws_port), "--region", region]
+    fabric_options += fabrics
     platform_options = ["--state", state, "--port", str(console_port), "--aws-endpoint", fabric]
     platform_options += ["--credentials", f"{state}/credentials", "--profile", "platform", "--region", region, *more]
     return [
         Part("fabric", ["tieline.fabric", *fabric_options], f"{fabric}/healthz", home.path / "fabric.log"),
-        Part("platform", ["tieline.console", *platform_options], f"{platform}/healthz", home.path / "platform.log"),
+        Part(
+            "platform",
+            ["tieline.console", *platform_options],
+            f"{platform}/healthz",
+            home.path / "platform.log",
+            confined=True,
+        ),
     ]
 
 
@@ -50,6 +59,7 @@ def up(
     tls_name: Annotated[list[str] | None, typer.Option("--tls-name", help="In the certificate made here.")] = None,
     tls_chain: Annotated[Path | None, typer.Option("--tls-chain", help="PEM file: a certificate of yours.")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", help="PEM file: its key.")] = None,
+    instances: Annotated[bool, typer.Option(help="Whether accounts may run instances, that is code.")] = True,
 ) -> None:
     """Run the fabric and the platform until Ctrl-C. What they made lives on; `tieline down` removes it."""
     home = Home(state)
@@ -61,19 +71,21 @@ def up(
         *_each("--tls-chain", [str(tls_chain.resolve())] if tls_chain else []),
         *_each("--tls-key", [str(tls_key.resolve())] if tls_key else []),
     ]
+    fabrics = [] if instances else ["--no-instances"]
     try:
         if rootless.needed():
             if tls:
                 raise NotReady(f"--tls needs root: put a proxy with TLS before http://{HOST}:{console_port}")
             home.make()
             ports = ("--console-port", str(console_port), "--aws-port", str(aws_port))
-            raise typer.Exit(run_inside(home.path, "up", "--state", str(home.path), *ports, "--region", region, *more))
+            options = (*ports, "--region", region, *fabrics, *more)
+            raise typer.Exit(run_inside(home.path, "up", "--state", str(home.path), *options))
         require()
         for port, option in ((console_port, "--console-port"), (aws_port, "--aws-port")):
             _check_free(port, option)
         home.make()
         home.take()
-        asyncio.run(_run(home, console_port, aws_port, region, more))
+        asyncio.run(_run(home, console_port, aws_port, parts(home, console_port, aws_port, region, fabrics, more)))
     except (KernelUnavailable, rootless.NoWorld, Taken, NotReady) as error:
         complain(ClientError("UP", str(error)))
         raise typer.Exit(1) from None
@@ -92,8 +104,8 @@ def _each(option: str, values: Sequence[str] | None) -> list[str]:
     return [word for value in values or () for word in (option, value)]
 
 
-async def _run(home: Home, console_port: int, aws_port: int, region: str, more: Sequence[str]) -> None:
-    supervisor = Supervisor(parts(home, console_port, aws_port, region, more))
+async def _run(home: Home, console_port: int, aws_port: int, started: list[Part]) -> None:
+    supervisor = Supervisor(started)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 
 from tieline.fabric.daemon.service import serve
+from tieline.fabric.kernel.privileges import reduce_daemon
 
 
 def main() -> None:
@@ -16,10 +17,20 @@ def main() -> None:
     parser.add_argument("--prefix", required=True, help="what the names of all its kernel objects begin with")
     parser.add_argument("--port", type=int, default=4566)
     parser.add_argument("--region", default="us-east-1")
+    parser.add_argument("--no-instances", action="store_true", help="refuse RunInstances: nobody's code runs here")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    reduce_daemon()
     # Not uvloop: it leaks a command's pipes into what the command leaves running, and then waits for their end.
-    asyncio.run(serve(options.state, options.prefix, options.port, options.region))
+    asyncio.run(
+        serve(
+            options.state,
+            options.prefix,
+            options.port,
+            options.region,
+            {"RunInstances"} if options.no_instances else (),
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from world.isolation.sketches import CLOSED, LISTENER, Sketch, draw, sketches
 from world.isolation.walk import Walk
 
-unhurried = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 
 
 @unhurried

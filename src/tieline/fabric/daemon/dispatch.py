@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,8 +24,9 @@ def dispatcher(
     clock: Callable[[], datetime],
     console: Callable[[str], str],
     book: Book | None = None,
+    switched_off: Collection[str] = (),
 ) -> Callable[[Request], Mapping[str, Any]]:
-    """The function that the wire calls for each request."""
+    """The function that the wire calls for each request; operations that are `switched_off` are refused."""
     table, book = catalogue.served(), book or Book()
 
     def dispatch(request: Request) -> Mapping[str, Any]:
@@ -33,6 +34,9 @@ def dispatcher(
         if served is None:
             message = f"tieline does not serve {request.operation}. docs/aws-actions.md lists what it serves."
             raise AwsError("UnsupportedOperation" if request.service == "ec2" else "InvalidAction", message)
+        if request.operation in switched_off:
+            message = f"{request.operation} is switched off on this fabric (tieline up --no-instances)."
+            raise AwsError("UnsupportedOperation", message, 403)
         if request.region != region:
             message = f"This fabric is the region {region}; the request was signed for {request.region}."
             raise AwsError("AuthFailure" if request.service == "ec2" else "SignatureDoesNotMatch", message, 403)

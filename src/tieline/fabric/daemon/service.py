@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import signal
+from collections.abc import Collection
 from pathlib import Path
 
 import uvicorn
@@ -44,7 +45,7 @@ def open_world(store: Store) -> World:
     return world
 
 
-async def serve(state: Path, prefix: str, port: int, region: str) -> None:
+async def serve(state: Path, prefix: str, port: int, region: str, switched_off: Collection[str] = ()) -> None:
     """Run the fabric on a loopback port until SIGTERM or SIGINT; what it made in the kernel stays."""
     store = SQLiteStore(state / STORE)
     (state / STORE).chmod(0o600)
@@ -53,7 +54,7 @@ async def serve(state: Path, prefix: str, port: int, region: str) -> None:
     accounts.write_credentials(world, region, state / CREDENTIALS)
     kernel = Kernel(prefix, state)
     book = Book()
-    dispatch = dispatcher(world, region, ids, now, kernel.console_output, book)
+    dispatch = dispatcher(world, region, ids, now, kernel.console_output, book, switched_off)
     app = application(dispatch, key_lookup(world), clock=now, request_id=ids.uuid)
     config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, lifespan="off", **UVICORN_OPTIONS)
     server = uvicorn.Server(config)

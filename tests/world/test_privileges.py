@@ -1,0 +1,125 @@
+"""What the processes of a running tieline may do: the daemon what it works with, the platform next to nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tieline.fabric.kernel.privileges import DAEMON, PLATFORM
+from world.running import Tieline, until
+
+pytestmark = pytest.mark.world
+ATTEMPT = """
+import os, signal, sys
+from pathlib import Path
+from tieline.fabric.kernel.privileges import confine_platform
+own, other, victim = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+confine_platform(own)
+(own / "file").write_text("fine")
+(own / "file").unlink()
+told = []
+for attempt in (
+    lambda: (other / "file").write_text("x"),
+    lambda: (other / "kept").unlink(),
+    lambda: (other / "kept").open("a"),
+    lambda: os.kill(victim, signal.SIGTERM),
+    lambda: os.setuid(1),
+    lambda: os.sethostname(b"x") if hasattr(os, "sethostname") else __import__("socket").sethostname("x"),
+):
+    try:
+        attempt()
+        told.append("done")
+    except OSError as error:
+        told.append(type(error).__name__)
+print(*told)
+"""
+
+
+@pytest.fixture
+def running(tmp_path: Path, prefix: str) -> Iterator[Tieline]:
+    made = Tieline(tmp_path / "state", prefix)
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()
+
+
+def status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def processes(state: Path) -> dict[str, int]:
+    """The parts of the tieline on a state directory, by module."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        if len(words) > 3 and words[1] == "-m" and str(state) in words:
+            found[words[2]] = int(entry.parent.name)
+    return found
+
+
+def bits(kept: frozenset[int]) -> int:
+    return sum(1 << bit for bit in kept)
+
+
+def test_each_process_has_what_it_needs_and_no_more(running: Tieline) -> None:
+    found = processes(running.state)
+    fabric, platform = status(found["tieline.fabric"]), status(found["tieline.console"])
+    for kind in ("CapEff", "CapPrm", "CapBnd"):
+        assert int(fabric[kind], 16) & ~bits(DAEMON) == 0
+        assert int(platform[kind], 16) & ~bits(PLATFORM) == 0
+    assert platform["NoNewPrivs"] == "1"
+    for name in ("api-key", "credentials", "fabric.db", "cloud.db", "secret.key", "fabric.log", "control"):
+        assert (running.state / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_a_resolver_runs_as_nobody(running: Tieline) -> None:
+    vpc, _ = running.account("customer").network()
+    until(lambda: users(running.namespace(vpc)), lambda uids: uids == {"65534"})
+
+
+def test_instances_can_be_switched_off(tmp_path: Path, prefix: str) -> None:
+    tieline = Tieline(tmp_path / "state", prefix)
+    try:
+        tieline.up("--no-instances")
+        customer = tieline.account("customer")
+        _, subnets = customer.network()
+        with pytest.raises(ClientError, match="switched off"):
+            customer.instance(subnets[0], "#!/bin/sh\n")
+        assert customer.ec2.describe_instances()["Reservations"] == []
+    finally:
+        tieline.down()
+
+
+def users(namespace: str) -> set[str]:
+    """The effective user of every process in a namespace; one that ends meanwhile has none."""
+    done = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False)
+    found = set()
+    for pid in done.stdout.split():
+        with suppress(OSError):
+            found.add(status(int(pid))["Uid"].split()[1])
+    return found
+
+
+def test_the_platforms_confinement_holds(tmp_path: Path) -> None:
+    own, other = tmp_path / "own", tmp_path / "other"
+    for directory in (own, other):
+        directory.mkdir()
+    (other / "kept").write_text("kept")
+    with subprocess.Popen(["sleep", "60"]) as victim:
+        command = [sys.executable, "-c", ATTEMPT, str(own), str(other), str(victim.pid)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.stdout.split() == ["PermissionError"] * 6, done.stderr
+        assert (other / "kept").read_text() == "kept" and victim.poll() is None
+        victim.terminate()
