@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import errno
 import os
 import uuid
 from collections.abc import Iterable
+from io import FileIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +50,14 @@ def page(letters: Iterable[DeadLetter], rule: str, after: tuple[int, str], limit
     return tuple([one for one in ordered if (one.time, one.id) > tuple(after)][:limit])
 
 
+def _append(file: FileIO, data: bytes) -> None:
+    """All of it, on disk; raises OSError."""
+    written = file.write(data)
+    if written != len(data):
+        raise OSError(errno.ENOSPC, "the disk took only a part")
+    os.fsync(file.fileno())
+
+
 class DeadLetters:
     """A bounded list of letters. With a directory it survives the process: `add` returns when the disk has them."""
 
@@ -68,13 +78,13 @@ class DeadLetters:
         return list(self._letters.values())
 
     def add(self, letters: Iterable[DeadLetter]) -> None:
-        """Keep these letters."""
+        """Keep these letters, or none of them: raises OSError where the disk does not take them."""
         new = {one.id: one for one in letters}
-        self._letters.update(new)
-        if len(self._letters) > self.limit + self.limit // 10:
-            self._make_room()
+        if len(self._letters) + len(new) > self.limit + self.limit // 10:
+            self._make_room(self._letters | new)
         else:
             self._write("ab", new.values())
+            self._letters.update(new)
 
     def edit(self, id: str, message: dict[str, Any]) -> None:
         """Change these fields of a letter's message; a letter that is not here is somebody else's."""
@@ -84,34 +94,36 @@ class DeadLetters:
             name: value for name, value in known.message.items() if name != "payload_base64" or "payload" not in message
         }
         self._letters[id] = msgspec.structs.replace(known, message=fields | message)
-        self._rewrite()
+        self._rewrite(self._letters)
 
     def remove(self, ids: Iterable[str]) -> None:
         """Forget these letters."""
         for id in ids:
             self._letters.pop(id, None)
-        self._rewrite()
+        self._rewrite(self._letters)
 
-    def _make_room(self) -> None:
-        surplus = len(self._letters) - self.limit
-        for id in list(self._letters)[:surplus]:
-            del self._letters[id]
+    def _make_room(self, letters: dict[str, DeadLetter]) -> None:
+        surplus = len(letters) - self.limit
+        kept = dict(list(letters.items())[surplus:])
+        self._rewrite(kept)
+        self._letters = kept
         self.dropped += surplus
-        self._rewrite()
 
-    def _rewrite(self) -> None:
+    def _rewrite(self, letters: dict[str, DeadLetter]) -> None:
         if self._path is not None:
-            self._write("wb", self._letters.values(), self._path.with_suffix(".new"))
+            self._write("wb", letters.values(), self._path.with_suffix(".new"))
             self._path.with_suffix(".new").replace(self._path)
 
     def _write(self, mode: str, letters: Iterable[DeadLetter], path: Path | None = None) -> None:
         if self._path is None:
             return
-        with (path or self._path).open(mode) as file:
-            for one in letters:
-                file.write(to_json(msgspec.structs.asdict(one)).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        with FileIO(path or self._path, mode) as file:
+            before = file.tell()
+            try:
+                _append(file, b"".join(to_json(msgspec.structs.asdict(one)).encode() + b"\n" for one in letters))
+            except OSError:
+                file.truncate(before)  # no half of a line, which would spoil the next one
+                raise
 
     def _load(self, path: Path) -> None:
         """Read what is there; a last line that a crash cut short is left out, and no new one is put behind it."""
@@ -125,4 +137,4 @@ class DeadLetters:
                 continue
             self._letters[one.id] = one
         if not content.endswith(b"\n"):
-            self._rewrite()
+            self._rewrite(self._letters)
