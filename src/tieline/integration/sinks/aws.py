@@ -41,7 +41,7 @@ class Aws(Resource, frozen=True, kw_only=True):
 
     endpoint_url: Annotated[str, label("Endpoint URL")]  # such as https://kinesis.eu-central-1.amazonaws.com
     region: Annotated[str, label("Region, where the endpoint does not name it")] = ""
-    aws_access_key_id: Annotated[str, label("Access key id")] = ""
+    aws_access_key_id: Annotated[str, label("Access key id; without one the agent's own credentials are used")] = ""
     aws_secret_access_key: Annotated[Secret, label("Secret access key")] = ""
     profile: Annotated[str, label("Profile in the agent's AWS configuration")] = ""
     pool_size: Annotated[int, label("Requests at a time")] = 8

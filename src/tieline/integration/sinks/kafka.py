@@ -266,5 +266,5 @@ KIND: Final = Kind(
     actions=(KafkaRecord,),
     open=KafkaSink,
     test="logs in, reaches every broker at the address that it advertises, and finds each action's topic",
-    tried="Tansu, a server that speaks Kafka's protocol",
+    tried="Tansu 0.6, a server that speaks Kafka's protocol: of log-ins only refusals, and TLS through a front",
 )

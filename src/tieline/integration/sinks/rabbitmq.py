@@ -50,7 +50,10 @@ class RabbitMQ(Resource, frozen=True, kw_only=True, tag="rabbitmq"):
 
 
 class RabbitMessage(Action, frozen=True, kw_only=True, tag="rabbitmq"):
-    """Publishes each output of the rule to an exchange; without one, to the queue that is named by the routing key."""
+    """Publishes each output of the rule to an exchange; without one, to the queue that is named by the routing key. A
+    message that no queue takes is never lost: it is tried again, or buried where rows name its way. Messages outlive a
+    restart of the broker, which EMQX's do only where that is asked for.
+    """
 
     exchange: str = ""
     routing_key: Annotated[str, label("Routing key template")]

@@ -20,7 +20,9 @@ class Sqs(Aws, frozen=True, kw_only=True, tag="sqs"):
 
 
 class SqsMessage(Action, frozen=True, kw_only=True, tag="sqs"):
-    """Sends each output of the rule to a queue. A FIFO queue needs a message group, in which order is kept."""
+    """Sends each output of the rule to a queue. A FIFO queue needs a message group, in which order is kept; with a
+    deduplication id it drops what came within five minutes.
+    """
 
     queue_name: str
     payload_template: Annotated[str, label("Payload template", kind="lines")] = "${.}"
