@@ -57,8 +57,8 @@ had from the package indexes that this project builds on:
 | MQTT 3.1.1 as a bridge's protocol | the client speaks MQTT 5 alone, whose answers say why a message is refused |
 | Kafka's `snappy`, OAuth, Kerberos and MSK's IAM | a codec of its own, and no server to try them with |
 
-And of EMQX's fields `properties_template` of RabbitMQ, CSV and ACLs of S3, `pool_type`, `enable_pipelining` and OAuth 2 of HTTP, `disable_prepared_statements` of PostgreSQL,
-and `tags` of every type. EMQX's `file://` secrets are variables of the environment here.
+And of EMQX's fields `properties_template` of RabbitMQ, CSV and ACLs of S3, `pool_type`, `enable_pipelining` and OAuth 2
+of HTTP, `disable_prepared_statements` of PostgreSQL, and `tags` of every type. EMQX's `file://` secrets are variables of the environment here.
 """
 
 
