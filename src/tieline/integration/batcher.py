@@ -48,6 +48,7 @@ class Batcher:
         self.metrics = ActionMetrics()
         self.wrote_at = 0.0  # when a write last succeeded, by the clock
         self.trouble: Unavailable | None = None  # why the present batch is not in
+        self.refused = 0  # rows that were rejected since one was last taken
         self.done = done
         self.bury = bury
         self._clock = clock
@@ -88,7 +89,7 @@ class Batcher:
 
     def update(self, action: Action, writer: Writer) -> None:
         """Use another statement or database from the next attempt on; what waits is kept."""
-        self.action, self.writer = action, writer
+        self.action, self.writer, self.refused = action, writer, 0
         self._changed.set()
 
     def retire(self) -> None:
@@ -233,6 +234,7 @@ class Batcher:
             return
 
     def _settle(self, batch: list[Item]) -> None:
+        self.refused = 0
         self.metrics.success += len(batch)
         now, step = self._clock() * 1000, len(batch) // WEIGHED + 1
         for _, message in batch[::step]:
@@ -250,6 +252,7 @@ class Batcher:
                 except OSError as full:
                     self._note(Unavailable("statement", f"a dead letter could not be kept: {full}"))
                     await asyncio.sleep(LONGEST_PAUSE)
+        self.refused += len(items)
         self.metrics.failed += len(items)
         self.done([message for _, message, _ in items])
 

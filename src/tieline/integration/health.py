@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+from tieline.integration.batcher import Batcher
 from tieline.integration.lane import Lane
 from tieline.integration.sinks.base import Rejected, Sink, Unavailable
 
 INTERVAL: Final = 15.0  # seconds between checks, EMQX's health_check_interval
+SUSPICIOUS: Final = 100  # rejected rows, and none taken between, that are no longer a few bad messages
 SOON: Final = 1.0  # seconds between checks while something is wrong
 
 
@@ -56,7 +58,9 @@ class Health:
         return max((batcher.wrote_at for batcher in self._lane.actions().values()), default=0.0)
 
     def _trouble(self) -> Unavailable | None:
-        return next((b.trouble for b in self._lane.actions().values() if b.trouble is not None), None)
+        batchers = self._lane.actions().values()
+        rejected = (_rejecting(batcher) for batcher in batchers if batcher.refused >= SUSPICIOUS)
+        return next((b.trouble for b in batchers if b.trouble is not None), None) or next(rejected, None)
 
     def status(self) -> dict[str, Any]:
         """`status` is connected, connecting (nothing is known yet) or disconnected; and how the broker's side is."""
@@ -71,3 +75,10 @@ class Health:
             return {"status": "disconnected", **said, **common}
         known = self._checked_at or self._wrote_at()
         return {"status": "connected" if known else "connecting", "reason": "", **common}
+
+
+def _rejecting(batcher: Batcher) -> Unavailable:
+    """The database answers, and takes nothing: that is as good as no database."""
+    said = f"the last {batcher.refused} rows were all rejected: {batcher.metrics.last_error}"
+    hint = "look at the dead letters, and correct the action, the rule or the table; replay them then"
+    return Unavailable("statement", said, hint, batcher.metrics.last_error)

@@ -123,3 +123,23 @@ async def test_a_resource_is_not_connected_while_every_write_fails(broker: Mosqu
             server.execute("rename table away to t")
             await flow.eventually(lambda: sorted(case.devices()) == flow.wanted(100), "every row")
             assert pipeline.status()["resources"]["my"]["status"] == "connected"
+
+
+async def test_a_resource_is_not_connected_while_every_row_is_rejected(broker: Mosquitto) -> None:
+    """Each row is at fault by itself; that all of them are is the resource's state, until it takes one."""
+    with MariaDB() as server:
+        server.execute("create table t(device int)")
+        action = test_mysql.action("insert into t(device) values (${device})")
+        what = Config(resources=(test_mysql.resource(server),), rules=(Rule(id="r", sql=flow.SQL, actions=(action,)),))
+        async with flow.running(flow.broker(broker), what) as pipeline:
+            await asyncio.to_thread(flow.publish, broker, flow.numbered(400))
+            wanted = len(flow.wanted(400))
+            await flow.eventually(lambda: len(pipeline.dead_letters) == wanted, "every letter")
+            said = pipeline.status()["resources"]["my"]
+            assert (said["status"], said["hop"]) == ("disconnected", "statement")
+            assert f"the last {wanted} rows were all rejected: Incorrect integer" in said["reason"]
+            await asyncio.to_thread(flow.publish, broker, [("sensors/1", {"device": "7", "temp": 30})])
+            await flow.eventually(lambda: server.execute("select device from t") == [(7,)], "a row")
+            await flow.eventually(
+                lambda: pipeline.status()["resources"]["my"]["status"] == "connected", "the good news"
+            )
