@@ -58,7 +58,8 @@ had from the package indexes that this project builds on:
 | Kafka's `snappy`, OAuth, Kerberos and MSK's IAM | a codec of its own, and no server to try them with |
 
 And of EMQX's fields `properties_template` of RabbitMQ, CSV and ACLs of S3, `pool_type`, `enable_pipelining` and OAuth 2
-of HTTP, `disable_prepared_statements` of PostgreSQL, and `tags` of every type. EMQX's `file://` secrets are variables of the environment here.
+of HTTP, `disable_prepared_statements` of PostgreSQL, and `tags` of every type. EMQX's `file://` secrets are variables of
+the environment here.
 """
 
 
