@@ -37,6 +37,7 @@ class RabbitMQ(Server):
 
     user = "app"
     password = "app-secret"
+    start_seconds = 60.0  # four on an idle machine
 
     def __init__(self, authority: Authority | None = None) -> None:
         super().__init__()

@@ -75,6 +75,7 @@ class Server:
     """A process group with a directory and a port that survive its restarts."""
 
     stop_signal = signal.SIGTERM
+    start_seconds = START_SECONDS
     ordinary = True  # whether it runs as an ordinary user where we are root
 
     def __init__(self) -> None:
@@ -105,7 +106,7 @@ class Server:
         command = as_ordinary_user(self.command()) if self.ordinary else self.command()
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        wait_until(self._ready_or_dead, f"{type(self).__name__} on port {self.port}")
+        wait_until(self._ready_or_dead, f"{type(self).__name__} on port {self.port}", self.start_seconds)
 
     def _ready_or_dead(self) -> bool:
         if self.process is not None and self.process.poll() is not None:

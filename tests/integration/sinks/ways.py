@@ -13,7 +13,7 @@ from tieline.integration.batcher import Batcher
 from tieline.integration.message import Message
 from tieline.integration.sinks import Action, Resource, open_sink
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 class Way:

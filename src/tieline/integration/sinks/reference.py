@@ -37,7 +37,8 @@ helps. The agent does the same every 15 seconds while nothing is written; while 
 
 **Errors** of a write are of two kinds. Where the server can take nothing now, the same rows are tried again until they
 are in, and the resource is `disconnected` with the reason. Rows that it will never take go to the dead letters, each
-with what was said of it, and the others of their batch are written. Rows are written at least once.
+with what was said of it, and the others of their batch are written. A resource that rejects a hundred rows and takes
+none between is `disconnected` as well. Rows are written at least once.
 """
 
 LEFT_OUT: Final = """\
@@ -58,8 +59,8 @@ had from the package indexes that this project builds on:
 | Kafka's `snappy`, OAuth, Kerberos and MSK's IAM | a codec of its own, and no server to try them with |
 
 And of EMQX's fields `properties_template` of RabbitMQ, CSV and ACLs of S3, `pool_type`, `enable_pipelining` and OAuth 2
-of HTTP, `disable_prepared_statements` of PostgreSQL, and `tags` of every type. EMQX's `file://` secrets are variables of
-the environment here.
+of HTTP, `disable_prepared_statements` of PostgreSQL, and `tags` of every type. EMQX's `file://` secrets are variables
+of the environment here.
 """
 
 
