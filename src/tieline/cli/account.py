@@ -22,6 +22,7 @@ COLUMNS = ("id", "name", "owns", "keys", "trusted")
 HOUR = 3600
 Key = Annotated[str, typer.Argument(help="Name, or its twelve digits.")]
 State = Annotated[Path, typer.Option("--state", envvar="TIELINE_STATE", help="Directory given to tieline up.")]
+All = Annotated[bool, typer.Option("--cascade", help="Delete all that it owns, too: links end at once, data is lost.")]
 Principal = Annotated[str, typer.Argument(help="ARN of an account's root, a user or a role.")]
 
 
@@ -82,9 +83,9 @@ def distrust(key: Key, principal: Principal, as_json: Json = False, state: State
 
 
 @app.command()
-def delete(key: Key, as_json: Json = False, state: State = DEFAULT) -> None:
-    """Delete an account that owns nothing, with its keys."""
-    show(_ask(state, Delete(key)), COLUMNS, as_json)
+def delete(key: Key, cascade: All = False, as_json: Json = False, state: State = DEFAULT) -> None:
+    """Delete an account that owns nothing, with its keys; with --cascade all that it owns, its links first."""
+    show(_ask(state, Delete(key, cascade)), COLUMNS, as_json)
 
 
 def _ask(state: Path, command: Command) -> list[AccountView]:

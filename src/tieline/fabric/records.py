@@ -29,6 +29,7 @@ class Account(Record, frozen=True, kw_only=True):
     name: str
     zones: tuple[str, ...]
     trusted: tuple[str, ...] = ()
+    closing: bool = False  # what it owns is on its way out, and then it is
 
 
 class AccessKey(Record, frozen=True, kw_only=True):

@@ -6,9 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
+from tieline.fabric.daemon import control
+from tieline.fabric.daemon.control import Delete, Listing
 from world.faults.fabric import Fabric
 from world.faults.linked import PORT, Linked
 from world.running import until
@@ -117,6 +121,33 @@ def test_every_flow_is_reset_and_no_later_byte_passes(linked: Linked, withdraw: 
         assert flowing.stdout.readline() == "0\n"
         assert total(linked) == received
         flowing.stdin.close()
+
+
+def test_an_account_that_is_removed_takes_its_consent_with_it(mortal: Fabric) -> None:
+    mortal.up()
+    linked = Linked(mortal, COUNT)
+    enter = ["nsenter", f"--net=/run/netns/{linked.space(linked.client)}", "--"]
+    command = [*enter, sys.executable, "-c", FLOWING, linked.address, str(PORT), str(FLOWS)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as flowing:
+        assert flowing.stdin is not None and flowing.stdout is not None
+        assert flowing.stdout.readline() == "flowing\n"
+        time.sleep(0.3)
+        assert control.ask(mortal.state, Delete("customer")).code == "IN_USE"
+        assert control.ask(mortal.state, Delete("customer", cascade=True)).code == ""
+        answered = time.monotonic()
+        moment, _, ends = flowing.stdout.readline().partition(" ")
+        assert float(moment) - answered < LATE
+        assert set(ends.split()) <= {"ConnectionResetError", "BrokenPipeError"}
+        flowing.stdin.close()
+    with pytest.raises(ClientError, match=r"InvalidClientTokenId|AuthFailure"):
+        linked.customer.ec2.describe_vpcs()
+    assert not linked.passes()
+    assert linked.platform.endpoint_state(linked.endpoint) == "rejected"
+    until(lambda: control.ask(mortal.state, Listing()).accounts, lambda known: [a.name for a in known] == ["platform"])
+    until(lambda: not Path(f"/run/netns/{linked.space(linked.provider)}").exists())
+    assert not Path(f"/run/netns/{linked.space(linked.server)}").exists()
+    delete(linked)
+    until(lambda: endpoint(linked) is None)
 
 
 def endpoint(linked: Linked) -> str | None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import configparser
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
-from tieline.fabric import consent, zones
+from tieline.fabric import consent, states, zones
 from tieline.fabric.ids import Ids
-from tieline.fabric.records import KINDS, AccessKey, Account, Instance, Record
+from tieline.fabric.records import KINDS, AccessKey, Account, Endpoint, EndpointService, Instance, Record
 from tieline.fabric.world import World
 
 TEST_KEY = "test"  # key and secret that LocalStack's awslocal and tflocal sign with; no secret at all
@@ -91,11 +92,39 @@ def delete(world: World, account: Account) -> None:
     owned = list(belongings(world, account))
     if owned:
         named = ", ".join(sorted(owned)[:5]) + (f" and {len(owned) - 5} more" if len(owned) > 5 else "")
-        raise Refused("IN_USE", f"the account {account.name} owns {named}", "delete these first, as the account")
+        raise Refused(
+            "IN_USE", f"the account {account.name} owns {named}", "delete these first, as the account; or use --cascade"
+        )
     with world.transaction():
         for kind in KINDS.values():
             for record in world.where(kind, "owner", account.id):
                 world.delete(record)
+
+
+def close(world: World, account: Account, now: datetime) -> None:
+    """Delete an account with all that it owns: its keys end and its consent is withdrawn now, the rest follows.
+
+    Connections to its services are rejected, its endpoints deleted and its instances terminated; `lifecycle` removes
+    what is left, and the account, once none of these is in the kernel any more.
+    """
+    with world.transaction():
+        for key in world.where(AccessKey, "owner", account.id):
+            world.delete(key)
+        for service in world.where(EndpointService, "owner", account.id):
+            for endpoint in world.where(Endpoint, "service", service.id):
+                _move(world, endpoint, "reject", now)
+        for endpoint in world.where(Endpoint, "owner", account.id):
+            _move(world, endpoint, "delete", now)
+        for instance in world.where(Instance, "owner", account.id):
+            if not _ended(instance):
+                world.put(msgspec.structs.replace(instance, state="shutting-down"))
+        world.put(msgspec.structs.replace(account, closing=True))
+
+
+def _move(world: World, endpoint: Endpoint, event: states.Event, now: datetime) -> None:
+    """To the state that follows, where the event is possible."""
+    with suppress(states.NotPossible):
+        world.put(msgspec.structs.replace(endpoint, state=states.after(endpoint.state, event), changed=now))
 
 
 def belongings(world: World, account: Account) -> Iterator[str]:

@@ -61,7 +61,10 @@ class Trust(msgspec.Struct, frozen=True, tag="trust"):
 
 
 class Delete(msgspec.Struct, frozen=True, tag="delete"):
+    """`cascade`: with all that it owns, at once and for good."""
+
     account: str
+    cascade: bool = False
 
 
 Command = Listing | Create | Rotate | Trust | Delete
@@ -109,7 +112,10 @@ class Control:
             case Delete():
                 account = accounts.find(world, command.account)
                 view = self._view(account)
-                accounts.delete(world, account)
+                if command.cascade and view.owns:
+                    accounts.close(world, account, self._clock())
+                else:
+                    accounts.delete(world, account)
                 return [view]
             case Listing():
                 return [self._view(account) for account in world.all(Account)]

@@ -9,13 +9,16 @@ import msgspec
 
 from tieline.fabric import consent, health, states
 from tieline.fabric.records import (
+    KINDS,
     AccessKey,
+    Account,
     Endpoint,
     EndpointService,
     Health,
     Instance,
     LoadBalancer,
     NetworkInterface,
+    Record,
     TargetGroup,
 )
 from tieline.fabric.topology import Topology, Value
@@ -72,6 +75,21 @@ def advance(world: World, progress: Progress, now: datetime) -> None:
         elif instance.state == "shutting-down" and progress.gone(("instance", instance.id)):
             _remove_interfaces(world, instance.id)
             world.put(msgspec.structs.replace(instance, state="terminated", ended=now))
+    for account in world.all(Account):
+        if account.closing:
+            _finish_closing(world, account, progress)
+
+
+def _finish_closing(world: World, account: Account, progress: Progress) -> None:
+    """Remove a closing account with what is left of it, once no flow can pass and nothing of it runs any more."""
+    services = [service.id for service in world.where(EndpointService, "owner", account.id)]
+    served = [endpoint for id in services for endpoint in world.where(Endpoint, "service", id)]
+    own: list[Record] = [*world.where(Endpoint, "owner", account.id)]
+    own += [one for one in world.where(Instance, "owner", account.id) if one.state != "terminated"]
+    if not own and all(progress.gone(("wire", endpoint.id)) for endpoint in served):
+        for kind in KINDS.values():
+            for record in world.where(kind, "owner", account.id):
+                world.delete(record)
 
 
 def _advance_endpoint(world: World, endpoint: Endpoint, progress: Progress, now: datetime) -> None:
