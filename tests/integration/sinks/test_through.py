@@ -72,7 +72,11 @@ def clickhouse(server: ClickHouse) -> Case:
     )
 
 
-@pytest.fixture(params=[(MariaDB, mysql), (Redis, redis), (InfluxDB, influxdb), (ClickHouse, clickhouse)], ids=str)
+def _name(parameter: tuple[type, Callable[..., Case]]) -> str:
+    return parameter[1].__name__
+
+
+@pytest.fixture(params=[(MariaDB, mysql), (Redis, redis), (InfluxDB, influxdb), (ClickHouse, clickhouse)], ids=_name)
 def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     kind, make = request.param
     with ExitStack() as stack:
