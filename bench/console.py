@@ -1,4 +1,4 @@
-"""The console: first paint, a change seen in an open page, and the server's work for fifty open pages.
+"""The console: first paint, a change seen in an open page, fifty open pages, a thousand links in list and map.
 
 Runs `tieline up` with Debian's Chromium. The fifty pages are connections as a browser makes them, with the page's own
 parameters, because fifty browser tabs would be measured instead of the server. --json FILE keeps the figures.
@@ -24,12 +24,14 @@ from typing import Any
 import httpx
 import socketio
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path[:0] = map(str, (Path(__file__).resolve().parents[1], Path(__file__).resolve().parents[1] / "tests"))
 sys.path.remove(str(Path(__file__).resolve().parent))  # where this file has the name of a package of the tests
 
-from console import browsing
-from console.walk import sign_in
-from world.running import Tieline, until
+from bench._many_links import LINKS, frames, write_links  # noqa: E402
+
+from console import browsing  # noqa: E402
+from console.walk import sign_in  # noqa: E402
+from world.running import Tieline, until  # noqa: E402
 
 PAGES, SECONDS = 50, 20.0
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
@@ -148,7 +150,7 @@ def main() -> None:
         finally:
             tieline.down()
     for name, value in figures.items():
-        print(f"{name:<36} {value:8.1f}")
+        print(f"{name:<42} {value:8.1f}")
     if chosen.json:
         chosen.json.write_text(json.dumps(figures, indent=1))
 
@@ -172,7 +174,23 @@ def measure(tieline: Tieline, rounds: int) -> dict[str, float]:
     finally:
         over.set()
         worker.join()
-    return figures | {f"{PAGES} {name} (% of a core)": 100 * share for name, share in shares.items()}
+    figures |= {f"{PAGES} {name} (% of a core)": 100 * share for name, share in shares.items()}
+    return figures | many(tieline, url, key)
+
+
+def many(tieline: Tieline, url: str, key: str) -> dict[str, float]:
+    """The list and the map of a deployment with a thousand links."""
+    tieline.terminate()
+    write_links(tieline.state, "bench-0")
+    tieline.up()
+    found = {}
+    with browsing.browser() as running:
+        page = browsing.page_of(running)
+        sign_in(page, url, key)
+        for place, path, ready in (("list", "/deployments/bench-0", "table a"), ("map", "/", "svg.map .vpc")):
+            for what, value in frames(page, url + path, ready).items():
+                found[f"{LINKS} links, {place}: {what} (ms)"] = value
+    return found
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-WAIT = 30_000  # milliseconds that an assertion waits: the machine may be busy
+WAIT = 60_000  # milliseconds that an assertion waits: the machine may be busy
 
 
 def obstacle() -> str:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import secrets
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import paho.mqtt.publish as mqtt_publish
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from console import browsing
-from console.walk import DEPLOYMENT, LINK, RESOURCE, RULE, Walk, made_customer
+from console.walk import DEPLOYMENT, LINK, RESOURCE, RULE, Walk, made_customer, sign_in_provider
 from tieline.demo.devices import publish, readings
-from world.running import Tieline, until
+from world.running import Tieline
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 PAGES = {
@@ -42,48 +49,67 @@ PAGES = {
     "load-balancers": "/provider/load-balancers",
     "endpoint-services": "/provider/endpoint-services",
 }
-WIDE_LIGHT, WIDE_DARK, NARROW_LIGHT, NARROW_DARK = (1280, False), (1280, True), (360, False), (360, True)
+LOOKS = WIDE_LIGHT, WIDE_DARK, NARROW_LIGHT, NARROW_DARK = (1280, False), (1280, True), (360, False), (360, True)
 NARROW = {"overview", "network", "wizard", "link", "endpoint-services"}  # few: they weigh on every checkout
+SECONDS = 20  # of messages before the first picture, so that no chart is empty
 
 
 def main() -> None:
-    """Take every picture."""
+    """Take the pictures of the documents, or with --all each page in each look."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--all", type=Path, metavar="DIRECTORY", help="every page, wide and narrow, light and dark")
+    chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory, browsing.browser() as running:
         tieline = Tieline(Path(directory) / "state", f"tl-{secrets.token_hex(3)}")
+        over = threading.Event()
         try:
             tieline.up()
             walk = Walk(tieline.rest, tieline.state, browsing.page_of(running), browsing.page_of(running))
-            walk.perform(made_customer(tieline))
-            _publish(tieline)
+            customer = made_customer(tieline)
+            walk.perform(customer)
+            sign_in_provider(walk.consumer, walk.url, walk.keys)  # one who sees both sides
+            threading.Thread(target=_publish, args=(tieline, over), daemon=True).start()
+            time.sleep(SECONDS)
             for name, path in PAGES.items():
-                page = walk.provider if path.startswith("/provider") else walk.consumer
-                _take(page, walk.url + path, name, *WIDE_LIGHT)
-                if name in NARROW:
-                    _take(page, walk.url + path, name, *NARROW_DARK)
-            _take(walk.consumer, walk.url, "overview", *WIDE_DARK)
-            _take(walk.consumer, walk.url + PAGES["integration"], "integration", *NARROW_LIGHT)
+                for look in LOOKS if chosen.all else _looks(name):
+                    _take(walk.consumer, walk.url + path, name, *look, chosen.all or IMAGES)
         finally:
+            over.set()
             tieline.down()
 
 
-def _publish(tieline: Tieline) -> None:
-    """Messages, so that something is counted."""
+def _looks(name: str) -> Iterator[tuple[int, bool]]:
+    yield WIDE_LIGHT
+    if name in NARROW:
+        yield NARROW_DARK
+    if name == "overview":
+        yield WIDE_DARK
+    if name == "integration":
+        yield NARROW_LIGHT
+
+
+def _publish(tieline: Tieline, over: threading.Event) -> None:
+    """Messages, more at one time than at another, and one that the database does not take."""
     with tieline.client() as client:
         mqtt = client.deployment(DEPLOYMENT).mqtt
+        client.create_user(name="ada", password="a passphrase of some words", role="operator")
+    wrong = json.dumps({"device": "pump\0", "temp": 99})
+    mqtt_publish.single("sensors/9", wrong, qos=1, hostname=mqtt.host, port=mqtt.port)
+    number = 0
+    while not over.wait(0.5 + number % 5 * 0.4):
+        number += 1
         publish(mqtt.host, mqtt.port, readings(200))
-        until(
-            lambda: client.rules(DEPLOYMENT)[0].action_metrics[0].get("success", 0), lambda rows: rows > 0, seconds=60
-        )
 
 
-def _take(page: Any, url: str, name: str, width: int, dark: bool) -> None:
+def _take(page: Any, url: str, name: str, width: int, dark: bool, into: Path) -> None:
     look = f"{'wide' if width > 1000 else 'narrow'}-{'dark' if dark else 'light'}"
     page.set_viewport_size({"width": width, "height": 800})
     page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
     page.goto(url)
     page.locator("#content:not([disabled])").wait_for()
-    page.wait_for_timeout(1500)
-    page.screenshot(path=str(IMAGES / f"console-{name}-{look}.png"), full_page=True)
+    page.wait_for_timeout(2500)
+    into.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=str(into / f"console-{name}-{look}.png"), full_page=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,23 @@ from world.running import Tieline, until
 pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
 HOSTILE = '"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>${{7*7}}'
 NAME = "injected"
+FORMS = (
+    "/deployments/new",
+    "{inside}/private-links/new?step=2",
+    "{inside}/resources/new",
+    "{inside}/resources/db",
+    "{inside}/rules/new",
+    "{inside}/rules/rule",
+    "{inside}?tab=users",
+    "/access",
+    "/access?tab=keys",
+    "/settings",
+)
+FIELDS = ", ".join(f"#content {what}:visible" for what in ("input[type=text]", "input[type=password]", "textarea"))
+BUTTONS = (
+    "Test", "Create deployment", "Create PrivateLink", "Create Resource", "Create rule", "Save", "Create MQTT user",
+    "Create user", "Create API key", "Create webhook",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -118,10 +135,10 @@ def test_hostile_text_in_every_field_stays_text(tieline: Tieline, client: Client
         store_hostile(client)
         sign_in(page, url, key)
         inside = f"/deployments/{NAME}"
-        for path in ("/deployments/new", f"{inside}/resources/new", f"{inside}/rules/new"):
-            page.goto(url + path)
+        for path in FORMS:
+            page.goto(url + path.format(inside=inside))
             fill_all(page)
-        for path in ("/", inside, f"{inside}?tab=integration", f"{inside}?tab=monitoring"):
+        for path in ("/", inside, f"{inside}?tab=integration", f"{inside}?tab=monitoring", "/access?tab=audit"):
             page.goto(url + path)
             browsing.expected(page.locator("#content:not([disabled])")).to_be_visible()
             assert not page.evaluate("window.hacked"), path
@@ -145,12 +162,14 @@ def store_hostile(client: Client) -> None:
 def fill_all(page: Any) -> None:
     """Hostile text in each field of a form, and each of its buttons."""
     browsing.expected(page.locator("#content:not([disabled])")).to_be_visible()
-    for field in page.locator("#content input[type=text]:visible, #content textarea:visible").all():
+    for summary in page.locator("#content summary").all():
+        summary.click()
+    for field in page.locator(FIELDS).all():
         if field.get_attribute("role") != "combobox" and field.is_editable():
             field.fill(HOSTILE)
     for editor in page.locator(".cm-content").all():
         editor.fill(HOSTILE)
-    for name in ("Test", "Create deployment", "Create Resource", "Create rule"):
+    for name in BUTTONS:
         button = page.get_by_role("button", name=name, exact=True)
         if button.count():
             button.click()

@@ -60,9 +60,14 @@ class Walk:
     def sign_in(self) -> None:
         """Both, each with what the state directory holds for them."""
         sign_in(self.consumer, self.url, (self.state / "api-key").read_text().strip())
-        keys = configparser.ConfigParser()
-        keys.read(self.state / "credentials")
-        sign_in_provider(self.provider, self.url, keys["customer"])
+        sign_in_provider(self.provider, self.url, self.keys)
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """The provider's access keys."""
+        found = configparser.ConfigParser()
+        found.read(self.state / "credentials")
+        return found["customer"]
 
     def make_deployment(self, name: str = DEPLOYMENT) -> None:
         """From the overview's empty state to a running broker."""

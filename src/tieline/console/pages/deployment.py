@@ -34,7 +34,9 @@ async def deployment(request: Request, name: str, tab: str = "network") -> None:
     tab = tab if tab in TABS else "network"
     with frame(f"Deployment {name}", "/deployments"):
         trail(("Deployments", "/deployments"))
-        parts.heading(f"Deployment {name}", 1)
+        with parts.row("between"):
+            parts.heading(f"Deployment {name}", 1)
+            parts.button("Delete deployment", lambda: _delete(view, name), kind="danger")
         view.live(lambda now: now.inside(name) is None, lambda gone: _gone(name) if gone else None)
         view.live(lambda now: _only(now.inside(name)), lambda found: _about(view, found) if found else None)
         parts.tabs(
@@ -88,7 +90,6 @@ def _about(view: Desk, found: DeploymentAnswer) -> None:
                     parts.button("Stop", lambda: _switch(view, found, "stop"), kind="other")
                 else:
                     parts.button("Start", lambda: _switch(view, found, "start"), kind="other")
-                parts.button("Delete deployment", lambda: _delete(view, found), kind="danger")
         if found.reason or found.hint:
             parts.problem(f"{(found.reason or '').replace('_', ' ')}. {found.hint}".strip(". "))
         if found.agent.error:
@@ -105,7 +106,11 @@ def _about(view: Desk, found: DeploymentAnswer) -> None:
         parts.facts(pairs)
 
 
-async def _delete(view: Desk, found: DeploymentAnswer) -> None:
+async def _delete(view: Desk, name: str) -> None:
+    inside = view.now.inside(name)
+    if inside is None:
+        return
+    found = inside.deployment
     text = "Its broker, its network, and every link, resource and rule in it are removed. This cannot be undone."
     await view.remove(
         "deployment", found.name, text, lambda client: client.delete_deployment(found.id, cascade=True), "/deployments"

@@ -29,7 +29,9 @@ async def link(request: Request, name: str, key: str) -> None:
     view = await desk(request)
     with frame(f"Private link {key}", "/deployments"):
         trail(("Deployments", "/deployments"), (name, f"/deployments/{name}"))
-        parts.heading(f"Private link {key}", 1)
+        with parts.row("between"):
+            parts.heading(f"Private link {key}", 1)
+            parts.button("Delete", lambda: _delete(view, name, key), kind="danger")
         view.live(lambda now: _find(now.inside(name), key), lambda found: _about(view, name, key, found))
         view.live(lambda now: _addresses(now.inside(name), key), lambda found: _use(name, key, found))
         doctor = Doctor(view, name, key, await also_provider(request))
@@ -77,7 +79,6 @@ def _about(view: Desk, deployment: str, key: str, found: PrivateLinkView | None)
             with parts.row():
                 if found.status is LinkStatus.FAILED:
                     parts.button("Reconnect", lambda: _reconnect(view, deployment, found), kind="other")
-                parts.button("Delete", lambda: delete_link(view, deployment, found), kind="danger")
         if found.reason:
             parts.tag("strong", text=f"Reason: {found.reason.replace('_', ' ')}")
         if found.hint:
@@ -92,6 +93,13 @@ def _about(view: Desk, deployment: str, key: str, found: PrivateLinkView | None)
                 ("Created", parts.when(found.created)),
             ]
         )
+
+
+async def _delete(view: Desk, deployment: str, key: str) -> None:
+    """The button stays where it is while the state changes: what is clicked is what was seen."""
+    found = _find(view.now.inside(deployment), key)
+    if found is not None:
+        await delete_link(view, deployment, found)
 
 
 async def _reconnect(view: Desk, deployment: str, found: PrivateLinkView) -> None:
