@@ -16,6 +16,7 @@ from tieline.cloud.repository import Repository
 from tieline.cloud.secrets import new_id
 from tieline.integration import config
 from tieline.integration.definition import action_paths
+from tieline.integration.events import reads_events
 from tieline.integration.rules.compile import CompiledRule, compile_rule, rule_test
 from tieline.integration.rules.errors import NotMatched, RuleError, RuleFailure, TemplateError
 from tieline.integration.rules.template import check_fields
@@ -85,10 +86,18 @@ def _check_actions(records: Repository, deployment: Deployment, wanted: NewRule)
     resources = {item.name: item for item in records.all(Resource, lambda item: item.deployment == deployment.id)}
     ids = {name: item.id for name, item in resources.items()}
     compiled = parsed(wanted.sql)
+    if deployment.remote is not None and reads_events(compiled.topics):
+        raise _not_told("events of clients are told by the platform's own broker only, and this deployment's is not")
     for number, action in enumerate(wanted.actions):
         place, found = f"actions[{number}]", to_action(action, number, ids)
         kind = _check_kind(action, resources[action.resource], place) if action.resource else None
         _check(found, kind, compiled, place)
+        if deployment.remote is not None and getattr(found, "exactly_once", False):
+            raise _not_told(f"{place}: exactly_once takes message ids, which only the platform's own broker gives")
+
+
+def _not_told(message: str) -> PlatformError:
+    return PlatformError(400, "NOT_TOLD", message, "see docs/rules.md on what a broker tells")
 
 
 def _check_kind(action: Action, resource: Resource, place: str) -> Kind:

@@ -147,6 +147,20 @@ def test_what_only_the_platforms_broker_has_is_refused(platform: PlatformProcess
         assert refused.value.code in ("EXTERNAL_BROKER", "CREDENTIALS")
 
 
+def test_rules_that_need_what_another_broker_does_not_tell_are_refused(platform: PlatformProcess) -> None:
+    client, broker = platform.client, {"host": "127.0.0.1", "port": 1883}
+    client.create_deployment(name="theirs", provider="external", broker=broker)
+    known = {"server": "127.0.0.1:5432", "database": "d", "username": "u"}
+    client.create_resource("theirs", name="db", type="postgresql", **known)
+    events = {"sql": 'SELECT clientid FROM "$events/client_connected"', "actions": []}
+    once = {"resource": "db", "sql": "insert into t(n) values (${n})", "exactly_once": True}
+    for wanted in (events, {"sql": SQL, "actions": [once]}):
+        with pytest.raises(ClientError) as refused:
+            client.create_rule("theirs", name="x", **wanted)
+        assert refused.value.code == "NOT_TOLD"
+    assert client.rules("theirs") == []
+
+
 def test_more_processes_while_messages_flow(platform: PlatformProcess, database: PostgreSQL, tmp_path: Path) -> None:
     client = platform.client
     database.execute("truncate seen")
