@@ -1,4 +1,4 @@
-"""A recorded rule, tried on a sample message: what it gives, and what each action would send. Nothing is sent."""
+"""A recorded rule, tried on a sample message: what it gives, and what each action would send."""
 
 from __future__ import annotations
 
