@@ -84,6 +84,17 @@ def test_each_process_has_what_it_needs_and_no_more(running: Tieline) -> None:
         assert (running.state / name).stat().st_mode & 0o077 == 0, name
 
 
+def test_only_the_published_ports_are_in_the_machines_network(running: Tieline) -> None:
+    running.account("customer").network()
+    pids = {f"pid={pid}," for pid in processes(running.state).values()}
+    listed = subprocess.run(["ss", "-Htlnp"], capture_output=True, text=True, check=True).stdout.splitlines()
+    ours = {line.split()[3] for line in listed if any(pid in line for pid in pids)}
+    assert ours == {f"127.0.0.1:{port}" for port in (running.console_port, running.aws_port)}
+    for view in (["link"], ["address"], ["route", "show", "table", "all"], ["rule"]):
+        shown = subprocess.run(["ip", "-o", *view], capture_output=True, text=True, check=True).stdout
+        assert running.prefix not in shown and " h-" not in shown and " w-" not in shown
+
+
 def test_a_resolver_runs_as_nobody(running: Tieline) -> None:
     vpc, _ = running.account("customer").network()
     until(lambda: users(running.namespace(vpc)), lambda uids: uids == {"65534"})

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,8 @@ import http.server, os, socket, time
 class Named(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
+        if os.path.exists("/tmp/slow"):
+            time.sleep(float(open("/tmp/slow").read()))
         body = socket.gethostname().encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -57,7 +60,8 @@ for _ in sys.stdin:
     link.request("GET", "/")
     print(link.getresponse().read().decode(), flush=True)
 """
-CHECK = {"HealthCheckProtocol": "HTTP", "HealthCheckIntervalSeconds": 5, "HealthCheckTimeoutSeconds": 2}
+CHECK_SECONDS = 5
+CHECK = {"HealthCheckProtocol": "HTTP", "HealthCheckIntervalSeconds": CHECK_SECONDS, "HealthCheckTimeoutSeconds": 2}
 
 
 class Pair(Linked):
@@ -140,3 +144,19 @@ def asked(steady: subprocess.Popen[str]) -> str:
     steady.stdin.write("?\n")
     steady.stdin.flush()
     return steady.stdout.readline().strip()
+
+
+def test_a_target_that_answers_slowly_serves_until_its_checks_time_out(pair: Pair) -> None:
+    until(lambda: pair.answers() == set(pair.targets), seconds=60)
+    slow, other = sorted(pair.targets)
+    file = Path(f"/proc/{pair.init(pair.targets[slow])}/root/tmp/slow")
+    file.write_text("0.4")
+    time.sleep(3 * CHECK_SECONDS)  # more checks than it takes to fail
+    assert pair.health(slow) == "healthy"
+    assert pair.answers() == {slow, other}
+    file.write_text("4")
+    until(lambda: pair.health(slow), lambda state: state == "unhealthy", seconds=60)
+    assert pair.answers() == {other}
+    file.unlink()
+    until(lambda: pair.health(slow), lambda state: state == "healthy", seconds=60)
+    assert pair.answers() == {slow, other}

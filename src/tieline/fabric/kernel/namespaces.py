@@ -36,6 +36,7 @@ VPC_SETTINGS = {
     "net.netfilter.nf_conntrack_tcp_loose": "0",  # a forgotten flow is not adopted in mid-stream but reset
     "net.netfilter.nf_conntrack_tcp_be_liberal": "1",  # windows are the ends' business; a nudge (flows.py) fits none
     "net.netfilter.nf_conntrack_tcp_timeout_established": "6060",
+    "net.netfilter.nf_conntrack_tcp_timeout_time_wait": "60",  # as long as the ends' own (TCP_TIMEWAIT_LEN), not twice
     "net.netfilter.nf_conntrack_udp_timeout": "180",
     "net.netfilter.nf_conntrack_udp_timeout_stream": "180",
 }
