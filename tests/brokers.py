@@ -37,6 +37,7 @@ class RabbitMQ(Server):
 
     user = "app"
     password = "app-secret"
+    programs = (RABBITMQ, EPMD)
     start_seconds = 60.0  # four on an idle machine
 
     def __init__(self, authority: Authority | None = None) -> None:
@@ -91,6 +92,8 @@ class RabbitMQ(Server):
 
 class Nats(Server):
     """A server with JetStream on its own disk and the user `app`; with an authority it wants a client certificate."""
+
+    programs = (NATS,)
 
     user = "app"
     password = "app-secret"
@@ -176,6 +179,8 @@ class Front(Server):
     """Passes connections on to another port: a way that can be cut. With an authority it takes TLS from clients that
     have a certificate of it.
     """
+
+    programs = (SOCAT,)
 
     def __init__(self, target: int = 0, authority: Authority | None = None, name: str = SERVER_NAME) -> None:
         super().__init__()

@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from unittest import SkipTest
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -75,6 +76,7 @@ class Server:
     """A process group with a directory and a port that survive its restarts."""
 
     stop_signal = signal.SIGTERM
+    programs: tuple[Path, ...] = ()  # without which its tests are skipped, saying so
     start_seconds = START_SECONDS
     ordinary = True  # whether it runs as an ordinary user where we are root
 
@@ -141,6 +143,8 @@ class Server:
 
     def __enter__(self) -> Self:
         try:
+            if missing := [str(program) for program in self.programs if not program.exists()]:
+                raise SkipTest(f"not installed: {', '.join(missing)}")
             self.prepare()
             self.start()
         except BaseException:
