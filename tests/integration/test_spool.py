@@ -48,6 +48,17 @@ def test_it_is_a_queue_that_survives(tmp_path_factory: pytest.TempPathFactory, s
     spool.close()
 
 
+def test_numbers_go_on_after_a_restart_with_nothing_in_it(tmp_path: Path) -> None:
+    for round in range(3):  # each appends less than was given up before it
+        spool = Spool(tmp_path, 1000)
+        assert spool.take(1, 1000)[1] == ([] if round == 0 else records(round, 1))
+        spool.give_up(spool.end)
+        spool.close()
+        spool = Spool(tmp_path, 1000)
+        spool.append(records(round + 1, 1))
+        spool.close()
+
+
 def test_a_full_one_takes_no_more_or_drops_the_oldest(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 1000)
     kept = spool.append([b"x" * 92] * 20)

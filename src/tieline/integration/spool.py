@@ -177,11 +177,12 @@ class Spool:
             self._segments.pop(0).path.unlink(missing_ok=True)
 
     def _kept_front(self) -> int:
-        oldest = self._segments[0].first if self._segments else 0
+        """The front that was written down; numbers go on from it where no segment is left, so that none comes twice."""
         try:
-            return max(oldest, min(int((self.directory / FRONT).read_text()), self._segments[-1].end))
-        except (OSError, ValueError, IndexError):
-            return oldest
+            kept = int((self.directory / FRONT).read_text())
+        except (OSError, ValueError):
+            kept = 0
+        return max(self._segments[0].first, min(kept, self._segments[-1].end)) if self._segments else kept
 
 
 def _scanned(path: Path) -> Segment:
