@@ -98,7 +98,7 @@ class Pipeline:
         """What the stations are to be, by name. Where messages are shared, order takes stations of its own."""
         places = {BROKER: None} | {resource.id: resource for resource in config.resources}
         if self._broker.share and self._broker.ordered:
-            ordered = {action.resource for rule in config.rules for action in rule.actions if in_order(action)}
+            ordered = {a.resource for rule in config.rules for a in rule.actions if in_order(a, rule)}
             places |= {id + ORDERED: places[id] for id in ordered & places.keys()}
         return places
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tieline.integration.config import Action, Broker, Resource
+import msgspec
+
+from tieline.integration.config import Action, Broker, Resource, Rule
 from tieline.integration.deadletters import DeadLetters
 from tieline.integration.definition import Definition
+from tieline.integration.events import PREFIX
 from tieline.integration.health import Health
 from tieline.integration.lane import Lane
 from tieline.integration.memory import Memory
@@ -21,9 +24,9 @@ ORDERED = "-ordered"  # behind the name of a place for actions whose order is ke
 BROKER = ""  # the id of the place that is the broker: republished messages, and rules that only count
 
 
-def in_order(action: Action) -> bool:
-    """Whether each client's messages are to be written in their order."""
-    return action.inflight_window == 1
+def in_order(action: Action, rule: Rule) -> bool:
+    """Whether each client's messages are to be written in their order; events are not shared by Mosquitto at all."""
+    return action.inflight_window == 1 or PREFIX in rule.sql
 
 
 class Station:
@@ -45,7 +48,10 @@ class Station:
         self.id = resource.id if resource is not None else BROKER
         self.resource = resource
         self._shared, self._ordered = bool(broker.share), ordered
-        self.lane = Lane(broker, self.id + ORDERED * ordered, letters, memory, clock, directory)
+        if ordered:  # a client of its own, to publish as well
+            share = "" if broker.alone else broker.share + ORDERED
+            broker = msgspec.structs.replace(broker, share=share, client_id=broker.client_id + ORDERED)
+        self.lane = Lane(broker, self.id, letters, memory, clock, directory)
         self.sink: Sink = open_sink(resource) if resource is not None else open_broker(broker)
         self.health = Health(self.lane, lambda: self.sink, clock)
 
@@ -72,12 +78,12 @@ class Station:
     def _plan(self, definition: Definition) -> Plan | None:
         """The rule with its actions for this place. The place of a rule's first action counts its matches."""
         actions = definition.rule.actions
-        ours = tuple((action, self.sink.writer(action)) for action in actions if self._takes(action))
-        counts = self._takes(actions[0]) if actions else self.id == BROKER and not self._ordered
+        ours = tuple((action, self.sink.writer(action)) for action in actions if self._takes(action, definition.rule))
+        counts = self._takes(actions[0], definition.rule) if actions else self.id == BROKER and not self._ordered
         return Plan(definition.rule, definition.compiled, ours, counts) if ours or counts else None
 
-    def _takes(self, action: Action) -> bool:
-        return action.resource == self.id and (self._shared and in_order(action)) == self._ordered
+    def _takes(self, action: Action, rule: Rule) -> bool:
+        return action.resource == self.id and (self._shared and in_order(action, rule)) == self._ordered
 
     async def close(self, grace: float, forget: bool) -> None:
         """Write what waits if it can be done within the grace; the broker forgets a place that is gone."""

@@ -52,6 +52,7 @@ class Workers:
             "client_id": f"{self._broker.client_id}-w{number}",
             "share": self._broker.client_id,
             "ordered": not number,
+            "alone": not number,
         }
         broker = msgspec.structs.replace(self._broker, **changes)
         directory = self._directory / f"worker-{number}" if self._directory is not None else None

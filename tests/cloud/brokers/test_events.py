@@ -52,11 +52,11 @@ def test_a_client_id_that_reads_like_a_line_deceives_nobody() -> None:
     assert told is not None and (told.topic, told.fields["clientid"]) == ("$events/session/unsubscribed", "New")
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[Client]:
+@pytest.fixture(params=[1, 2], ids=["one process", "two processes"])
+def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Client]:
     with PlatformProcess(tmp_path / "cloud") as platform:
         mqtt = {"host": "127.0.0.1", "port": free_port()}
-        made = platform.client.create_deployment(name="plant", provider="external", mqtt=mqtt)
+        made = platform.client.create_deployment(name="plant", provider="external", mqtt=mqtt, workers=request.param)
         with AgentProcess(platform.url, made.join_token, tmp_path / "agent"):
             wait_until(lambda: platform.client.deployment("plant").status == "running", "the agent")
             yield platform.client
