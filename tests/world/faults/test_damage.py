@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tieline.fabric.daemon.meter import SECONDS as METER_SECONDS
 from tieline.fabric.kernel.names import host_link, wire_link
 from world.faults.fabric import Fabric
 from world.faults.linked import PORT, Linked, run
@@ -143,9 +144,14 @@ def test_a_fabric_that_nothing_happens_to_runs_no_command(linked: Linked) -> Non
     until(lambda: _quiet(linked))
     process = linked.tieline.process
     assert process is not None
-    before = _children_ticks(process.pid)
-    time.sleep(6.0)
-    assert _children_ticks(process.pid) == before
+    until(lambda: _rests(process.pid), seconds=60)  # once what moved last has been counted
+
+
+def _rests(pid: int) -> bool:
+    """No command for longer than any interval of the fabric's own."""
+    before = _children_ticks(pid)
+    time.sleep(METER_SECONDS + 1.5)
+    return _children_ticks(pid) == before
 
 
 def _children_ticks(pid: int) -> int:

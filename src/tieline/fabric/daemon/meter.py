@@ -25,6 +25,7 @@ class Meter:
     def __init__(self, book: Book, kernel: Kernel, topology: Callable[[], Topology], clock: Callable[[], datetime]):
         self._book, self._kernel, self._topology, self._clock = book, kernel, topology, clock
         self._readings: dict[str, Reading] = {}
+        self._noted: dict[str, object] = {}  # by wire: itself and the readings that were noted
         self._old: frozenset[str] = frozenset()  # what an earlier process has laid, which may have counted for long
         self._width = asyncio.Semaphore(WIDTH)
 
@@ -37,24 +38,36 @@ class Meter:
 
     async def _round(self, topology: Topology) -> None:
         ends = {end for wire in topology.wires.values() for end in (wire.consumer, wire.provider)}
-        await asyncio.gather(*(self._read(end) for end in sorted(ends & topology.vpcs.keys())))
+        consumers = {wire.consumer for wire in topology.wires.values()}
+        await asyncio.gather(*(self._read(end, end in consumers) for end in sorted(ends & topology.vpcs.keys())))
         self._readings = {id: reading for id, reading in self._readings.items() if id in ends}
-        now = self._clock()
+        now, noted = self._clock(), dict[str, object]()
         for wire in topology.wires.values():
             near, far = self._readings.get(wire.consumer), self._readings.get(wire.provider)
             if near is None or far is None:
                 continue
+            noted[wire.id] = wire, near.sets, far.sets
+            if not near.open and self._is_same(wire.id, noted[wire.id]):
+                continue  # nothing moved, as on most links most of the time
             for port, totals, active in figures.of_wire(wire, near.sets, far.sets, near.open):
                 self._book.note(now, (wire.id, port), totals, active, known=wire.id in self._old)
             self._book.note(now, (wire.id, ""), figures.closed(wire, near.sets), known=wire.id in self._old)
         for id, reading in self._readings.items():
             self._book.note(now, (id, ""), figures.of_vpc(reading.full), known=id in self._old)
+        self._noted = noted
         self._book.forget([*topology.wires, *ends])
 
-    async def _read(self, vpc: str) -> None:
+    def _is_same(self, wire: str, seen: object) -> bool:
+        """Whether this is what was noted last: the same readings, not equal ones, so that a look costs nothing."""
+        match self._noted.get(wire), seen:
+            case (before, *old), (now, *new):
+                return before == now and all(one is other for one, other in zip(old, new, strict=True))
+        return False
+
+    async def _read(self, vpc: str, consumes: bool) -> None:
         async with self._width:
             try:
-                self._readings[vpc] = await self._kernel.meters(vpc, self._readings.get(vpc))
+                self._readings[vpc] = await self._kernel.meters(vpc, self._readings.get(vpc), consumes=consumes)
             except Exception as error:  # it may be on its way, or damaged: the next reading has what this one lacks
                 log.info("what %s counts cannot be read: %s", vpc, error)
                 self._readings.pop(vpc, None)

@@ -94,9 +94,12 @@ class Kernel:
         found = wires.recorded(self._footprint).values()
         return frozenset(id for wire in found for id in (wire.id, wire.consumer, wire.provider))
 
-    async def meters(self, vpc: str, before: Reading | None = None) -> Reading:
-        """What a VPC has counted; `before` is its last reading, and spares work where nothing moved since."""
-        return await meters.read(self._footprint, vpc, before)
+    async def meters(self, vpc: str, before: Reading | None = None, *, consumes: bool = True) -> Reading:
+        """What a VPC has counted; `before` is its last reading, and spares work where nothing moved since.
+
+        `consumes`: whether links begin in it, so that flows that are open through them are told as well.
+        """
+        return await meters.read(self._footprint, vpc, before, consumes=consumes)
 
     async def converge_instance(self, instance: Instance, vpc: Vpc) -> bool:
         """Have the instance running; its network is the business of `converge_vpc`, before or after."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from tieline.fabric.kernel import commands, flows, metering, namespaces
-from tieline.fabric.kernel.names import Footprint
+from tieline.fabric.kernel.names import HOST_LINK, WIRE_LINK, Footprint
 from tieline.fabric.topology import Counts, Value
 
 DEVICES = Path("/proc/thread-self/net/dev")
@@ -60,15 +61,21 @@ class _Listing(msgspec.Struct):
     nftables: list[_Object]
 
 
-async def read(footprint: Footprint, vpc: str, before: Reading | None) -> Reading:
-    """The VPC's totals; `before` is the last reading, whose sets still hold where nothing moved since."""
+async def read(footprint: Footprint, vpc: str, before: Reading | None, *, consumes: bool) -> Reading:
+    """The VPC's totals; `before` is the last reading, whose sets still hold where nothing moved since.
+
+    Where no link is consumed only the wires matter, for a balancer's own probes move all the time.
+    """
     namespace = footprint.namespace(vpc)
-    devices, tracked, full = await namespaces.inside(namespace, _look)
-    aimed_at = await flows.aimed_at(namespace) if tracked else Counter()
-    if before is not None and before.mark == devices:
-        return Reading(mark=devices, sets=before.sets, open=aimed_at, full=full)
+    devices, tracked, full = await namespaces.inside(namespace, partial(_look, consumes))
+    rests = before is not None and before.mark == devices
+    known = before.open if before is not None and rests else None
+    aimed_at = await flows.aimed_at(namespace) if consumes and tracked and known != {} else Counter()
+    if before is not None and rests:
+        return Reading(mark=devices, sets=before.sets, open=_through(aimed_at, before.sets), full=full)
     listing = await commands.read(*commands.entering(namespace, "nft", "-j", "list", "sets", "ip"))
-    return Reading(mark=devices, sets=await asyncio.to_thread(parse, listing), open=aimed_at, full=full)
+    sets = await asyncio.to_thread(parse, listing)
+    return Reading(mark=devices, sets=sets, open=_through(aimed_at, sets), full=full)
 
 
 def parse(listing: str) -> dict[str, Ports]:
@@ -84,14 +91,20 @@ def parse(listing: str) -> dict[str, Ports]:
     }
 
 
+def _through(open: Mapping[str, int], sets: Mapping[str, Ports]) -> dict[str, int]:
+    """The flows that are aimed at links, and not at the resolver or a host."""
+    return {place: count for place, count in open.items() if place in sets.get(metering.OPENED, {})}
+
+
 def _key(value: str | _Concatenation) -> str:
     return value if isinstance(value, str) else " . ".join(map(str, value.concat))
 
 
-def _look() -> tuple[str, int, int]:
+def _look(consumes: bool) -> tuple[str, int, int]:
     """By a thread inside: what the interfaces have counted, how many flows there are, how many found no room."""
     lines = FAILURES.read_text().splitlines()
     column = lines[0].split().index(DROPPED)
     full = sum(int(line.split()[column], 16) for line in lines[1:])
-    moved = [line for line in DEVICES.read_text().splitlines() if line.lstrip().startswith(("h-", "w-"))]
+    kinds = (HOST_LINK, WIRE_LINK) if consumes else (WIRE_LINK,)
+    moved = [line for line in DEVICES.read_text().splitlines() if line.lstrip().startswith(kinds)]
     return "\n".join(moved), int(FLOWS.read_text()), full
