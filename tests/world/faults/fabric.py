@@ -26,16 +26,16 @@ class Fabric(Tieline):
     def log(self) -> Path:
         return self.state / "fabric.log"
 
-    def launch(self) -> None:
+    def launch(self, *more: str) -> None:
         """Start it, and do not wait."""
         options = ["--state", str(self.state), "--prefix", self.prefix, "--port", str(self.aws_port)]
-        command = [sys.executable, "-m", "tieline.fabric", *options, "--region", REGION]
+        command = [sys.executable, "-m", "tieline.fabric", *options, "--region", REGION, *more]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **self.environment})
 
-    def up(self) -> None:
+    def up(self, *options: str) -> None:
         """Start it, and wait until it answers."""
-        self.launch()
+        self.launch(*options)
         until(self._serves, seconds=60)
 
     def _serves(self) -> bool:
