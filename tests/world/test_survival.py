@@ -126,7 +126,7 @@ class Monitors:
             process.terminate()
             told = process.communicate()[0].splitlines()
             own = [line for line in told if "127.9.9.9" in line or "table ip heard" in line]
-            assert own, f"{process.args} hears nothing"
+            assert own, f"{process.args!r} hears nothing"
             self.heard += [line for line in told if line not in own and not line.startswith("# new generation")]
 
 
