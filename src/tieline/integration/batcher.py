@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import random
@@ -228,10 +229,9 @@ class Batcher:
         return [item for item in items if item[1].timestamp >= limit]
 
     async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._changed.wait(), seconds * random.uniform(0.5, 1))
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds * random.uniform(0.5, 1)):
+                await self._changed.wait()
 
     def _settle(self, batch: list[Item]) -> None:
         self.refused = 0

@@ -95,7 +95,8 @@ class Session:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _serve(self) -> None:
-        reader, pending = await asyncio.wait_for(self._connect(), CONNECT_SECONDS)
+        async with asyncio.timeout(CONNECT_SECONDS):  # wait_for of Python 3.11 may swallow a cancellation
+            reader, pending = await self._connect()
         self.connected, self.reason, self._heard = True, "", time.monotonic()
         self._reconcile()
         pinging = asyncio.create_task(self._ping())
@@ -115,7 +116,8 @@ class Session:
         """Return when reading is allowed; raises ConnectionError where the connection is lost meanwhile."""
         while not self._open.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._open.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._open.wait()
             self._write(mqtt5.PingReqPacket().write())  # who does not read sees a lost connection by writing only
             if self._writer is None or self._writer.transport.is_closing():
                 raise ConnectionError("the connection was lost")

@@ -38,7 +38,7 @@ class Workers:
 
     async def resize(self, count: int) -> None:
         """Run so many processes. One that is not needed any more writes what waits for it before it ends."""
-        while len(self._workers) < count:
+        while len(self._workers) < count and not self._closed.is_set():
             worker = self._worker(len(self._workers))
             self._workers.append(worker)
             worker.start()
@@ -69,9 +69,9 @@ class Workers:
 
     async def close(self, grace: float = GRACE) -> None:
         """Stop: what waits is written for at most `grace` seconds, the rest stays with the broker."""
+        self._closed.set()  # nobody starts another process now
         workers, self._workers = self._workers, []
         await asyncio.gather(*(worker.close(grace) for worker in workers))
-        self._closed.set()
 
     def metrics(self) -> dict[str, Any]:
         """The sums of what the processes counted; latencies are the worst of them."""
