@@ -48,13 +48,14 @@ class DeploymentWorker:
                 return None
             steps = await self._steps(deployment)
             if not steps:
-                return SETTLED_SECONDS if deployment.status in SETTLED else UNSETTLED_SECONDS
+                waits = deployment.joined_by_hand or deployment.status in SETTLED  # for its agent, which wakes us
+                return SETTLED_SECONDS if waits else UNSETTLED_SECONDS
             for step in steps:
                 await self._apply(deployment, step)
         return UNSETTLED_SECONDS
 
     async def _steps(self, deployment: Deployment) -> tuple[plan.Step, ...]:
-        links = len(self._records.all(PrivateLink, lambda link: link.deployment == deployment.id))
+        links = self._links(deployment) if _leaving(deployment) else 0
         if deployment.joined_by_hand:
             return plan.plan(deployment, plan.Observed(), {}, links)
         try:
@@ -63,6 +64,9 @@ class DeploymentWorker:
             self._explain(deployment, error)
             raise
         return plan.plan(deployment, observed, boot.tags(self._machine, deployment), links)
+
+    def _links(self, deployment: Deployment) -> int:
+        return len(self._records.all(PrivateLink, lambda link: link.deployment == deployment.id))
 
     async def _apply(self, deployment: Deployment, step: plan.Step) -> None:
         try:

@@ -68,7 +68,9 @@ def name(seen: Evidence) -> Hop:
     if inside.error:
         return unknown(HopName.NAME, inside.error, inside.hint)
     if inside.cause:
-        hint = "a link has an address in its VPC only: the agent must be in it, and the VPC needs DNS (enableDnsSupport)"
+        hint = (
+            "a link has an address in its VPC only: the agent must be in it, and the VPC needs DNS (enableDnsSupport)"
+        )
         return failed(HopName.NAME, f"{seen.address}: {inside.cause}", hint)
     return passed(HopName.NAME, f"{seen.address} is {', '.join(inside.addresses)}")
 
