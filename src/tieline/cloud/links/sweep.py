@@ -49,7 +49,7 @@ class Sweep:
                 task.cancel()
 
     async def _look(self, aws: Aws) -> None:
-        began = time.monotonic()
+        began, before = time.monotonic(), {link.id: link.endpoint_state for link in self._accounts().get(aws, ())}
         whole = began >= self._whole.get(aws, 0.0)
         try:
             present = await endpoint_states(aws, () if whole else OTHERS)
@@ -60,6 +60,8 @@ class Sweep:
             took = time.monotonic() - began
             self._whole[aws] = began + max(WHOLE_SECONDS, SHARE * took)
         for link in self._accounts().get(aws, ()):
+            if before.get(link.id) != link.endpoint_state:
+                continue  # it moved while AWS answered, and the answer may be the older one: the next look tells
             if changed(link.endpoint_state, present.get(link.endpoint), whole):
                 self._wake(link.id)
 
