@@ -50,7 +50,10 @@ PAGES = {
     "endpoint-services": "/provider/endpoint-services",
 }
 LOOKS = WIDE_LIGHT, WIDE_DARK, NARROW_LIGHT, NARROW_DARK = (1280, False), (1280, True), (360, False), (360, True)
-NARROW = {"overview", "network", "wizard", "link", "endpoint-services"}  # few: they weigh on every checkout
+KEPT = {  # few: they weigh on every checkout
+    *("overview", "network", "integration", "wizard", "link", "resource", "rule", "dead-letters"),
+    *("target-groups", "endpoint-services", "users", "audit", "settings"),
+}
 SECONDS = 20  # of messages before the first picture, so that no chart is empty
 
 
@@ -79,12 +82,12 @@ def main() -> None:
 
 
 def _looks(name: str) -> Iterator[tuple[int, bool]]:
-    yield WIDE_LIGHT
-    if name in NARROW:
-        yield NARROW_DARK
+    if name in KEPT:
+        yield WIDE_LIGHT
     if name == "overview":
         yield WIDE_DARK
-    if name == "integration":
+        yield NARROW_DARK
+    if name == "wizard":
         yield NARROW_LIGHT
 
 

@@ -119,7 +119,7 @@ def _backends(resources: Sequence[ResourceAnswer], backing: Backing | None) -> l
     lines = [(f"resource {resource.name}", resource.status) for resource in resources]
     if backing is not None:
         lines.append((f"{backing.balancer} in {', '.join(backing.zones)}, {backing.vpc}", ""))
-        lines += [(f"target {target}", health) for target, health in backing.targets]
+        lines += [(target, health) for target, health in backing.targets]
     if len(lines) > BACKENDS:
         lines = [*lines[: BACKENDS - 1], (f"and {len(lines) - BACKENDS + 1} more", "")]
     return lines or [("no resource uses it", "")]

@@ -34,7 +34,9 @@ def monitoring(found: Inside) -> None:
     with parts.card("Dead letters"):
         count = found.deployment.agent.dead_letters
         if count:
-            parts.problem(f"{count} messages could not be used. They are kept on the agent's disk with their errors.")
+            parts.problem(
+                f"Messages that could not be used: {count}. They are kept on the agent's disk with their errors."
+            )
             with parts.row():
                 parts.go("See and replay them", f"/deployments/{found.deployment.name}/dead-letters")
         else:

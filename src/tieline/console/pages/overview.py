@@ -62,7 +62,7 @@ def _troubles(one: Inside) -> list[tuple[str, str, str, str]]:
             found.append(("disconnected", f"resource {resource.name}", resource.hint, f"{path}?tab=integration"))
     if deployment.agent.dead_letters:
         count = deployment.agent.dead_letters
-        found.append(("failed", f"{count} dead letters in {deployment.name}", "", f"{path}?tab=monitoring"))
+        found.append(("failed", f"dead letters in {deployment.name}: {count}", "", f"{path}/dead-letters"))
     return found
 
 
