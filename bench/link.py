@@ -7,6 +7,7 @@ iperf3, wrk, haproxy, nginx with its stream module, and socat; where apt-get may
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import re
@@ -139,8 +140,9 @@ def _cpu(candidate: Candidate) -> float:
     """Seconds of CPU that the carriers have used, ended children included (proc(5))."""
     ticks = 0
     for pid in _family(candidate):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += sum(int(field) for field in fields[11:15])
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # its parent has its ticks now
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(int(field) for field in fields[11:15])
     return ticks / 100
 
 
@@ -148,7 +150,8 @@ def _memory(candidate: Candidate) -> float:
     """Bytes: the carriers' own share of memory, and the kernel's objects of the kinds that connections consist of."""
     own = 0
     for pid in _family(candidate):
-        own += int(_found(r"\nPss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text()))
+        with contextlib.suppress(ProcessLookupError):  # socat's children end with their connections
+            own += int(_found(r"\nPss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text()))
     kernel = 0
     for line in Path("/proc/slabinfo").read_text().splitlines()[2:]:
         name, active, _, size, *_ = line.split()

@@ -19,7 +19,7 @@ from tieline.cloud.records import MqttUserView, PrivateLinkView
 M = TypeVar("M", bound=BaseModel)
 
 PREFIX = "/api/v1"
-NO_CALLS = {"close", "change"}  # `change` is tried with each of CHANGES
+NO_CALLS = {"close", "change", "ask"}  # `change` is tried with each of CHANGES; the path of `ask` is its caller's
 CHANGES: Mapping[str, tuple[type[BaseModel], tuple[str, ...]]] = {
     "deployment": (DeploymentAnswer, ("deployments", "d")),
     "link": (PrivateLinkView, ("deployments", "d", "private-links", "l")),

@@ -98,7 +98,7 @@ def test_webhooks_and_mqtt_users_come_and_go(linked: Walk, client: Client) -> No
 def test_a_rules_error_is_marked_where_it_is_and_the_corrected_rule_is_saved(linked: Walk, client: Client) -> None:
     page = show(linked, f"/deployments/{DEPLOYMENT}/rules/{RULE}")
     sql = page.get_by_role("textbox", name="SQL of the rule")
-    browsing.expected(page.get_by_text('"temp": 21.5')).to_be_visible()
+    browsing.expected(page.locator("pre", has_text='"temp": 21.5')).to_be_visible()
     sql.fill("SELECT payload.device as FROM")
     browsing.expected(page.locator(".wrong")).to_be_visible()
     good = 'SELECT payload.device as device, payload.temp as temp, timestamp FROM "sensors/#" WHERE payload.temp > 20'
@@ -114,11 +114,17 @@ def test_a_letter_is_corrected_and_its_row_arrives(
     until(lambda: client.rule(DEPLOYMENT, RULE).status, lambda status: status == "running")
     mqtt = client.deployment(DEPLOYMENT).mqtt
     wrong = json.dumps({"device": "la\0te", "temp": 99})  # a text that PostgreSQL does not take
-    mqtt_publish.single("sensors/9", wrong, qos=1, hostname=mqtt.host, port=mqtt.port)
-    until(lambda: client.deployment(DEPLOYMENT).agent.dead_letters, lambda count: count == 1)
+
+    def fail(count: int) -> None:
+        mqtt_publish.single("sensors/9", wrong, qos=1, hostname=mqtt.host, port=mqtt.port)
+        until(lambda: client.deployment(DEPLOYMENT).agent.dead_letters, lambda letters: letters == count)
+
+    fail(1)
     page = show(linked, f"/deployments/{DEPLOYMENT}/dead-letters")
     page.get_by_label("Payload").fill(json.dumps({"device": "late", "temp": 99}))
-    page.get_by_role("button", name="Replay letter").click()
+    fail(2)
+    browsing.expected(page.get_by_label("Payload")).to_have_count(2)  # and what is being typed stays
+    page.get_by_role("button", name="Replay letter").first.click()
     browsing.expected(page.get_by_text("1 on their way again")).to_be_visible()
     url = f"postgresql://{USER}:{customer.password}@{customer.address}:5432/{DATABASE}"
     query = "select count(*) from readings where device = 'late'"
@@ -126,6 +132,8 @@ def test_a_letter_is_corrected_and_its_row_arrives(
         lambda: tieline.inside(customer.instance, "psql", "-AtX", url, "-c", query).stdout.strip(),
         lambda rows: rows == "1",
     )
+    browsing.expected(page.get_by_label("Payload")).to_have_count(1)
+    page.get_by_role("button", name="Discard letter").click()
     browsing.expected(page.get_by_text("None: every message")).to_be_visible()
 
 

@@ -47,6 +47,7 @@ class Tieline:
     def __init__(self, state: Path, prefix: str) -> None:
         self.state, self.prefix = state, prefix
         self.console_port, self.aws_port = free_port(), free_port()
+        self._clients: list[Client] = []
         state.mkdir(parents=True)
         (state / "prefix").write_text(prefix)
         self.process: subprocess.Popen[bytes] | None = None
@@ -101,6 +102,8 @@ class Tieline:
 
     def down(self) -> None:
         """Remove everything, as a user would."""
+        for client in self._clients:
+            client.close()
         self.command("down", "--state", str(self.state))
         if self.process is not None:
             self.process.wait()
@@ -117,7 +120,9 @@ class Tieline:
 
     def client(self) -> Client:
         """The platform's REST interface."""
-        return Client(self.rest, (self.state / "api-key").read_text().strip())
+        made = Client(self.rest, (self.state / "api-key").read_text().strip())
+        self._clients.append(made)
+        return made
 
     def namespace(self, instance: str) -> str:
         return f"{self.prefix}-{instance}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import socket
@@ -108,9 +109,9 @@ def _perform(home: Home, console_port: int, aws_port: int, once: bool) -> bool:
     place = Place(home.path, home.prefix, f"http://{HOST}:{console_port}", f"http://{HOST}:{aws_port}", REGION)
     if not _step(1, "tieline up: fabric with the AWS wire, platform with REST", lambda: _until_up(home, place.rest)):
         return False
-    story = Story(place)
-    steps = [*story.steps(), *(story.farewell() if once else [])]
-    return all(_step(number, title, run) for number, (title, run) in enumerate(steps, 2))
+    with contextlib.closing(Story(place)) as story:
+        steps = [*story.steps(), *(story.farewell() if once else [])]
+        return all(_step(number, title, run) for number, (title, run) in enumerate(steps, 2))
 
 
 def _until_up(home: Home, rest: str) -> str:

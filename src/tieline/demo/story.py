@@ -52,6 +52,10 @@ class Story:
         self._link: PrivateLinkView | None = None
         self._sent: list[devices.Reading] = []
 
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
     def steps(self) -> list[tuple[str, Callable[[], str]]]:
         """Every step with its title."""
         return [

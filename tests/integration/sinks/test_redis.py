@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from redis.exceptions import ConnectionError
 
 from certificates import Authority
 from databases import Redis, RedisNode, Sentinel, redis_cluster
@@ -18,6 +19,7 @@ from tieline.integration.rules.errors import TemplateError
 from tieline.integration.sinks import redis as kind
 from tieline.integration.sinks.base import Unavailable
 from tieline.integration.sinks.redis import RedisCommand, words
+from tieline.integration.sinks.redis_errors import translated
 
 pytestmark = pytest.mark.world
 
@@ -200,6 +202,15 @@ async def test_nodes_that_announce_addresses_which_lead_nowhere() -> None:
         what = resource(node, redis_type="cluster", address_map={f"10.255.255.1:{node.port}": node.server})
         await write(what, action("SET k${n} ${n}"), [{"n": n} for n in range(10)])
         assert len(node.execute("KEYS", "*")) == 10
+
+
+def test_a_reset_is_tls_only_while_it_is_agreed_on() -> None:
+    """Whether the alert or the reset is read first, where a certificate is missing, is chance."""
+    reset = ConnectionError("Error while reading")
+    reset.__cause__ = ConnectionResetError(104, "Connection reset by peer")
+    for connecting, encrypted, hop in ((True, True, "tls"), (True, False, "tcp"), (False, True, "tcp")):
+        found = translated(reset, "cache:6379", connecting, encrypted)
+        assert isinstance(found, Unavailable) and found.hop == hop
 
 
 async def test_tls_with_a_name_and_a_certificate() -> None:

@@ -6,6 +6,7 @@ missed; or a batch was in the database, and whoever wrote it died before the bro
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -76,9 +77,12 @@ def command_line(pid: int) -> str:
 @pytest.fixture(scope="module")
 def way(tmp_path_factory: pytest.TempPathFactory, prefixes: Callable[[], str]) -> Iterator[Way]:
     tieline = Tieline(tmp_path_factory.mktemp("rows") / "state", prefixes())
-    try:
+    closing = contextlib.ExitStack()
+    closing.callback(tieline.down)
+    with closing:
         tieline.up()
         story = Story(Place(tieline.state, tieline.prefix, tieline.rest, tieline.wire, REGION))
+        closing.callback(story.close)
         steps = dict(story.steps())
         for title, step in steps.items():
             step()
@@ -92,8 +96,6 @@ def way(tmp_path_factory: pytest.TempPathFactory, prefixes: Callable[[], str]) -
         client.create_rule(DEPLOYMENT, name="flow", sql=SQL, actions=[action])
         until(lambda: client.deployment(DEPLOYMENT), lambda d: d.agent.applied == d.revision, 60)
         yield made
-    finally:
-        tieline.down()
 
 
 def counted(way: Way, fault: Callable[[], None], more: int = 0) -> None:

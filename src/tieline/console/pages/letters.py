@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,7 +35,8 @@ class Box:
 
     def __init__(self, view: Desk, deployment: str) -> None:
         self._view, self._deployment = view, deployment
-        self._cursor = ""
+        self._page = self._cursor = ""
+        self._cards: dict[str, ui.element] = {}
         self._known = self.counted(view.now)
         self._told = parts.stack().props("aria-live=polite")
         with parts.row() as self._all:
@@ -51,30 +53,44 @@ class Box:
 
     async def look(self, cursor: str = "") -> None:
         """Read a page, and show it."""
+        self._page = cursor
         try:
             page = await self._view.ask(lambda client: client.letters(self._deployment, cursor=cursor))
         except ClientError as error:
-            self._list.clear()
+            self._empty()
             with self._list:
                 parts.problem(words(error))
             return
         self._cursor = page.next_cursor or ""
         self._more.set_visibility(bool(self._cursor))
         self._all.set_visibility(bool(page.letters))
-        self._list.clear()
+        self._show(page.letters)
+
+    def _show(self, letters: Sequence[Letter]) -> None:
+        """A letter that is shown already stays as it is: somebody may be correcting it."""
+        here = {letter.id for letter in letters}
+        if not here or not self._cards:
+            self._empty()
+        for id in self._cards.keys() - here:
+            self._cards.pop(id).delete()
         with self._list:
-            if not page.letters:
+            if not here:
                 parts.say("None: every message that a rule took was written, or waits to be.", "muted")
-            for letter in page.letters:
-                with parts.card():
-                    self._letter(letter)
+            for letter in letters:
+                if letter.id not in self._cards:
+                    with parts.card() as self._cards[letter.id]:
+                        self._letter(letter)
+
+    def _empty(self) -> None:
+        self._list.clear()
+        self._cards.clear()
 
     def arrived(self, count: int) -> None:
         """There are more or fewer now."""
         if count != self._known:
             self._known = count
             with self._list:
-                ui.timer(0.05, self.look, once=True)
+                ui.timer(0.05, lambda: self.look(self._page), once=True)
 
     async def _next(self) -> None:
         await self.look(self._cursor)

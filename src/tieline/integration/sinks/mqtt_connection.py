@@ -17,7 +17,7 @@ from tieline.integration.sinks import tls
 from tieline.integration.sinks.base import Unavailable
 from tieline.integration.sinks.kind import Ssl
 from tieline.integration.sinks.mqtt_outbox import Outbox
-from tieline.integration.sinks.network import address, described, unreachable
+from tieline.integration.sinks.network import address, described, hung_up, unreachable
 
 PORT: Final = 1883
 CHUNK: Final = 1 << 16
@@ -67,10 +67,7 @@ class MqttConnection:
             hint = "check the port, and that the broker speaks MQTT 5"
             return Unavailable("login", f"{peer.server} does not answer as an MQTT 5 broker", hint, described(error))
         if isinstance(error, ConnectionResetError | EOFError):
-            hint = (
-                "check the port, as TLS and plain connections have one each, and whether it wants a client certificate"
-            )
-            return Unavailable("tls", f"{peer.server} ended the connection at its beginning", hint, described(error))
+            return hung_up(peer.server, described(error))
         return unreachable(error, peer.server)
 
     async def _connect(self) -> None:

@@ -38,6 +38,15 @@ def described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
+def hung_up(server: str, cause: str) -> Unavailable:
+    """A server that ended a connection before it answered anything on it.
+
+    With TLS 1.3 a client learns in no other way that its certificate is missing (RFC 8446, section 4.4.2.4).
+    """
+    hint = "check the port, as TLS and plain connections have one each, and whether it wants a client certificate"
+    return Unavailable("tls", f"{server} ended the connection at its beginning", hint, cause)
+
+
 def unreachable(error: BaseException, server: str, encrypted: bool = False) -> Unavailable:
     """What a failure of the way to the server means. `encrypted`: it came when TLS was to be agreed on."""
     cause = described(error)

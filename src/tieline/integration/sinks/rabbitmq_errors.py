@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tieline.integration.sinks.base import Rejected, Unavailable
 from tieline.integration.sinks.kind import driver
-from tieline.integration.sinks.network import described, unreachable
+from tieline.integration.sinks.network import described, hung_up, unreachable
 
 if TYPE_CHECKING:
     import aiormq.exceptions
@@ -53,6 +53,5 @@ def _of_way(error: BaseException, server: str, cause: str, connecting: bool) -> 
         return Unavailable("tls", f"{server} did not agree on TLS: {error}", hint, cause)
     inner = error.__cause__
     if connecting and isinstance(inner or error, known.IncompatibleProtocolError | ConnectionResetError):
-        hint = "check the port, as TLS and plain connections have one each, and whether it wants a client certificate"
-        return Unavailable("tls", f"{server} ended the connection at its beginning", hint, cause)
+        return hung_up(server, cause)
     return unreachable(inner if isinstance(inner, OSError) else error, server)

@@ -7,7 +7,7 @@ from typing import Final
 from redis import exceptions
 
 from tieline.integration.sinks.base import Hop, Rejected, Unavailable
-from tieline.integration.sinks.network import described, unreachable
+from tieline.integration.sinks.network import described, hung_up, unreachable
 
 #: By how an error's text begins (Redis 7.0, server.c, acl.c, cluster.c): the hop, and what helps.
 _ANSWERS: Final[tuple[tuple[str, Hop, str], ...]] = (
@@ -60,7 +60,7 @@ def translated(error: BaseException, server: str, connecting: bool, encrypted: b
     if "Cluster mode is not enabled" in str(error):
         return Unavailable("database", "the server is none of a cluster", "choose the type single", described(error))
     if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.RedisClusterException)):
-        return answered(str(error)) or unreachable(_origin(error), server, encrypted)
+        return answered(str(error)) or _of_way(_origin(error), server, encrypted and connecting)
     if isinstance(error, exceptions.ResponseError):
         return answered(str(error)) or Unavailable(
             "database" if connecting else "statement", str(error), "", str(error)
@@ -68,6 +68,12 @@ def translated(error: BaseException, server: str, connecting: bool, encrypted: b
     if isinstance(error, UnicodeEncodeError):
         return Rejected(described(error))
     return unreachable(error, server, encrypted)
+
+
+def _of_way(error: BaseException, server: str, agreeing: bool) -> Unavailable:
+    if agreeing and isinstance(error, ConnectionResetError | BrokenPipeError | exceptions.ConnectionError):
+        return hung_up(server, described(error))
+    return unreachable(error, server, agreeing)
 
 
 def _origin(error: BaseException) -> BaseException:

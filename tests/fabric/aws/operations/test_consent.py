@@ -26,6 +26,12 @@ def connections(account: Account) -> dict[str, str]:
     return {each["VpcEndpointId"]: each["VpcEndpointState"] for each in found}
 
 
+def test_a_request_names_its_service(fabric: Fabric) -> None:
+    vpc, subnets = fabric.platform.network()
+    request = {"VpcEndpointType": "Interface", "VpcId": vpc, "SubnetIds": subnets}
+    fabric.platform.refused("MissingParameter", "ec2", "CreateVpcEndpoint", **request)
+
+
 def test_a_request_waits_for_the_provider_and_is_available_when_it_is_built(
     fabric: Fabric, service: tuple[str, str]
 ) -> None:

@@ -18,6 +18,8 @@ def refuse_unsupported(call: Call) -> None:
     if kind != "Interface":
         message = f"tieline makes Interface endpoints only, not {kind}. Set VpcEndpointType to Interface."
         raise AwsError("UnsupportedOperation", message)
+    if "ServiceName" not in call.p:  # botocore's shape lets it be absent, for endpoints of other types
+        raise AwsError("MissingParameter", "The request must contain the parameter ServiceName")
     if call.p.get("ServiceRegion", call.region) != call.region:
         raise AwsError("UnsupportedOperation", f"Cross-region endpoints are not served: this fabric is {call.region}.")
     check_addressing(call)
