@@ -1,7 +1,7 @@
-"""Accept to first byte: from the provider's accept call to the consumer's first connection that succeeds.
+"""Consent given and withdrawn: from the accept call to the first connection, and from the reject call to its reset.
 
-The consumer tries to connect all the while, as an application does that waits for its database. Prints each round and
-the median in milliseconds; --json FILE keeps them. Needs root, as the fabric does.
+The consumer tries to connect all the while, as an application does that waits for its database, and then holds a
+connection open. Prints medians in milliseconds; --json FILE keeps every round. Needs root, as the fabric does.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -35,10 +38,62 @@ while True:
         time.sleep(0.002)
 print(time.monotonic())
 """
+# Opens a connection, and prints the clock when it is reset.
+HOLD = """
+import socket, sys, time
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 5) as flow:
+    print("open", flush=True)
+    try:
+        flow.recv(1)
+    except ConnectionResetError:
+        print(time.monotonic())
+"""
 
 
-def measure(tieline: Tieline, rounds: int) -> list[float]:
-    """Milliseconds of each round; every round has an endpoint of its own."""
+@dataclass
+class Consumer:
+    """Who asks for a service, from a client's network; `others` are endpoints that it has besides."""
+
+    tieline: Tieline
+    customer: Account
+    platform: Account
+    service: str
+    name: str
+    vpc: str
+    subnets: list[str]
+    client: str
+    others: int = 0
+
+    @contextmanager
+    def asking(self) -> Iterator[str]:
+        """An endpoint of its own, whose address is up and silent."""
+        endpoint = self.platform.endpoint(self.vpc, self.name, self.subnets)
+        time.sleep(0.5)
+        yield endpoint
+        self.platform.ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
+        until(lambda: count(self.platform), lambda found: found == self.others)
+
+    def accepted(self, endpoint: str) -> float:
+        """Milliseconds from the accept call to the first connection."""
+        return self._timed(CLIENT, endpoint, self.customer.ec2.accept_vpc_endpoint_connections)
+
+    def rejected(self, endpoint: str) -> float:
+        """Milliseconds from the reject call to the reset of a connection that is open."""
+        return self._timed(HOLD, endpoint, self.customer.ec2.reject_vpc_endpoint_connections)
+
+    def _timed(self, program: str, endpoint: str, call: Callable[..., object]) -> float:
+        enter = ["nsenter", f"--net=/run/netns/{self.tieline.namespace(self.client)}", "--"]
+        command = [*enter, sys.executable, "-c", program, self.platform.addresses(endpoint)[0], str(PORT)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
+            assert client.stdout is not None
+            client.stdout.readline()  # it is ready
+            began = time.monotonic()
+            call(ServiceId=self.service, VpcEndpointIds=[endpoint])
+            return (float(client.stdout.readline()) - began) * 1000
+
+
+def measure(tieline: Tieline, rounds: int) -> Iterator[tuple[float, float]]:
+    """Each round, accepted and rejected."""
     customer, platform = tieline.account("customer"), tieline.account("platform")
     vpc, subnets = customer.network()
     server = customer.instance(subnets[0], SERVER)
@@ -46,35 +101,10 @@ def measure(tieline: Tieline, rounds: int) -> list[float]:
     service, name = customer.service(balancer, f"arn:aws:iam::{platform.id}:root")
     own, own_subnets = platform.network()
     client = platform.instance(own_subnets[0], IDLE)
-    return [one(tieline, customer, platform, service, name, own, own_subnets, client) for _ in range(rounds)]
-
-
-def one(
-    tieline: Tieline,
-    customer: Account,
-    platform: Account,
-    service: str,
-    name: str,
-    vpc: str,
-    subnets: list[str],
-    client: str,
-    others: int = 0,
-) -> float:
-    """One request, accepted while the consumer is trying to connect; there are so many other endpoints."""
-    endpoint = platform.endpoint(vpc, name, subnets)
-    address = platform.addresses(endpoint)[0]
-    time.sleep(0.5)  # the endpoint's address is up, and silent
-    enter = ["nsenter", f"--net=/run/netns/{tieline.namespace(client)}", "--"]
-    command = [*enter, sys.executable, "-c", CLIENT, address, str(PORT)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as trying:
-        assert trying.stdout is not None
-        trying.stdout.readline()
-        began = time.monotonic()
-        customer.ec2.accept_vpc_endpoint_connections(ServiceId=service, VpcEndpointIds=[endpoint])
-        connected = float(trying.stdout.readline())
-    platform.ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
-    until(lambda: count(platform), lambda found: found == others)
-    return (connected - began) * 1000
+    consumer = Consumer(tieline, customer, platform, service, name, own, own_subnets, client)
+    for _ in range(rounds):
+        with consumer.asking() as endpoint:
+            yield consumer.accepted(endpoint), consumer.rejected(endpoint)
 
 
 def count(account: Account) -> int:
@@ -92,13 +122,16 @@ def main() -> None:
         tieline = Tieline(Path(directory) / "state", f"tlb-{secrets.token_hex(3)}")
         try:
             tieline.up()
-            taken = sorted(measure(tieline, options.rounds))
+            taken = list(measure(tieline, options.rounds))
         finally:
             tieline.down()
-    median = statistics.median(taken)
-    print(f"accept to first byte, {len(taken)} rounds: median {median:.0f} ms ({taken[0]:.0f} to {taken[-1]:.0f})")
+    kept = {}
+    for title, values in zip(("accept to first byte", "reject to reset"), zip(*taken, strict=True), strict=True):
+        median = statistics.median(values)
+        print(f"{title}, {len(values)} rounds: median {median:.0f} ms ({min(values):.0f} to {max(values):.0f})")
+        kept[title] = {"milliseconds": values, "median": median}
     if options.json:
-        options.json.write_text(json.dumps({"milliseconds": taken, "median": median}))
+        options.json.write_text(json.dumps(kept))
 
 
 if __name__ == "__main__":

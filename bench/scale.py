@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,8 +172,8 @@ def measure(links: int, targets: int, rounds: int, idle: float) -> Measured:
             before = used(fabric)
             time.sleep(idle)
             percent = (used(fabric) - before) / idle * 100
-            arguments = (fabric, customer, platform, world.service, world.name, world.vpc, [world.subnet], world.client)
-            more = [accept.one(*arguments, others=links) for _ in range(rounds)]
+            known = (fabric, customer, platform, world.service, world.name, world.vpc, [world.subnet], world.client)
+            more = list(_more(accept.Consumer(*known, others=links), rounds))
             return Measured(
                 links=links,
                 build=build,
@@ -185,6 +186,12 @@ def measure(links: int, targets: int, rounds: int, idle: float) -> Measured:
             )
         finally:
             fabric.down()
+
+
+def _more(consumer: accept.Consumer, rounds: int) -> Iterator[float]:
+    for _ in range(rounds):
+        with consumer.asking() as endpoint:
+            yield consumer.accepted(endpoint)
 
 
 def main() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tieline.cloud.audit import Actor, AuditEntry, AuditLog
-from tieline.cloud.records import Stored
+from tieline.cloud.records import Deployment, Stored
 from tieline.store import Change, Conflict, Document, Store
 
 ATTEMPTS = 10  # a write that lost this often against others is a fault of its own
@@ -61,6 +61,11 @@ class Repository:
         self._store.commit(changes + self.audit.changes(self._entries(written, deleted)))
         for record in deleted:
             self._read.pop((record.kind, record.id), None)
+
+    def note(self, action: str, kind: str, id: str, within: Deployment, after: dict[str, Any]) -> None:
+        """Note in the audit log what somebody did to something of a deployment that is no record."""
+        assert self._actor is not None, "whoever notes acts for somebody"
+        self.audit.write(self.audit.event(self._actor, action, kind, id, within.name, (within.project,), after=after))
 
     def close(self) -> None:
         """Release the store."""

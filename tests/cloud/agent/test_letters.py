@@ -89,6 +89,13 @@ def test_a_letter_from_its_error_to_its_row(world: World, http: httpx.Client) ->
     wait_until(lambda: len(letters(http)) == 2, "two letters left")
     assert http.post("/dead-letters/discard", json={"rule": "warm"}).status_code == 204
     assert letters(http) == []
+    noted = [entry for entry in platform.client.audit().entries if entry.kind == "dead letter"]
+    assert [(entry.action, entry.record) for entry in reversed(noted)] == [
+        ("corrected", hot["id"]),
+        ("replayed", ""),
+        ("discarded", ""),
+    ]
+    assert noted[-1].after == {"fields": ["payload"]} and (noted[0].after or {})["letters"] == 2
 
 
 def test_letters_from_the_command_line(world: World, http: httpx.Client) -> None:

@@ -10,12 +10,16 @@ from fastapi.responses import StreamingResponse
 
 from tieline.cloud import letters
 from tieline.cloud.answers import Letter, Letters, Replayed
-from tieline.cloud.api.context import Asked, Key, There, Within, item
+from tieline.cloud.api.context import Asked, Key, Records, There, Within, item
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.once import Once
 from tieline.cloud.letters import Chosen, Correction
 from tieline.cloud.platform import Platform
 from tieline.cloud.records import Deployment, Rule
+from tieline.cloud.repository import Repository
+
+LETTER = "dead letter"  # in the audit log; what a payload says is not there
+NAMED = 20  # ids of one entry in the audit log
 
 router = APIRouter(
     prefix="/deployments/{id}/dead-letters",
@@ -48,21 +52,34 @@ async def export(there: There, within: Within, rule: OfRule = "") -> StreamingRe
 
 
 @router.post("/replay", responses=documented(502, 503))
-async def replay(there: There, within: Within, wanted: Chosen) -> Replayed:
+async def replay(there: There, records: Records, within: Within, wanted: Chosen) -> Replayed:
     """Give letters to their rules once more, as the rules are now."""
-    return await letters.replay(there.hub, within.id, await _chosen(there, within, wanted))
+    ids = await _chosen(there, within, wanted)
+    done = await letters.replay(there.hub, within.id, ids)
+    _note(records, "replayed", within, ids)
+    return done
 
 
 @router.post("/discard", status_code=204, responses=documented(502, 503))
-async def discard(there: There, within: Within, wanted: Chosen) -> None:
+async def discard(there: There, records: Records, within: Within, wanted: Chosen) -> None:
     """Forget letters."""
-    await letters.discard(there.hub, within.id, await _chosen(there, within, wanted))
+    ids = await _chosen(there, within, wanted)
+    await letters.discard(there.hub, within.id, ids)
+    _note(records, "discarded", within, ids)
 
 
 @router.patch("/{letter}", responses=documented(422, 502, 503))
-async def correct(there: There, within: Within, letter: Key, wanted: Correction) -> Letter:
+async def correct(there: There, records: Records, within: Within, letter: Key, wanted: Correction) -> Letter:
     """Change fields of a letter's message, to be tried again."""
-    return await letters.correct(there.hub, within.id, letter, wanted)
+    done = await letters.correct(there.hub, within.id, letter, wanted)
+    records.note("corrected", LETTER, letter, within, {"fields": sorted(wanted.message)})
+    return done
+
+
+def _note(records: Repository, action: str, within: Deployment, ids: tuple[str, ...]) -> None:
+    """One entry for all: their number, and the first of them by id."""
+    if ids:
+        records.note(action, LETTER, ids[0] if len(ids) == 1 else "", within, {"letters": len(ids), "ids": ids[:NAMED]})
 
 
 async def _chosen(there: Platform, within: Deployment, wanted: Chosen) -> tuple[str, ...]:

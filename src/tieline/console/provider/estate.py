@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,9 +113,14 @@ def read(ec2: Any, elb: Any, sts: Any) -> Estate:
         return Estate(problem=str(error))
 
 
+def _all(client: Any, operation: str, key: str, **wanted: Any) -> Iterator[Any]:
+    """Every item, however many pages AWS gives them in."""
+    return (item for page in client.get_paginator(operation).paginate(**wanted) for item in page[key])
+
+
 def _groups(elb: Any) -> tuple[Group, ...]:
     found = []
-    for group in elb.describe_target_groups()["TargetGroups"]:
+    for group in _all(elb, "describe_target_groups", "TargetGroups"):
         arn = group["TargetGroupArn"]
         check = f"{group.get('HealthCheckProtocol', '')} on port {group.get('HealthCheckPort', '')}"
         health = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
@@ -133,9 +139,9 @@ def _target(one: Any) -> Target:
 
 def _balancers(elb: Any) -> tuple[Balancer, ...]:
     found = []
-    for one in elb.describe_load_balancers()["LoadBalancers"]:
+    for one in _all(elb, "describe_load_balancers", "LoadBalancers"):
         arn = one["LoadBalancerArn"]
-        listeners = tuple(_listener(item) for item in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"])
+        listeners = tuple(map(_listener, _all(elb, "describe_listeners", "Listeners", LoadBalancerArn=arn)))
         zones = tuple(sorted(zone["ZoneName"] for zone in one["AvailabilityZones"]))
         name, state = one["LoadBalancerName"], one["State"]["Code"]
         found.append(Balancer(arn, name, state, one["Scheme"], one["VpcId"], zones, listeners))
@@ -149,13 +155,13 @@ def _listener(item: Any) -> Listener:
 
 def _services(ec2: Any) -> tuple[Service, ...]:
     connections: dict[str, list[Connection]] = {}
-    for one in ec2.describe_vpc_endpoint_connections()["VpcEndpointConnections"]:
+    for one in _all(ec2, "describe_vpc_endpoint_connections", "VpcEndpointConnections"):
         asked = Connection(one["VpcEndpointId"], one["VpcEndpointOwner"], one["VpcEndpointState"])
         connections.setdefault(one["ServiceId"], []).append(asked)
     found = []
-    for one in ec2.describe_vpc_endpoint_service_configurations()["ServiceConfigurations"]:
+    for one in _all(ec2, "describe_vpc_endpoint_service_configurations", "ServiceConfigurations"):
         id = one["ServiceId"]
-        allowed = ec2.describe_vpc_endpoint_service_permissions(ServiceId=id)["AllowedPrincipals"]
+        allowed = _all(ec2, "describe_vpc_endpoint_service_permissions", "AllowedPrincipals", ServiceId=id)
         found.append(
             Service(
                 id,
@@ -172,10 +178,10 @@ def _services(ec2: Any) -> tuple[Service, ...]:
 
 def _networks(ec2: Any) -> tuple[Network, ...]:
     subnets: dict[str, list[tuple[str, str, str]]] = {}
-    for one in ec2.describe_subnets()["Subnets"]:
+    for one in _all(ec2, "describe_subnets", "Subnets"):
         subnets.setdefault(one["VpcId"], []).append((one["SubnetId"], one["AvailabilityZoneId"], one["CidrBlock"]))
     instances: dict[str, list[tuple[str, str, str]]] = {}
-    for reservation in ec2.describe_instances()["Reservations"]:
+    for reservation in _all(ec2, "describe_instances", "Reservations"):
         for one in reservation["Instances"]:
             shown = (one["InstanceId"], one.get("PrivateIpAddress", ""), one["State"]["Name"])
             instances.setdefault(one.get("VpcId", ""), []).append(shown)
@@ -186,5 +192,5 @@ def _networks(ec2: Any) -> tuple[Network, ...]:
             tuple(sorted(subnets.get(vpc["VpcId"], []), key=lambda subnet: subnet[1])),
             tuple(sorted(instances.get(vpc["VpcId"], []))),
         )
-        for vpc in ec2.describe_vpcs()["Vpcs"]
+        for vpc in _all(ec2, "describe_vpcs", "Vpcs")
     )
