@@ -111,22 +111,3 @@ def test_a_wire_to_the_same_vpc_uses_the_listener_itself() -> None:
     assert "10.0.0.50 . tcp . 1 : goto to-10.0.0.60-tcp-1" in elements(text, "listeners")
     assert elements(text, "endpoints") == elements(text, "arrivals") == set()
     assert f"10.0.0.50 : {NODE}" in elements(text, "sources")
-
-
-def test_a_replacement_keeps_the_timeouts_that_are_still_wanted() -> None:
-    listing = (
-        "table ip tieline {\n\tct timeout idle-tcp-350 {\n\t}\n\tct timeout idle-tcp-60 {\n\t}\n"
-        "\tmap endpoints {\n\t}\n\tchain to-1 {\n\t}\n}\n"
-    )
-    one = Listener(protocol="tcp", port=1, targets=(Target(address="10.0.0.10", port=5),))
-    wanted = rules.table(vpc((one,)), [], [])
-    assert rules.replacement(listing, wanted) == (
-        "flush table ip tieline\ndelete map ip tieline endpoints\ndelete chain ip tieline to-1\n"
-        "delete ct timeout ip tieline idle-tcp-60\n" + wanted
-    )
-    assert rules.replacement("", wanted) == wanted
-
-
-def test_a_digest_sees_every_word_and_no_order() -> None:
-    assert rules.digest("a : 1,\n b : 2") == rules.digest("b : 2,  a : 1")
-    assert rules.digest("a : 1, b : 2") != rules.digest("a : 1, b : 3")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tieline.fabric.kernel import announcers, commands, flows, namespaces, vpcs, wires
+from tieline.fabric.kernel import announcers, commands, flows, namespaces, tables, vpcs, wires
 from tieline.fabric.kernel.flows import Flow, Segment, to_client, to_server
 from tieline.fabric.kernel.names import Footprint
 from tieline.fabric.topology import Vpc, Wire
@@ -30,14 +30,11 @@ async def wire(footprint: Footprint, gone: Wire, sides: Sequence[Side]) -> None:
     aimed at still answer; then the link, and last whatever began in between.
     """
     await asyncio.gather(
-        *(vpcs.load(footprint, side.vpc, side.outgoing, side.incoming) for side in sides),
+        *(tables.converge(footprint, side.vpc, side.outgoing, side.incoming) for side in sides),
         *(_answer(footprint, side.vpc, gone) for side in sides),
     )
     await announcers.close(footprint, gone)
-    await asyncio.gather(
-        _sever(footprint, gone),
-        *(vpcs.remember(footprint, side.vpc, side.outgoing, side.incoming) for side in sides),
-    )
+    await _sever(footprint, gone)
     await wires.remove(footprint, gone)
     await _sever(footprint, gone)
     await asyncio.gather(*(vpcs.converge(footprint, side.vpc, side.outgoing, side.incoming) for side in sides))

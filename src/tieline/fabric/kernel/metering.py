@@ -6,7 +6,6 @@ the table is replaced, so that the kernel holds the totals and a daemon that die
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from tieline.fabric.topology import Crossing, Vpc, Wire
@@ -53,7 +52,6 @@ OWN = f"""\
     oifname "w-*" {OUTWARD} @{SENT}
   }}"""
 
-_SET = re.compile(r"^\tset (\S+) \{\n(.*?)^\t\}", re.MULTILINE | re.DOTALL)
 Block = tuple[str, str, str, Sequence[str]]  # map or set, name, type, elements
 
 
@@ -94,28 +92,9 @@ def meeting(wire: Wire, crossing: Crossing) -> str:
     return crossing.endpoint if wire.consumer == wire.provider else crossing.far
 
 
-def stale(listing: str, wanted: str) -> Iterator[str]:
-    """The lines that take from the sets that stay what is not in the wanted text."""
-    for name, body in _SET.findall(listing):
-        kept = set(_elements(_body(wanted, name)))
-        gone = [element for element in _elements(body) if element not in kept]
-        if name in TYPES and gone:
-            yield f"delete element ip tieline {name} {{ {', '.join(gone)} }}\n"
-
-
 def _announces(outgoing: Sequence[Wire]) -> bool:
     return any(one.proxied for wire in outgoing for one in wire.crossings)
 
 
 def _key(address: str, protocol: str, port: int) -> str:
     return f"{address} . {protocol} . {port}"
-
-
-def _body(text: str, name: str) -> str:
-    return text.partition(f"  set {name} {{\n")[2].partition("\n  }")[0]
-
-
-def _elements(body: str) -> list[str]:
-    """A set's elements in a text or a listing, without what they have counted."""
-    found = body.partition("elements = {")[2].partition("}")[0].split(",")
-    return [one.split(" counter")[0].strip() for one in found if one.strip()]

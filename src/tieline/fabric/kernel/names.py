@@ -46,7 +46,7 @@ class Footprint:
         return self.runtime / "resolvers" / vpc
 
     def table(self, vpc: str) -> Path:
-        """The digests of the nft table that was loaded last."""
+        """The nft table that was loaded last."""
         return self.runtime / "tables" / vpc
 
     def severed(self, vpc: str) -> Path:

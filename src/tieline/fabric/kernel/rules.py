@@ -7,7 +7,6 @@ Maps are keyed by address, protocol and port, so that a link costs elements and 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 
@@ -85,10 +84,6 @@ CHAINS = """
 STICKY_SLOTS = 128  # by which sources are shared out; with four targets, a share is 15 % off as a rule
 SEED = "0x7469656c"  # any fixed number: without one, the kernel draws another at each load, and sources would move
 
-# A flow loses its timeout policy together with the nft object that set it, so these survive a replacement.
-_HEAD = re.compile(r"^\t(map|set|chain|ct timeout) (\S+) \{$", re.MULTILINE)
-_IDLE = re.compile(r"^  ct timeout (\S+) \{$", re.MULTILINE)
-
 
 def table(vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> str:
     """The VPC's whole table. A crossing to a node that is not there, or a port that is not open, leads nowhere."""
@@ -116,22 +111,6 @@ def table(vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> str:
         ).strip("\n"),
     ]
     return f"table {TABLE} {{\n" + "\n".join(parts) + "\n}\n"
-
-
-def replacement(listing: str, wanted: str) -> str:
-    """One transaction that puts `wanted` in the place of the table that `nft list table` shows ("" for none)."""
-    found = [(match[1], match[2]) for match in _HEAD.finditer(listing)]
-    kept = {("set", name) for name in metering.TYPES} | {("ct timeout", name) for name in _IDLE.findall(wanted)}
-    stale = [one for one in found if one not in kept]
-    order = {"map": 0, "set": 0, "chain": 1, "ct timeout": 2}  # verdicts hold chains, and rules held timeouts
-    lines = [f"delete {kind} {TABLE} {name}\n" for kind, name in sorted(stale, key=lambda one: order[one[0]])]
-    lines += metering.stale(listing, wanted)
-    return (f"flush table {TABLE}\n" if listing else "") + "".join(lines) + wanted
-
-
-def digest(text: str) -> str:
-    """What two listings of the same table have in common, whatever order the kernel gives its elements in."""
-    return sha256(" ".join(sorted(text.replace(",", " ").split())).encode()).hexdigest()
 
 
 Inward = tuple[Wire, Crossing, Node]

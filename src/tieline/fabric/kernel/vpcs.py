@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from tieline.fabric.kernel import announcers, commands, namespaces, plan, resolver, rules, severances
+from tieline.fabric.kernel import announcers, commands, namespaces, plan, resolver, severances, tables
 from tieline.fabric.kernel.names import HOST_LINK, Footprint, host_link, inner_link
 from tieline.fabric.topology import Host, Vpc, Wire
 
@@ -15,9 +15,7 @@ from tieline.fabric.topology import Host, Vpc, Wire
 async def converge(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> bool:
     """Make the VPC what it should be; True if anything changed. The rules stand before the first packet can pass."""
     changed = await namespaces.ensure(footprint.namespace(vpc.id), namespaces.VPC_SETTINGS)
-    if await load(footprint, vpc, outgoing, incoming):
-        await remember(footprint, vpc, outgoing, incoming)
-        changed = True
+    changed |= await tables.converge(footprint, vpc, outgoing, incoming)
     severing = asyncio.create_task(severances.converge(footprint, vpc))
     try:
         changed |= await _link_hosts(footprint, vpc, outgoing)
@@ -26,25 +24,6 @@ async def converge(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire], inc
     finally:
         changed |= await severing
     return changed
-
-
-async def load(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> bool:
-    """Load the VPC's table unless the kernel has it, element by element, as it was loaded; True if it was written."""
-    namespace, record = footprint.namespace(vpc.id), footprint.table(vpc.id)
-    wanted = rules.table(vpc, outgoing, incoming)
-    listing = await _listing(namespace)
-    if record.exists() and record.read_text() == _digests(wanted, listing):
-        return False
-    program = commands.entering(namespace, "nft", "-f", "-")
-    await commands.write(*program, stdin=rules.replacement(listing, wanted))
-    return True
-
-
-async def remember(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> None:
-    """Keep what the kernel shows of a table that was just loaded, so that a difference from it is seen as damage."""
-    record, wanted = footprint.table(vpc.id), rules.table(vpc, outgoing, incoming)
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(_digests(wanted, await _listing(footprint.namespace(vpc.id))))
 
 
 async def remove(footprint: Footprint, vpc: str) -> None:
@@ -104,14 +83,3 @@ async def _settle(footprint: Footprint, host: Host) -> bool:
         return False
     namespace = footprint.namespace(host.id)
     return await commands.batch(namespace, plan.steps(plan.of_host(host), await namespaces.space(namespace)))
-
-
-async def _listing(namespace: str) -> str:
-    """The table as the kernel has it, without what it counted; empty where there is none (nft ends with status 1)."""
-    return await commands.read(
-        *commands.entering(namespace, "nft", "-s", "list", "table", *rules.TABLE.split()), accept=(0, 1)
-    )
-
-
-def _digests(wanted: str, listing: str) -> str:
-    return f"{rules.digest(wanted)} {rules.digest(listing)}"
