@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tieline.cloud.answers import AgentView, DeploymentAnswer
+from tieline.cloud.pulse import Pulse
 from tieline.cloud.records import Address, LinkStatus, PrivateLinkView
 from tieline.cloud.secrets import Vault
 from tieline.console.credentials import SECONDS, Keys, Person, opened, seal
@@ -66,6 +67,35 @@ async def test_a_feed_reads_once_for_all_pages_and_pushes_only_what_changed() ->
             await asyncio.sleep(0.01)
     for page in seen:
         feed.leave(page)
+
+
+async def test_a_feed_with_a_pulse_reads_when_it_beats_and_hardly_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Feed, "LONGEST", 60.0)
+    state, reads, told, pulse = ["a"], 0, list[str](), Pulse()
+
+    def read() -> str:
+        nonlocal reads
+        reads += 1
+        return state[0]
+
+    async def until_told(text: str) -> None:
+        async with asyncio.timeout(30):
+            while told[-1:] != [text]:
+                await asyncio.sleep(0.01)
+
+    feed: Feed[str] = Feed(read, 0.01, pulse)
+    await feed.first()
+    feed.join(1, told.append)
+    state[0] = "b"
+    await until_told("b")  # what happened while nobody listened
+    await asyncio.sleep(0.1)
+    assert reads == 2
+    for text, wake in (("c", pulse.beat), ("d", feed.hurry)):
+        state[0] = text
+        wake()
+        await until_told(text)
+    assert reads == 4
+    feed.leave(1)
 
 
 async def test_a_page_that_fails_and_a_reader_that_fails_stop_nobody_else() -> None:

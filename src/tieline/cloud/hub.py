@@ -72,11 +72,17 @@ class Connection:
 
 class Hub:
     """Connections by deployment id. `configure` gives a deployment's present configuration, None where it is gone;
-    `reported` hears of each report."""
+    `reported` hears of each report, `changed` of each that has news, and of agents that come and go."""
 
-    def __init__(self, configure: Callable[[str], Configure | None], reported: Callable[[str, Report], None]) -> None:
+    def __init__(
+        self,
+        configure: Callable[[str], Configure | None],
+        reported: Callable[[str, Report], None],
+        changed: Callable[[], None],
+    ) -> None:
         self._configure = configure
         self._reported = reported
+        self._changed = changed
         self._connections: dict[str, dict[str, Connection]] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -121,6 +127,7 @@ class Hub:
         if previous is not None:
             self._later(previous.close(REPLACED))
         self.push(deployment)
+        self._changed()
         try:
             await self._listen(deployment, connection)
         except WebSocketDisconnect:
@@ -134,6 +141,7 @@ class Hub:
             if not agents and self._connections.get(deployment) is agents:
                 del self._connections[deployment]
             connection.fail_waiting()
+            self._changed()
 
     def _of(self, deployment: str) -> list[Connection]:
         return list(self._connections.get(deployment, {}).values())
@@ -146,8 +154,11 @@ class Hub:
                     if waiter is not None and not waiter.done():
                         waiter.set_result(answer)
                 case Report() as report:
+                    news = report != connection.report
                     connection.report = report
                     self._reported(deployment, report)
+                    if news:
+                        self._changed()
 
     async def probe(
         self, deployment: str, resource: Resource, actions: tuple[Action, ...] = (), seconds: float = PROBE_SECONDS

@@ -45,7 +45,8 @@ class Platform:
         self.doorkeeper = Doorkeeper(records)
         self.entrance = Entrance(records)
         self.idempotency = Idempotency(records, vault)
-        self.hub = Hub(self._configuration, self._reported)
+        self.pulse = records.pulse
+        self.hub = Hub(self._configuration, self._reported, self.pulse.beat)
         self.links = LinkWorker(records, accounts, self.changed)
         self.deployments = DeploymentWorker(records, accounts.own, vault, machine, self.hub.push)
         self.alerts = Watch(records, vault, self.hub.report)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from tieline.cloud.audit import Actor, AuditEntry, AuditLog
+from tieline.cloud.pulse import Pulse
 from tieline.cloud.records import Deployment, Stored
 from tieline.store import Change, Conflict, Document, Store
 
@@ -22,11 +23,13 @@ class Repository:
         self._read: dict[tuple[str, str], Stored] = {}  # as last parsed: most records are read far oftener than written
         self._actor: Actor | None = None
         self.audit = AuditLog(store)
+        self.pulse = Pulse()  # beats with every commit
 
     def acting(self, actor: Actor) -> Repository:
         """The same records, for changes that somebody makes."""
         other = Repository.__new__(Repository)
-        other._store, other._read, other._actor, other.audit = self._store, self._read, actor, self.audit
+        other._store, other._read, other._actor = self._store, self._read, actor
+        other.audit, other.pulse = self.audit, self.pulse
         return other
 
     def get(self, type: type[R], id: str) -> R | None:
@@ -61,6 +64,7 @@ class Repository:
         self._store.commit(changes + self.audit.changes(self._entries(written, deleted)))
         for record in deleted:
             self._read.pop((record.kind, record.id), None)
+        self.pulse.beat()
 
     def note(self, action: str, kind: str, id: str, within: Deployment, after: dict[str, Any]) -> None:
         """Note in the audit log what somebody did to something of a deployment that is no record."""

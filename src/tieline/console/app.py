@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
+from tieline.cloud.platform import Platform
 from tieline.cloud.server import HOST
 from tieline.console import context, entrance
 from tieline.console.gate import PREFIX, Gate
@@ -39,7 +40,8 @@ FAVICON = (
 def install(app: FastAPI, chosen: argparse.Namespace, port: int) -> None:
     """Add the console to the application of a platform that listens on `port`."""
     place = context.Place(chosen.state.resolve(), f"http://{HOST}:{port}", chosen.aws_endpoint or "", chosen.region)
-    context.current = context.Console(app, app.state.platform.vault, place)
+    platform: Platform = app.state.platform
+    context.current = context.Console(app, platform.vault, platform.pulse, place)
     for name in PAGES:
         import_module(f"tieline.console.pages.{name}")
     for name in PROVIDER_PAGES:
@@ -49,7 +51,7 @@ def install(app: FastAPI, chosen: argparse.Namespace, port: int) -> None:
     ui.add_css(Path(__file__).with_name("style.css"), shared=True)
     ui.add_head_html(READY, shared=True)
     pages_app.include_router(entrance.router)
-    pages_app.add_middleware(Gate, vault=app.state.platform.vault)
+    pages_app.add_middleware(Gate, vault=platform.vault)
     for name in ("nicegui", "httpx"):  # each page and each look at the state would be a line
         logging.getLogger(name).setLevel(logging.WARNING)
     ui.run_with(

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from tieline.cloud.pulse import Pulse
 from tieline.cloud.secrets import Vault
 
 
@@ -28,6 +29,7 @@ class Console:
 
     app: FastAPI
     vault: Vault
+    pulse: Pulse
     place: Place
     loop: asyncio.AbstractEventLoop | None = None
     feeds: dict[Any, Any] = field(default_factory=dict)  # by what they read, and on whose behalf

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
+from tieline.cloud.pulse import Pulse
 from tieline.console import context
 
 S = TypeVar("S")
@@ -17,16 +19,19 @@ log = logging.getLogger(__name__)
 class Feed(Generic[S]):
     """One reader with its pages. `read` runs in a thread; it works only while a page looks on.
 
+    It reads again after `seconds`; with a `pulse`, only where that beat since, and every `LONGEST` seconds in any case.
     A reader that takes long is asked less often: it rests `REST_FACTOR` times as long as it worked.
     """
 
     REST_FACTOR = 4
+    LONGEST = 5.0
 
-    def __init__(self, read: Callable[[], S], seconds: float) -> None:
+    def __init__(self, read: Callable[[], S], seconds: float, pulse: Pulse | None = None) -> None:
         self._read = read
         self._seconds = seconds
+        self._pulse = pulse
         self._pages: dict[int, Callable[[S], None]] = {}
-        self._hurry = asyncio.Event()
+        self._hurried, self._stale, self._told = False, True, asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.last: S | None = None
 
@@ -48,27 +53,50 @@ class Feed(Generic[S]):
 
     def hurry(self) -> None:
         """Something was just changed: read again now."""
-        self._hurry.set()
+        self._hurried = True
+        self._told.set()
+
+    def _beat(self) -> None:
+        self._stale = True
+        self._told.set()
 
     async def _work(self) -> None:
+        if self._pulse is not None:
+            self._pulse.listen(self._beat)
+        try:
+            await self._follow()
+        finally:
+            if self._pulse is not None:
+                self._pulse.leave(self._beat)
+
+    async def _follow(self) -> None:
         pause = self._seconds
         while self._pages:
-            try:
-                async with asyncio.timeout(pause):
-                    await self._hurry.wait()
-            except TimeoutError:
-                pass
-            self._hurry.clear()
+            await self._rest(pause)
+            self._hurried, self._stale = False, self._pulse is None
             began = time.monotonic()
             try:
                 now = await asyncio.to_thread(self._read)
             except Exception:
                 log.exception("a feed could not be read")
+                self._stale = True
                 continue
             pause = max(self._seconds, self.REST_FACTOR * (time.monotonic() - began))
             if now != self.last:
                 self.last = now
                 self._push(now)
+
+    async def _rest(self, pause: float) -> None:
+        """Until somebody hurries, or the pause is over and there may be news."""
+        began = time.monotonic()
+        while not self._hurried:
+            left = began + (pause if self._stale else max(pause, self.LONGEST)) - time.monotonic()
+            if left <= 0:
+                return
+            self._told.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._told.wait()
 
     def _push(self, now: S) -> None:
         for page, push in list(self._pages.items()):
@@ -79,10 +107,10 @@ class Feed(Generic[S]):
                 self.leave(page)
 
 
-def feed(key: Hashable, read: Callable[[], S], seconds: float) -> Feed[S]:
+def feed(key: Hashable, read: Callable[[], S], seconds: float, pulse: Pulse | None = None) -> Feed[S]:
     """The feed of this key, made at first use."""
     feeds: dict[Any, Any] = context.current.feeds
-    found: Feed[S] = feeds.setdefault(key, Feed(read, seconds))
+    found: Feed[S] = feeds.setdefault(key, Feed(read, seconds, pulse))
     for other in [k for k, f in feeds.items() if f is not found and not f._pages]:
         del feeds[other]
     return found

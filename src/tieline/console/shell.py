@@ -12,7 +12,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from tieline.cloud.client import ClientError
-from tieline.console import parts
+from tieline.console import context, parts
 from tieline.console.credentials import Person
 from tieline.console.feed import Feed, feed
 from tieline.console.gate import PREFIX
@@ -21,7 +21,7 @@ from tieline.console.snapshot import Snapshot, read
 
 S = TypeVar("S")
 T = TypeVar("T")
-SECONDS = 0.3  # between two looks at the platform's state
+SECONDS = 0.1  # between two looks at the platform's state
 NAVIGATION = (
     ("Overview", "/"),
     ("Deployments", "/deployments"),
@@ -126,7 +126,7 @@ async def desk(request: Request) -> Desk:
     """The live view of whoever asks for a page."""
     person: Person = request.state.credential
     client = rest(person)
-    source = feed(("platform", person), lambda: read(client), SECONDS)
+    source = feed(("platform", person), lambda: read(client), SECONDS, context.current.pulse)
     address = request.client.host if request.client else ""
     return Desk(person, source, await source.first(), address)
 
