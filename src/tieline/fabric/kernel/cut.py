@@ -45,7 +45,7 @@ async def _answer(footprint: Footprint, vpc: Vpc, gone: Wire) -> None:
     if vpc.id != gone.consumer:
         return
     namespace, taken = footprint.namespace(vpc.id), {host.address for host in vpc.hosts}
-    present = (await namespaces.space(namespace)).links["lo"].addresses
+    present = (await namespaces.link(namespace, "lo")).links["lo"].addresses
     wanted = {f"{crossing.endpoint}/32" for crossing in gone.crossings if crossing.endpoint not in taken}
     await commands.batch(namespace, [f"address add {address} dev lo" for address in sorted(wanted - present)])
 

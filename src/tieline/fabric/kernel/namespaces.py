@@ -18,7 +18,9 @@ T = TypeVar("T")
 CLONE_NEWNET = 0x40000000  # linux/sched.h
 OWN = Path("/proc/self/ns/net")  # on the filesystem that all namespaces are on
 PROC_SYS = Path("/proc/sys")
+THREADS = 32  # that are inside some namespace at a time; each of them is there for microseconds as a rule
 _libc = ctypes.CDLL(None, use_errno=True)
+_threads = ThreadPoolExecutor(THREADS, "inside")
 
 HOST_SETTINGS = {
     "net.ipv6.conf.all.disable_ipv6": "1",
@@ -85,20 +87,24 @@ async def space(namespace: str) -> Space:
     return parse(await commands.read("ip", "-n", namespace, "-j", "-batch", "-", stdin="address\nroute\n"))
 
 
+async def link(namespace: str, name: str) -> Space:
+    """One link with its routes, or nothing. Among a thousand others it takes a fifth of the time of `space`."""
+    asked = f"address show dev {name}\nroute show dev {name}\n"
+    answer = await commands.read("ip", "-n", namespace, "-j", "-batch", "-", stdin=asked, accept=(0, 1))
+    return parse(answer, name) if answer.count("\n") == 2 else Space({})  # it may go while it is looked at
+
+
 async def inside(namespace: str, work: Callable[[], T]) -> T:
-    """The result of `work`, run by a thread of its own that is inside the namespace and ends afterwards."""
-    with ThreadPoolExecutor(1, "inside") as thread:
-        return await asyncio.get_running_loop().run_in_executor(thread, _enter_and, namespace, work)
+    """The result of `work`, run by a thread that is inside the namespace meanwhile.
+
+    To start a thread for each took half of a probe's processor time; one that stayed there would keep the namespace.
+    """
+    return await asyncio.get_running_loop().run_in_executor(_threads, _enter_and, namespace, work)
 
 
 def enter(namespace: str) -> None:
     """Move the calling thread into a namespace, for good; raises OSError."""
-    handle = os.open(names.path(namespace), os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if _libc.setns(handle, CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), f"cannot enter the network namespace {namespace}")
-    finally:
-        os.close(handle)
+    _enter(names.path(namespace))
 
 
 async def _unlink(namespace: str) -> None:
@@ -111,7 +117,19 @@ async def _unlink(namespace: str) -> None:
 
 def _enter_and(namespace: str, work: Callable[[], T]) -> T:
     enter(namespace)
-    return work()
+    try:
+        return work()
+    finally:
+        _enter(OWN)
+
+
+def _enter(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _libc.setns(handle, CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), f"cannot enter the network namespace {path.name}")
+    finally:
+        os.close(handle)
 
 
 def _wrong_settings(settings: Mapping[str, str]) -> dict[str, str]:

@@ -50,8 +50,11 @@ class _Route(msgspec.Struct):
     protocol: str = ""
 
 
-def parse(answer: str) -> Space:
-    """The space that `ip -j -batch` describes in answer to `address` and `route`, one line of JSON for each."""
+def parse(answer: str, device: str = "") -> Space:
+    """The space that `ip -j -batch` describes in answer to `address` and `route`, one line of JSON for each.
+
+    `device` is the one that was asked for, if one was: its routes come without it.
+    """
     addresses, routes = answer.splitlines()
     interfaces = msgspec.json.decode(addresses, type=list[_Interface])
     links = {
@@ -60,7 +63,7 @@ def parse(answer: str) -> Space:
         if one.ifname
     }
     found = msgspec.json.decode(routes, type=list[_Route])
-    return Space(links, frozenset(_route(one) for one in found if one.protocol != "kernel"))
+    return Space(links, frozenset(_route(one, device) for one in found if one.protocol != "kernel"))
 
 
 def of_vpc(vpc: Vpc, outgoing: Sequence[Wire]) -> Space:
@@ -124,9 +127,9 @@ def _ipv4(found: list[_Address]) -> frozenset[str]:
     return frozenset(f"{one.local}/{one.prefixlen}" for one in found if one.family == "inet")
 
 
-def _route(route: _Route) -> str:
+def _route(route: _Route, device: str) -> str:
     via = f" via {route.gateway}" if route.gateway else ""
-    return f"{route.dst}{via} dev {route.dev}"
+    return f"{route.dst}{via} dev {route.dev or device}"
 
 
 def _device(route: str) -> str:

@@ -22,7 +22,7 @@ async def converge(footprint: Footprint, wire: Wire) -> bool:
         return changed
     name = wire_link(wire.id)
     near, far = footprint.namespace(wire.consumer), footprint.namespace(wire.provider)
-    near_space, far_space = await asyncio.gather(namespaces.space(near), namespaces.space(far))
+    near_space, far_space = await asyncio.gather(namespaces.link(near, name), namespaces.link(far, name))
     if name not in near_space.links or name not in far_space.links:
         await _lay(name, near, far, near_space, far_space)
         near_space, far_space, changed = plan.Space({}), plan.Space({}), True
@@ -35,7 +35,7 @@ async def remove(footprint: Footprint, wire: Wire) -> None:
     """Take the wire away from whichever end is still there."""
     for vpc in {wire.consumer, wire.provider}:
         namespace, name = footprint.namespace(vpc), wire_link(wire.id)
-        if namespaces.exists(namespace) and name in (await namespaces.space(namespace)).links:
+        if namespaces.exists(namespace) and (await namespaces.link(namespace, name)).links:
             await commands.batch(namespace, [f"link del {name}"])
     (footprint.wires / wire.id).unlink(missing_ok=True)
 
