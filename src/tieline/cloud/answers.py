@@ -26,11 +26,22 @@ class AgentView(BaseModel):
     dead_letters: int = Field(default=0, description="messages that could not be used, kept on the agent's disk")
 
 
+class CertificateView(BaseModel):
+    """How long the certificate of a TLS listener is good for."""
+
+    ends: str = Field(description="RFC 3339, UTC")
+    renewed: bool = Field(description="whether the platform renews it in time; one that people brought is theirs")
+
+    def __str__(self) -> str:
+        return f"ends {self.ends[:10]}, {'renewed in time' if self.renewed else 'not renewed here'}"
+
+
 class DeploymentAnswer(DeploymentView):
     """A deployment, and what its agent reports; `revision` is the configuration that the agent should have applied."""
 
     revision: int
     agent: AgentView
+    tls_certificate: CertificateView | None = Field(default=None, description="of the TLS listener, where there is one")
 
 
 class CreatedDeployment(DeploymentAnswer):

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import logging
 import socket
+import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tieline.cloud.certificates import given, self_signed
+from tieline.cloud.certificates import Certificate, Renewal, given, renewal, renewed, self_signed, validity
 from tieline.cloud.problems import PlatformError
 from tieline.cloud.records import Address
+from tieline.cloud.renewals import Warnings
 from tieline.cloud.secrets import write_private
 
+log = logging.getLogger(__name__)
+
 CHAIN, KEY, AUTHORITY = "tls-chain.pem", "tls-key.pem", "tls-authority.pem"  # files of the state directory
+AUTHORITY_KEY = "tls-authority-key.pem"  # signs the next certificate
+LOOK_SECONDS = 60.0  # between two looks at the files: people replace theirs
 ANY = ("0.0.0.0", "::")  # every address of the machine: no name for a certificate
 
 
@@ -23,11 +32,20 @@ class NoTls(Exception):
 
 @dataclass(frozen=True)
 class Encrypted:
-    """Where it listens, and its certificate and key as files."""
+    """Where it listens, and its certificate and key as files; `ours` is their directory where they were made here."""
 
     address: Address
     chain: Path
     key: Path
+    ours: Path | None = None
+
+    def certificate(self) -> Certificate:
+        """The certificate as the files have it; raises OSError, and PlatformError where they are no pair."""
+        found = given(self.chain.read_text(), self.key.read_text())
+        signing = self.ours / AUTHORITY_KEY if self.ours else None
+        if self.ours is None or signing is None or not signing.exists():
+            return found
+        return Certificate(found.chain, found.key, (self.ours / AUTHORITY).read_text(), signing.read_text())
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -59,15 +77,80 @@ def encrypted(chosen: argparse.Namespace, state: Path) -> Encrypted | None:
         except (OSError, PlatformError) as error:
             raise NoTls(f"--tls-chain, --tls-key: {getattr(error, 'message', error)}") from error
         return Encrypted(chosen.tls, chosen.tls_chain, chosen.tls_key)
-    made = Encrypted(chosen.tls, state / CHAIN, state / KEY)
+    made = Encrypted(chosen.tls, state / CHAIN, state / KEY, ours=state)
     if not made.chain.exists():
         own = [] if chosen.tls.host in ANY else [chosen.tls.host]
         names = dict.fromkeys([*chosen.tls_name, *own, socket.gethostname(), "localhost"])
-        certificate = self_signed("platform", list(names), datetime.now(UTC))
-        write_private(made.key, certificate.key)
-        write_private(state / AUTHORITY, certificate.authority)
-        write_private(made.chain, certificate.chain)
+        _write(state, self_signed("platform", list(names), datetime.now(UTC)))
+    _mend(made, state)
     return made
+
+
+def _mend(made: Encrypted, state: Path) -> None:
+    """Sign another certificate where an end between two writes left no pair; raises NoTls where nothing can."""
+    try:
+        made.certificate()
+    except PlatformError as error:
+        if not (state / AUTHORITY_KEY).exists():
+            raise NoTls(f"{made.chain}, {made.key}: {error.message}; remove both to have others made") from error
+        authority, signing = (state / AUTHORITY).read_text(), (state / AUTHORITY_KEY).read_text()
+        try:
+            found = renewed(Certificate(made.chain.read_text(), "", authority, signing), datetime.now(UTC))
+        except ValueError as broken:
+            raise NoTls(f"{made.chain}: {broken}; remove it to have another made") from broken
+        _write(state, found)
+
+
+def _write(state: Path, certificate: Certificate) -> None:
+    """The chain last: where it is, the others are. An end in between leaves no pair, see `_mend`."""
+    write_private(state / AUTHORITY_KEY, certificate.authority_key)
+    write_private(state / AUTHORITY, certificate.authority)
+    write_private(state / KEY, certificate.key)
+    write_private(state / CHAIN, certificate.chain)
+
+
+class Keeper:
+    """Keeps the listener's certificate good: renews ours in time, takes what people put in place of theirs, and warns.
+
+    Connections that are open go on as they are; the next ones see the new certificate.
+    """
+
+    def __init__(
+        self, files: Encrypted, context: ssl.SSLContext, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._files, self._context, self._clock = files, context, clock
+        self._loaded = files.certificate()
+        self._warnings = Warnings()
+
+    async def run(self) -> None:
+        """Look at once, and then for ever."""
+        while True:
+            try:
+                self.look()
+            except (OSError, ValueError, PlatformError) as error:
+                log.warning("the certificate of the TLS listener stays as it is: %s", getattr(error, "message", error))
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def look(self) -> None:
+        """Renew and take what is to be; raises OSError, ValueError, PlatformError where the files are of no use."""
+        found, now = self._files.certificate(), self._clock()
+        valid = validity(found.chain, found.authority, ours=bool(found.authority_key))
+        match renewal(valid, now):
+            case Renewal.DUE if self._files.ours:
+                found = renewed(found, now)
+                _write(self._files.ours, found)
+                log.info("the certificate of the TLS listener was renewed, by the same authority")
+            case Renewal.ENDING | Renewal.ENDED:
+                self._warnings.ending("the TLS listener", valid.ends, now, self._hint())
+        if (found.chain, found.key) != (self._loaded.chain, self._loaded.key):
+            self._context.load_cert_chain(self._files.chain, self._files.key)
+            self._loaded = found
+            log.info("the TLS listener has another certificate from now on")
+
+    def _hint(self) -> str:
+        if self._files.ours is None:
+            return f"put another one in place of {self._files.chain} and {self._files.key}: it is taken while we run"
+        return f"remove {self._files.chain} and start again, then give agents the new {AUTHORITY}"
 
 
 def listener(host: str, port: int) -> socket.socket:

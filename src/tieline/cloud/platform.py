@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from tieline.cloud.idempotency import Idempotency
 from tieline.cloud.links.worker import LinkWorker
 from tieline.cloud.protocol import Configure, Report
 from tieline.cloud.records import Deployment, DeploymentStatus
+from tieline.cloud.renewals import Renewals
 from tieline.cloud.repository import Repository
 from tieline.cloud.secrets import Vault, matches, token_deployment
 from tieline.cloud.traffic import TrafficLog
@@ -51,22 +51,25 @@ class Platform:
         self.deployments = DeploymentWorker(records, accounts.own, vault, machine, self.hub.push)
         self.alerts = Watch(records, vault, self.hub.report)
         self.traffic = TrafficLog()
-        self._sweep: asyncio.Task[None] | None = None
+        self.renewals = Renewals(records, vault, self.changed)
+        self._rounds: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Take up everything where it was left."""
         self.links.start()
         for deployment in self.records.all(Deployment):
             self.deployments.reconciler.wake(deployment.id)
-        self._sweep = asyncio.create_task(self.links.sweep.run(), name="sweep")
+        self._rounds = [
+            asyncio.create_task(self.links.sweep.run(), name="sweep"),
+            asyncio.create_task(self.renewals.run(), name="renewals"),
+        ]
         self.alerts.start()
 
     async def close(self) -> None:
         """Stop working; nothing on AWS changes by that."""
-        if self._sweep is not None:
-            self._sweep.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweep
+        for task in self._rounds:
+            task.cancel()
+        await asyncio.gather(*self._rounds, return_exceptions=True)
         await self.alerts.close()
         await self.links.reconciler.close()
         await self.deployments.reconciler.close()

@@ -147,7 +147,7 @@ class Deployment(DeploymentView, Stored):
     """The deployment as stored. `revision` counts the changes that its agent must hear of."""
 
     kind: ClassVar[str] = "deployment"
-    hidden: ClassVar[frozenset[str]] = frozenset({"token_hash", "tls_key", "remote_password"})
+    hidden: ClassVar[frozenset[str]] = frozenset({"token_hash", "tls_key", "authority_key", "remote_password"})
     unaudited: ClassVar[frozenset[str]] = Stored.unaudited | {"status", "reason", "hint", "joined", "halted"}
     token_hash: str
     token_serial: int = 0  # of the join token: each renewal counts
@@ -164,6 +164,7 @@ class Deployment(DeploymentView, Stored):
     certificate: str = ""  # the chain of the TLS listener, as PEM
     authority: str = ""  # what devices verify it with
     tls_key: str = ""  # ciphertext
+    authority_key: str = ""  # ciphertext: signs the next certificate; empty where people brought theirs
     remote_password: str = ""  # ciphertext
 
 

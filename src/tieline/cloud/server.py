@@ -22,7 +22,7 @@ from tieline.cloud.addresses import check_entry
 from tieline.cloud.api.app import create_app
 from tieline.cloud.aws import Aws, AwsSettings
 from tieline.cloud.deployments.boot import Machine
-from tieline.cloud.encrypted import NoTls, add_options, encrypted, listener
+from tieline.cloud.encrypted import Keeper, NoTls, add_options, encrypted, listener
 from tieline.cloud.platform import Platform
 from tieline.cloud.records import Address
 from tieline.cloud.repository import Repository
@@ -101,7 +101,12 @@ async def serve(chosen: argparse.Namespace, mount: Mount) -> None:
         if secure := encrypted(chosen, chosen.state.resolve()):
             also = stack.enter_context(listener(secure.address.host, secure.address.port))
             files = {"ssl_certfile": str(secure.chain), "ssl_keyfile": str(secure.key)}
-            serving.append(uvicorn.Server(_config(app, lifespan="off", **files)).serve(sockets=[also]))
+            config = _config(app, lifespan="off", **files)
+            config.load()
+            assert config.ssl is not None, "it has a certificate"
+            keeping = asyncio.create_task(Keeper(secure, config.ssl).run(), name="certificate")
+            stack.callback(keeping.cancel)
+            serving.append(uvicorn.Server(config).serve(sockets=[also]))
         await asyncio.gather(*serving)
 
 

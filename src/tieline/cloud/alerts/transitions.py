@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from tieline.cloud.certificates import Renewal, renewal
 from tieline.cloud.protocol import Report
 from tieline.cloud.records import Deployment, PrivateLink, Resource
+from tieline.cloud.renewals import REPLACE, tls_validity
 
 ABSENT = "absent"
 UNKNOWN = "unknown"
@@ -17,7 +20,7 @@ UNKNOWN = "unknown"
 class Alert(BaseModel):
     """One change of state, as it is sent."""
 
-    kind: str = Field(description="link or resource", examples=["link"])
+    kind: str = Field(description="link, resource or certificate", examples=["link"])
     project: str
     deployment: str
     name: str
@@ -46,8 +49,9 @@ def states(
     links: Iterable[PrivateLink],
     resources: Iterable[Resource],
     reports: Mapping[str, Report],
+    now: datetime,
 ) -> dict[str, State]:
-    """The state of every link, and of every resource as its agent reports it, by id."""
+    """The state of every link and TLS listener's certificate, and of every resource as its agent reports it, by id."""
     known = {deployment.id: deployment for deployment in deployments}
     found = {link.id: _state(known, "link", link, link.status, link.reason or "", link.hint) for link in links}
     for resource in resources:
@@ -56,7 +60,23 @@ def states(
         )
         status, reason, hint = (seen.status, seen.reason, seen.hint) if seen else (UNKNOWN, "", "")
         found[resource.id] = _state(known, "resource", resource, status, reason, hint)
+    for deployment in known.values():
+        if state := _certificate(deployment, now):
+            found[f"{deployment.id} certificate"] = state
     return found
+
+
+def _certificate(deployment: Deployment, now: datetime) -> State | None:
+    """Whether the certificate of a TLS listener ends: one that is renewed here does not."""
+    validity = tls_validity(deployment)
+    if validity is None:
+        return None
+    found = renewal(validity, now)
+    ends = found in (Renewal.ENDING, Renewal.ENDED)
+    reason = f"until {validity.ends:%Y-%m-%d}" if ends else ""
+    hint = REPLACE.format(name=deployment.name) if ends else ""
+    status = found.value if ends else Renewal.GOOD.value
+    return State("certificate", deployment.name, deployment.name, status, reason, hint, deployment.project)
 
 
 def _state(
@@ -77,6 +97,8 @@ def changes(before: Mapping[str, State], after: Mapping[str, State], at: str) ->
         was, now = (old.status if old else ABSENT), (new.status if new else ABSENT)
         same_reason = bool(old and new and old.reason == new.reason)
         if was == now and (same_reason or seen.kind == "resource"):
+            continue
+        if {was, now} == {ABSENT, Renewal.GOOD.value}:  # a listener with TLS, which somebody asked for
             continue
         told.append(
             Alert(

@@ -9,6 +9,7 @@ import hmac
 import logging
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import httpx
 
@@ -74,7 +75,8 @@ class Watch:
     def _look(self) -> dict[str, State]:
         deployments = self._records.all(Deployment)
         reports = {one.id: self._report(one.id) for one in deployments}
-        return states(deployments, self._records.all(PrivateLink), self._records.all(Resource), reports)
+        links, resources = self._records.all(PrivateLink), self._records.all(Resource)
+        return states(deployments, links, resources, reports, datetime.now(UTC))
 
     def _send(self, webhook: Webhook, alert: Alert) -> None:
         if len(self._sending) >= WAITING:

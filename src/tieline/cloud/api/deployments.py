@@ -8,7 +8,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from tieline.cloud.answers import CreatedDeployment, DeploymentAnswer, Deployments, JoinToken, Offer, Traffic
+from tieline.cloud.answers import (
+    CertificateView,
+    CreatedDeployment,
+    DeploymentAnswer,
+    Deployments,
+    JoinToken,
+    Offer,
+    Traffic,
+)
 from tieline.cloud.api.context import Asked, Asking, IfMatch, Records, There, Who, Within, tagged
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.once import Once
@@ -24,10 +32,12 @@ from tieline.cloud.deployments.requests import (
 from tieline.cloud.deployments.tokens import renew_token
 from tieline.cloud.edits import check_match
 from tieline.cloud.guard.records import Caller
+from tieline.cloud.history import timestamp
 from tieline.cloud.pages import cut
 from tieline.cloud.platform import Platform
 from tieline.cloud.problems import PlatformError, not_found
 from tieline.cloud.records import Deployment, DeploymentView, PrivateLink
+from tieline.cloud.renewals import tls_validity
 from tieline.cloud.traffic import SECONDS
 
 OfLink = Annotated[str, Query(max_length=254, description="only this link, by id or name")]
@@ -147,7 +157,20 @@ async def traffic(there: There, within: Within, link: OfLink = "", seconds: Seco
 def answer(there: Platform, deployment: Deployment) -> DeploymentAnswer:
     """The public part of a deployment, with its agent's last report."""
     public = DeploymentView.model_validate(deployment.model_dump())
-    return DeploymentAnswer(**public.model_dump(), revision=deployment.revision, agent=there.hub.view(deployment.id))
+    return DeploymentAnswer(
+        **public.model_dump(),
+        revision=deployment.revision,
+        agent=there.hub.view(deployment.id),
+        tls_certificate=_certificate(deployment),
+    )
+
+
+def _certificate(deployment: Deployment) -> CertificateView | None:
+    found = tls_validity(deployment)
+    if found is None:
+        return None
+    until = found.renewable_until
+    return CertificateView(ends=timestamp(found.ends.timestamp()), renewed=until is not None and found.ends < until)
 
 
 def check_project(asking: Caller, project: str) -> None:

@@ -16,6 +16,7 @@ from tieline.cloud.aws import AwsError
 from tieline.cloud.links.figures import ACTIVE, LinkFigures, figures
 from tieline.cloud.platform import Platform
 from tieline.cloud.records import Deployment, DeploymentStatus, LinkStatus, PrivateLink
+from tieline.cloud.renewals import tls_validity
 
 router = APIRouter(tags=["operations"])
 
@@ -75,6 +76,10 @@ def _add_deployment(page: Metrics, there: Platform, deployment: Deployment) -> N
     own = {"deployment": deployment.name}
     page.add("tieline_agent_connected", "1 where an agent is connected", own, int(view.connected))
     page.add("tieline_broker_up", "1 where the broker accepts connections", own, int(view.broker))
+    if found := tls_validity(deployment):
+        page.add(
+            "tieline_certificate_ends", "end of the TLS listener's certificate, Unix s", own, found.ends.timestamp()
+        )
     for rule, counts in counted.rules.items():
         page.add_counts("tieline_rule", {**own, "rule": rule}, counts)
     for actions in counted.actions.values():

@@ -94,8 +94,20 @@ def _certified(vault: Vault, deployment: Deployment, brought: GivenCertificate |
     return _fields(vault, self_signed(deployment.name, list(names), datetime.now(UTC)))
 
 
+def certificate(vault: Vault, deployment: Deployment) -> Certificate:
+    """The certificate of a deployment's TLS listener."""
+    key, authority_key = vault.decrypt(deployment.tls_key), vault.decrypt(deployment.authority_key)
+    return Certificate(deployment.certificate, key, deployment.authority, authority_key)
+
+
+def certified(vault: Vault, deployment: Deployment, found: Certificate) -> Deployment:
+    """The deployment with another certificate."""
+    return deployment.model_copy(update=_fields(vault, found))
+
+
 def _fields(vault: Vault, found: Certificate) -> dict[str, Any]:
-    return {"certificate": found.chain, "authority": found.authority, "tls_key": vault.encrypt(found.key)}
+    keys = {"tls_key": vault.encrypt(found.key), "authority_key": vault.encrypt(found.authority_key)}
+    return {"certificate": found.chain, "authority": found.authority, **keys}
 
 
 def _free(address: Address) -> bool:
