@@ -19,6 +19,7 @@ from tieline.integration.batcher import Batcher
 from tieline.integration.buffer import DIRECTORY
 from tieline.integration.config import Broker
 from tieline.integration.deadletters import DeadLetters, letter
+from tieline.integration.ending import cancelled
 from tieline.integration.memory import Memory
 from tieline.integration.message import UNREAD, Message, identified
 from tieline.integration.metrics import RuleMetrics
@@ -259,6 +260,5 @@ class Lane:
         await self._outlets.close(grace)
         await self.session.close(forget)
         if self._receiving is not None:
-            self._receiving.cancel()
-            await asyncio.gather(self._receiving, return_exceptions=True)
+            await cancelled(self._receiving)
         await self._outlets.end()

@@ -12,6 +12,7 @@ from tieline.integration.batcher import Batcher, Done
 from tieline.integration.buffer import Buffer
 from tieline.integration.config import Action
 from tieline.integration.deadletters import DeadLetters, letter
+from tieline.integration.ending import cancelled
 from tieline.integration.message import Message
 from tieline.integration.sinks.base import Writer
 
@@ -105,7 +106,4 @@ class Outlets:
 
     async def end(self) -> None:
         """Stop everything."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancelled(*self._tasks.values())

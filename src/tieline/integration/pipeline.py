@@ -126,7 +126,8 @@ class Pipeline:
             for client_id in strangers if self.config.version else ():
                 with contextlib.suppress(OSError, TimeoutError, Refused, IndexError):
                     session = Session(self._broker, client_id, lambda _: None, tuple, self._memory)
-                    await asyncio.wait_for(session.end(), CONNECT_SECONDS)
+                    async with asyncio.timeout(CONNECT_SECONDS):
+                        await session.end()
 
     def _sweep_buffers(self) -> None:
         """Remove what actions left on disk that were taken away while nothing ran here."""

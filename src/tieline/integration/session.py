@@ -216,7 +216,8 @@ class Session:
             if forget:
                 self.subscriptions.forgotten()
             with contextlib.suppress(OSError, TimeoutError):
-                await asyncio.wait_for(self._writer.drain(), 1)
+                async with asyncio.timeout(1):
+                    await self._writer.drain()
         self._hang_up()
 
     # Inside

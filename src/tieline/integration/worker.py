@@ -12,11 +12,13 @@ import uvloop
 
 from tieline.integration import worker_messages as messages
 from tieline.integration.config import Config
-from tieline.integration.pipeline import Pipeline
+from tieline.integration.ending import bound
+from tieline.integration.pipeline import GRACE, Pipeline
 from tieline.integration.requests import perform
 
 STATE_SECONDS: Final = 0.5  # between two states
 LINE: Final = 64 << 20  # bytes that one request may have
+CLOSE_SECONDS: Final = 1.0  # for ending, beyond the grace for what waits
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,6 @@ class Worker:
         match request:
             case messages.Apply():
                 await self.pipeline.apply(request.config)
-                await self.pipeline.ready()
             case messages.Ready():
                 await self.pipeline.ready()
             case messages.Close():
@@ -86,6 +87,7 @@ async def main() -> None:
             await task
             return
     telling.cancel()
+    bound(GRACE + CLOSE_SECONDS)
     await worker.pipeline.close()  # nobody is there any more: the broker keeps what is not safe
 
 

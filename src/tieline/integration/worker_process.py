@@ -15,12 +15,13 @@ import msgspec
 from tieline.integration import totals
 from tieline.integration import worker_messages as messages
 from tieline.integration.config import Broker, Config
-from tieline.integration.worker import LINE
+from tieline.integration.ending import cancelled
+from tieline.integration.worker import CLOSE_SECONDS, LINE
 
 RESTART_SECONDS: Final = 0.5  # before a process that died is started again
 DISMISS_SECONDS: Final = 30.0  # that a process gets to write what waits before it is dismissed
 LAST_SECONDS: Final = 1.0  # that a process may live after its output ended
-END_SECONDS: Final = 10.0  # after which a process that should end is killed
+END_SECONDS: Final = 10.0  # that a process which is dismissed gets beyond that
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,8 @@ class WorkerProcess:
             if not future.done():
                 future.set_exception(ConnectionError("the worker ended before it answered"))
         try:
-            await asyncio.wait_for(process.wait(), LAST_SECONDS)
+            async with asyncio.timeout(LAST_SECONDS):  # wait_for of Python 3.11 may swallow a cancellation
+                await process.wait()
         except TimeoutError:  # only now: a signal to a process that has ended takes its exit status from asyncio
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -117,7 +119,7 @@ class WorkerProcess:
             self._applied.set()
 
     async def apply(self, config: Config) -> None:
-        """Run this configuration, now and after every start; returns when it runs."""
+        """Run this configuration, now and after every start; returns when the process has taken it."""
         self._config = config
         self._applied.clear()
         if self._process is not None:
@@ -144,11 +146,11 @@ class WorkerProcess:
 
     async def close(self, grace: float) -> None:
         """Write what waits for at most `grace` seconds, and end."""
-        await self._end(messages.Close(id=0, grace=grace), grace + END_SECONDS)
+        await self._end(messages.Close(id=0, grace=grace), grace + CLOSE_SECONDS)
 
     async def _end(self, request: messages.Close, seconds: float) -> None:
         with contextlib.suppress(ConnectionError, TimeoutError):
-            await asyncio.wait_for(self.ask(request), seconds)
+            async with asyncio.timeout(seconds):
+                await self.ask(request)
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancelled(self._task)

@@ -59,7 +59,7 @@ class Workers:
         return WorkerProcess(broker, directory)
 
     async def apply(self, config: Config) -> None:
-        """Make this the configuration of every process; returns when the broker has confirmed the subscriptions."""
+        """Make this the configuration of every process; the broker and the databases follow, as with a pipeline."""
         self.config = config
         await asyncio.gather(*(worker.apply(config) for worker in self._workers))
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 from pathlib import Path
 
 from tieline.cloud.agent.channel import Channel, Dismissed
 from tieline.cloud.agent.worker import Worker
+from tieline.integration.ending import bound, cancelled
+
+END_SECONDS = 12.0  # for what waits to be written (2), its processes (4), and a broker that writes its queues (5)
 
 
 async def run(platform: str, join: str, state: Path, authority: Path | None = None) -> None:
@@ -18,16 +20,22 @@ async def run(platform: str, join: str, state: Path, authority: Path | None = No
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     worker = Worker(state, due.set)
-    await worker.resume()
-    channel = asyncio.create_task(Channel(platform, join, worker.id, due, authority).run(worker), name="channel")
+    channel = Channel(platform, join, worker.id, due, authority)
+    working = asyncio.create_task(_work(worker, channel), name="work")
     ending = asyncio.create_task(ended.wait(), name="end")
-    await asyncio.wait({channel, ending}, return_when=asyncio.FIRST_COMPLETED)
-    dismissed = channel.done() and isinstance(channel.exception(), Dismissed)
-    for task in (channel, ending):
-        task.cancel()
-    with contextlib.suppress(Dismissed, asyncio.CancelledError):
-        await channel
-    await worker.close(dismissed)
+    await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
+    bound(END_SECONDS)
+    await cancelled(working, ending)
+    fault = None if working.cancelled() else working.exception()
+    await worker.close(dismissed=isinstance(fault, Dismissed))
+    if fault is not None and not isinstance(fault, Dismissed):
+        raise fault
+
+
+async def _work(worker: Worker, channel: Channel) -> None:
+    """Go on as before, then hear what is new; raises Dismissed."""
+    await worker.resume()
+    await channel.run(worker)
 
 
 def main(platform: str, join: str, state: Path, authority: Path | None = None) -> int:

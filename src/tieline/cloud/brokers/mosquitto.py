@@ -197,7 +197,8 @@ class Mosquitto:
         self._up = True
         try:
             if self._subscribed is not None:
-                await asyncio.wait_for(self._subscribed(), GATE_SECONDS)
+                async with asyncio.timeout(GATE_SECONDS):  # wait_for of Python 3.11 may swallow a cancellation
+                    await self._subscribed()
         except TimeoutError:
             log.warning("devices are let in although not every rule has subscribed: see its status")
         (self._directory / GATE).touch()
@@ -215,7 +216,8 @@ class Mosquitto:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
             try:
-                await asyncio.wait_for(process.wait(), STOP_SECONDS)
+                async with asyncio.timeout(STOP_SECONDS):
+                    await process.wait()
             except TimeoutError:
                 process.kill()
                 await process.wait()

@@ -106,7 +106,8 @@ class KafkaSink:
     async def close(self) -> None:
         if self._producer is not None:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(self._producer.stop(), GRACE)
+                async with asyncio.timeout(GRACE):
+                    await self._producer.stop()
             self._producer = None
 
     async def producer(self) -> Any:

@@ -53,7 +53,8 @@ class MqttConnection:
         async with self._connecting:
             if self._writer is None:
                 try:
-                    await asyncio.wait_for(self._connect(), self._peer.connect_timeout)
+                    async with asyncio.timeout(self._peer.connect_timeout):
+                        await self._connect()
                 except BaseException as error:
                     self._hang_up()
                     if not isinstance(error, OSError | TimeoutError | ValueError | IndexError):

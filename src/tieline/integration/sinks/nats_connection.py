@@ -66,7 +66,8 @@ class Connection:
     async def close(self) -> None:
         """End the connection. After a failed TLS handshake the library waits for an end that never comes."""
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(self.client.close(), CLOSE_SECONDS)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.client.close()
 
     async def _complained(self, error: Exception) -> None:
         self._last = error

@@ -135,7 +135,8 @@ class RabbitSink:
 
 async def _end(connection: Any) -> None:
     with contextlib.suppress(Exception):
-        await asyncio.wait_for(connection.close(), CLOSE_SECONDS)
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await connection.close()
 
 
 class RabbitWriter:
