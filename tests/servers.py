@@ -22,12 +22,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from unittest import SkipTest
 
 import psycopg
 from psycopg.rows import TupleRow
 
-POSTGRESQL_BIN = Path("/usr/lib/postgresql/15/bin")
+from programs import program, require
+
 START_SECONDS = 20.0
 PREFIX = "tl-test-"
 
@@ -76,7 +76,7 @@ class Server:
     """A process group with a directory and a port that survive its restarts."""
 
     stop_signal = signal.SIGTERM
-    programs: tuple[Path, ...] = ()  # without which its tests are skipped, saying so
+    programs: tuple[str, ...] = ()  # without which its tests are skipped, saying what to install
     start_seconds = START_SECONDS
     ordinary = True  # whether it runs as an ordinary user where we are root
 
@@ -143,8 +143,7 @@ class Server:
 
     def __enter__(self) -> Self:
         try:
-            if missing := [str(program) for program in self.programs if not program.exists()]:
-                raise SkipTest(f"not installed: {', '.join(missing)}")
+            require(self.programs)
             self.prepare()
             self.start()
         except BaseException:
@@ -162,6 +161,7 @@ class Server:
 class PostgreSQL(Server):
     """A cluster with the database `app`, its owner `app`, and password authentication over TCP."""
 
+    programs = ("postgres", "initdb")
     user = "app"
     options: tuple[str, ...] = ()  # settings, as in postgresql.conf
     password = "app-secret"
@@ -170,14 +170,14 @@ class PostgreSQL(Server):
 
     def command(self) -> list[str]:
         return [
-            str(POSTGRESQL_BIN / "postgres"),
+            program("postgres"),
             *("-D", str(self.directory / "data"), "-k", str(self.directory), "-p", str(self.port)),
             *("-c", "listen_addresses=127.0.0.1", "-c", "max_connections=50"),
             *(part for option in self.options for part in ("-c", option)),
         ]
 
     def prepare(self) -> None:
-        initdb = [str(POSTGRESQL_BIN / "initdb"), "-D", str(self.directory / "data"), "-U", "postgres"]
+        initdb = [program("initdb"), "-D", str(self.directory / "data"), "-U", "postgres"]
         options = ["--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"]
         subprocess.run(as_ordinary_user([*initdb, *options]), check=True, capture_output=True)
 
@@ -224,12 +224,14 @@ class PostgreSQL(Server):
 class Mosquitto(Server):
     """A broker that keeps sessions on disk, holds any number of messages, and lets anybody in."""
 
+    programs = ("mosquitto",)
+
     def __init__(self, *extra: str) -> None:
         super().__init__()
         self.extra = extra
 
     def command(self) -> list[str]:
-        return ["/usr/sbin/mosquitto", "-c", str(self.directory / "mosquitto.conf")]
+        return [program("mosquitto"), "-c", str(self.directory / "mosquitto.conf")]
 
     def prepare(self) -> None:
         lines = [

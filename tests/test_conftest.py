@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import programs
+
+TESTS = Path(__file__).parent
 LEAVES_A_NAMESPACE = """
 import subprocess
 def test_it(prefix):
@@ -21,6 +24,22 @@ import pytest
 @pytest.mark.world
 def test_it():
     raise AssertionError("it ran")
+"""
+NEEDS_A_SERVER = """
+import programs, pytest
+from databases import ClickHouse
+@pytest.fixture
+def elsewhere(monkeypatch, tmp_path):
+    monkeypatch.setattr(programs, "ROOT", tmp_path)
+@pytest.fixture
+def server(elsewhere):
+    with ClickHouse() as server:
+        yield server
+def test_in_a_fixture(server):
+    raise AssertionError("it ran")
+def test_in_its_body(elsewhere):
+    with ClickHouse():
+        raise AssertionError("it ran")
 """
 SHOWS_THE_ENVIRONMENT = """
 import os
@@ -46,6 +65,20 @@ def test_a_world_that_cannot_be_made_is_announced(tmp_path: Path) -> None:
     assert "THE WORLD WAS NOT TESTED" in done.stdout
     assert "1 world tests were skipped: not installed: ip, nft" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("1 skipped")
+
+
+def test_a_server_that_is_not_installed_is_announced(tmp_path: Path) -> None:
+    done = session(tmp_path, NEEDS_A_SERVER, PYTHONPATH=str(TESTS))
+    assert "NOT EVERY SERVER WAS THERE" in done.stdout
+    missing = "2 tests were skipped; not installed: clickhouse-server (apt install clickhouse-server)"
+    assert missing in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("2 skipped")
+
+
+def test_what_a_missing_program_asks_for_is_what_dev_installs() -> None:
+    dev = TESTS.with_name("dev").read_text()
+    assert [name for name, package in programs.PACKAGES.items() if f":{package}" not in dev] == []
+    assert f'"{programs.PYTHON["tansu"].replace("_", "-")}"' in TESTS.with_name("pyproject.toml").read_text()
 
 
 @pytest.mark.world
