@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from cryptography.fernet import Fernet
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nicegui import Client as Page
+from nicegui import ui
 
 from tieline.cloud.answers import AgentView, DeploymentAnswer
 from tieline.cloud.pulse import Pulse
 from tieline.cloud.records import Address, LinkStatus, PrivateLinkView
 from tieline.cloud.secrets import Vault
 from tieline.console.credentials import SECONDS, Keys, Person, opened, seal
-from tieline.console.feed import Feed
+from tieline.console.feed import Feed, shared
 from tieline.console.map import LINKS, draw
+from tieline.console.rows import Rows
 from tieline.console.snapshot import Inside, Snapshot
 
 NOW = 1_800_000_000.0
@@ -152,3 +156,44 @@ def test_a_thousand_links_are_counted_and_those_in_trouble_drawn() -> None:
     assert f"and {1001 - LINKS} more" in picture
     assert "/private-links/bad" in picture
     assert len(picture) < 20_000
+
+
+def test_what_pages_share_is_worked_out_once_for_a_state_and_stays_the_same_object_while_equal() -> None:
+    asked: list[str] = []
+
+    @shared
+    def names(state: Snapshot, end: str) -> list[str]:
+        asked.append(end)
+        return [one.deployment.name + end for one in state.deployments]
+
+    first, second, other = Snapshot((inside("a"),)), Snapshot((inside("a"),)), Snapshot((inside("b"),))
+    end = "!"
+    shown = [names(first, end) for _ in range(50)]
+    assert len(asked) == 1 and all(one is shown[0] for one in shown)
+    assert names(second, end) is shown[0]
+    assert names(other, end) == ["b!"]
+    assert names(other, "?") == ["b?"]
+    assert len(asked) == 4
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(0, 6), max_size=8), max_size=6))
+def test_a_list_draws_the_rows_that_are_new_and_no_other(states: list[list[int]]) -> None:
+    with Page(ui.page(""), request=None) as page:
+        place = ui.element("ul")
+        drawn: list[int] = []
+
+        def render(item: int) -> ui.element:
+            drawn.append(item)
+            return ui.element("li").mark(str(item))
+
+        rows = Rows(place, render)
+        before: Counter[int] = Counter()
+        for items in states:
+            drawn.clear()
+            rows.show(items)
+            assert [row._markers for row in place.default_slot.children] == [[str(item)] for item in items]
+            assert Counter(drawn) == Counter(items) - before
+            before = Counter(items)
+        assert len([one for one in page.elements.values() if one.tag == "li"]) == sum(before.values())
+        page.delete()

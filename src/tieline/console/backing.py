@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tieline.console.feed import shared
 from tieline.console.provider.estate import Estate
 
 
@@ -17,6 +18,7 @@ class Backing:
     targets: tuple[tuple[str, str], ...]
 
 
+@shared
 def backings(estate: Estate) -> dict[str, Backing]:
     """By the service's name. Pure."""
     groups = {group.arn: group for group in estate.groups}

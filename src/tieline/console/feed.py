@@ -7,11 +7,14 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Hashable
-from typing import Any, Generic, TypeVar
+from functools import wraps
+from operator import is_
+from typing import Any, Generic, TypeVar, TypeVarTuple
 
 from tieline.cloud.pulse import Pulse
 from tieline.console import context
 
+A = TypeVarTuple("A")
 S = TypeVar("S")
 log = logging.getLogger(__name__)
 
@@ -114,3 +117,25 @@ def feed(key: Hashable, read: Callable[[], S], seconds: float, pulse: Pulse | No
     for other in [k for k, f in feeds.items() if f is not found and not f._pages]:
         del feeds[other]
     return found
+
+
+def shared(work: Callable[[*A], S]) -> Callable[[*A], S]:
+    """A pure function of the state that each page asks for, worked out once for all pages of the same person.
+
+    It is asked anew when its arguments are other objects than before. Where the result is equal to the last one, that
+    is answered, so that a page sees at a glance that nothing changed.
+    """
+    known: tuple[tuple[*A], S] | None = None
+
+    @wraps(work)
+    def asked(*given: *A) -> S:
+        nonlocal known
+        if known is not None and len(known[0]) == len(given) and all(map(is_, known[0], given)):
+            return known[1]
+        result = work(*given)
+        if known is not None and known[1] == result:
+            result = known[1]
+        known = (given, result)
+        return result
+
+    return asked

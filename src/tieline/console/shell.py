@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -17,10 +17,12 @@ from tieline.console.credentials import Person
 from tieline.console.feed import Feed, feed
 from tieline.console.gate import PREFIX
 from tieline.console.rest import Rest, rest
+from tieline.console.rows import Rows
 from tieline.console.snapshot import Snapshot, read
 
 S = TypeVar("S")
 T = TypeVar("T")
+H = TypeVar("H", bound=Hashable)
 SECONDS = 0.1  # between two looks at the platform's state
 NAVIGATION = (
     ("Overview", "/"),
@@ -50,12 +52,27 @@ class View(Generic[S]):
         def show(state: S) -> None:
             nonlocal shown
             value = select(state)
-            if shown is not MISSING and value == shown:
+            if value is shown or (shown is not MISSING and value == shown):
                 return
             shown = value
             place.clear()
             with place:
                 render(value)
+
+        show(self.now)
+        self._sections.append(show)
+
+    def each(self, select: Callable[[S], Sequence[H]], render: Callable[[H], ui.element], place: ui.element) -> None:
+        """A list in `place` of which only the rows that changed are drawn anew; `render` answers a row's element."""
+        rows = Rows(place, render)
+        shown: Sequence[H] | None = None
+
+        def show(state: S) -> None:
+            nonlocal shown
+            value = select(state)
+            if value is not shown and value != shown:
+                shown = value
+                rows.show(value)
 
         show(self.now)
         self._sections.append(show)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from tieline.cloud.answers import DeploymentAnswer, ResourceAnswer, RuleAnswer
 from tieline.cloud.client import Client, ClientError
 from tieline.cloud.records import HistoryEntry, PrivateLinkView
+from tieline.console.feed import shared
 
 CHANGES = 12  # entries of the overview's list
+Change = tuple[HistoryEntry, str, str]  # what happened, to what, and the page of that
 
 
 @dataclass(frozen=True)
@@ -49,24 +52,27 @@ class Snapshot:
 def read(client: Client) -> Snapshot:
     """The present state; never raises ClientError."""
     try:
-        return Snapshot(tuple(_inside(client, deployment) for deployment in client.deployments()))
+        deployments, links = client.deployments(), defaultdict[str, list[PrivateLinkView]](list)
+        for link in client.links():
+            links[link.deployment].append(link)
+        return Snapshot(tuple(_inside(client, one, tuple(links[one.id])) for one in deployments))
     except ClientError as error:
         return Snapshot(problem=f"{error.message}. {error.hint}", signed_out=error.status == 401)
 
 
-def _inside(client: Client, deployment: DeploymentAnswer) -> Inside:
-    id = deployment.id
+def _inside(client: Client, deployment: DeploymentAnswer, links: tuple[PrivateLinkView, ...]) -> Inside:
     try:
-        return Inside(deployment, tuple(client.links(id)), tuple(client.resources(id)), tuple(client.rules(id)))
+        return Inside(deployment, links, tuple(client.resources(deployment.id)), tuple(client.rules(deployment.id)))
     except ClientError as error:
         if error.status == 404:  # deleted between the two reads
             return Inside(deployment)
         raise
 
 
-def changes(snapshot: Snapshot) -> list[tuple[HistoryEntry, str, str]]:
-    """The last changes of all records, newest first, each with what it is about and the page of that."""
-    found: list[tuple[HistoryEntry, str, str]] = []
+@shared
+def changes(snapshot: Snapshot) -> list[Change]:
+    """The last changes of all records, newest first."""
+    found: list[Change] = []
     for one in snapshot.deployments:
         name = one.deployment.name
         found += [(entry, f"deployment {name}", f"/deployments/{name}") for entry in one.deployment.history]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
+
 from nicegui import ui
 from starlette.requests import Request
 
-from tieline.cloud.records import HistoryEntry, LinkStatus
+from tieline.cloud.records import LinkStatus
 from tieline.console import parts
+from tieline.console.feed import shared
 from tieline.console.pages.picture import Picture
-from tieline.console.shell import desk, frame
-from tieline.console.snapshot import Inside, Snapshot, changes
+from tieline.console.shell import Desk, desk, frame
+from tieline.console.snapshot import Change, Inside, Snapshot, changes
+
+H = TypeVar("H", bound=Hashable)
 
 
 @ui.page("/", response_timeout=15)
@@ -23,10 +29,19 @@ async def overview(request: Request) -> None:
         view.live(counts, _counts)
         await Picture(view).begin(request)
         with parts.tag("div", "grid"):
-            view.live(attention, _attention)
-            view.live(changes, _changes)
+            _listed(view, "Needs attention", "Nothing.", attention, _trouble)
+            _listed(view, "Last changes", "None yet.", changes, _change)
 
 
+def _listed(
+    view: Desk, title: str, nothing: str, select: Callable[[Snapshot], Sequence[H]], row: Callable[[H], ui.element]
+) -> None:
+    with parts.card(title):
+        view.live(lambda now: not select(now), lambda empty: parts.say(nothing, "muted") if empty else None)
+        view.each(select, row, parts.tag("ul", "list"))
+
+
+@shared
 def counts(now: Snapshot) -> tuple[tuple[str, int], ...]:
     """What there is, by kind."""
     ones = now.deployments
@@ -42,6 +57,7 @@ def counts(now: Snapshot) -> tuple[tuple[str, int], ...]:
     )
 
 
+@shared
 def attention(now: Snapshot) -> list[tuple[str, str, str, str]]:
     """What needs somebody: state, what, hint, page."""
     found = [item for one in now.deployments for item in _troubles(one)]
@@ -89,27 +105,19 @@ def _counts(counted: tuple[tuple[str, int], ...]) -> None:
                 parts.tag("span", "muted", name)
 
 
-def _attention(items: list[tuple[str, str, str, str]]) -> None:
-    with parts.card("Needs attention"):
-        if not items:
-            parts.say("Nothing.", "muted")
-            return
-        with parts.tag("ul", "list"):
-            for word, what, hint, path in items:
-                with parts.tag("li"):
-                    with parts.row():
-                        parts.state(word)
-                        ui.link(what, path)
-                    parts.say(hint, "muted")
+def _trouble(item: tuple[str, str, str, str]) -> ui.element:
+    word, what, hint, path = item
+    with parts.tag("li") as drawn:
+        with parts.row():
+            parts.state(word)
+            ui.link(what, path)
+        parts.say(hint, "muted")
+    return drawn
 
 
-def _changes(items: list[tuple[HistoryEntry, str, str]]) -> None:
-    with parts.card("Last changes"):
-        if not items:
-            parts.say("None yet.", "muted")
-            return
-        with parts.tag("ul", "list"):
-            for entry, what, path in items:
-                with parts.tag("li"):
-                    ui.link(what, path)
-                    parts.say(parts.told(entry), "muted")
+def _change(item: Change) -> ui.element:
+    entry, what, path = item
+    with parts.tag("li") as drawn:
+        ui.link(what, path)
+        parts.say(parts.told(entry), "muted")
+    return drawn

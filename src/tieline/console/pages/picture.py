@@ -12,6 +12,7 @@ from tieline.cloud.client import Client, ClientError
 from tieline.console import parts
 from tieline.console.backing import Backing, backings
 from tieline.console.charts import size
+from tieline.console.feed import shared
 from tieline.console.gate import PREFIX
 from tieline.console.map import draw
 from tieline.console.provider.account import also_provider
@@ -28,6 +29,7 @@ WRITE = """for (const [id, [text, moving]] of Object.entries(%s)) {
   if (wire) wire.classList.toggle('moving', moving);
 }"""
 Rates = dict[str, tuple[str, bool]]
+NOTHING: dict[str, Backing] = {}
 
 
 class Picture:
@@ -35,7 +37,7 @@ class Picture:
 
     def __init__(self, view: Desk) -> None:
         self._view = view
-        self._services: dict[str, Backing] = {}
+        self._services = NOTHING
         self._rates: Rates = {}
         self._drawn = ""
 
@@ -59,7 +61,7 @@ class Picture:
         self._draw(self._view.now)
 
     def _draw(self, now: Snapshot) -> None:
-        svg = draw(now, PREFIX, self._services) if now.deployments else ""
+        svg = picture(now, self._services)
         if svg == self._drawn:
             return
         self._drawn = svg
@@ -84,11 +86,19 @@ def read(client: Client) -> tuple[LinkTraffic, ...]:
     """What all links carry; nothing where it cannot be read, for the page tells that elsewhere."""
     assert isinstance(client, Rest)
     try:
-        return tuple(link for one in client.deployments() for link in client.traffic(one.id))
+        linked = sorted({link.deployment for link in client.links()})
+        return tuple(link for id in linked for link in client.traffic(id))
     except ClientError:
         return ()
 
 
+@shared
+def picture(now: Snapshot, services: dict[str, Backing]) -> str:
+    """The map of what there is; "" of nothing. Pure."""
+    return draw(now, PREFIX, services) if now.deployments else ""
+
+
+@shared
 def rates(traffic: tuple[LinkTraffic, ...]) -> Rates:
     """What stands at each wire, and whether it moves. Pure."""
     found = {}
