@@ -28,6 +28,12 @@ def agent(
     Without the platform it works from its last configuration, and dials again for ever.
     """
     _check(platform, authority)
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"no directory can be made at {state}: {error.strerror}", param_hint="--state"
+        ) from None
     from tieline.cloud.agent import main
 
     raise typer.Exit(main(platform, join, state, authority))

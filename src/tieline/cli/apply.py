@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from tieline.cli.connection import ApiKey, Json, State, Url, connect
+from tieline.cli.files import text
 from tieline.cli.output import out, print_json
 from tieline.cli.progress import Progress
 from tieline.cloud.client import ClientError
@@ -41,8 +42,10 @@ def apply(
     if print_schema:
         print_json(schema())
         return
+    if not files:
+        raise ClientError("NO_FILE", "no file is named", "name one with --file, or - for standard input")
     try:
-        wanted = read([(str(file), _text(file)) for file in files or []], os.environ)
+        wanted = read([(str(file), _text(file)) for file in files], os.environ)
         with connect(url, api_key, state) as client:
             changes = diff(wanted, observe(client), prune, rotate)
             if only_diff:
@@ -78,7 +81,4 @@ def _show(changes: tuple[Change, ...], as_json: bool) -> None:
 def _text(file: Path) -> str:
     if str(file) == "-":
         return sys.stdin.read()
-    try:
-        return file.read_text()
-    except OSError as error:
-        raise ClientError("NO_FILE", f"cannot read {file}: {error.strerror}", "check --file") from error
+    return text(file, "--file")

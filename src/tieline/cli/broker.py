@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from tieline.cli.files import text
 from tieline.cloud.client import ClientError
 from tieline.cloud.records import Address
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}  # IANA's
 
 
-def address(text: str) -> Address:
+def address(given: str) -> Address:
     """host:port; raises ClientError."""
-    host, _, port = text.rpartition(":")
+    host, _, port = given.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ClientError("INVALID_ADDRESS", f"{text!r} is no host:port", "for example 127.0.0.1:1883")
+        raise ClientError("INVALID_ADDRESS", f"{given!r} is no host:port", "for example 127.0.0.1:1883")
     return Address(host=host, port=int(port))
 
 
@@ -31,8 +32,5 @@ def remote(url: str, password: str, authority: Path | None) -> dict[str, object]
         raise ClientError("INVALID_BROKER", "expected mqtt[s]://[user@]host:port, and no password in it", hint)
     found: dict[str, object] = {"host": parts.hostname, "port": port, "tls": parts.scheme == "mqtts"}
     if authority is not None:
-        try:
-            found["authority"] = authority.read_text()
-        except OSError as error:
-            raise ClientError("NO_FILE", f"cannot read {authority}: {error.strerror}", "check the path") from error
+        found["authority"] = text(authority, "--broker-authority")
     return found | {"username": unquote(parts.username or ""), "password": password}

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tieline.cli.home import DEFAULT
 from tieline.cloud.client import Client, ClientError
 
 Url = Annotated[str, typer.Option("--url", envvar="TIELINE_URL", help="URL of the platform.", show_default=False)]
@@ -29,12 +30,21 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 
 
 def connect(url: str = "", api_key: str = "", state: Path | None = None) -> Client:
-    """A client of the platform; raises ClientError where the key is missing."""
+    """A client of the platform; raises ClientError where the key is missing.
+
+    Where nothing is named it is the one of the directory that `tieline up` takes by default, if that is here.
+    """
+    if state is None and not url and not api_key and (DEFAULT / "api-key").is_file():
+        state = DEFAULT
     if state is not None:
         url = url or _read(state / "url")
         api_key = api_key or _read(state / "api-key")
     if not api_key:
-        raise ClientError("NO_API_KEY", "no API key is known", "give --state DIR, --api-key, or set TIELINE_API_KEY")
+        raise ClientError(
+            "NO_API_KEY",
+            "no API key is known",
+            "give --state DIR (of tieline up) or --api-key; or set TIELINE_STATE or TIELINE_API_KEY",
+        )
     return Client(url or DEFAULT_URL, api_key)
 
 

@@ -9,12 +9,13 @@ import typer
 
 from tieline.cli.broker import address, remote
 from tieline.cli.connection import ApiKey, Cascade, Json, State, Url, Wait, connect
+from tieline.cli.files import text
 from tieline.cli.output import details, out, print_json, show, wait_for
 from tieline.cloud.answers import DeploymentAnswer
 from tieline.cloud.client import Client, ClientError
 from tieline.cloud.records import DeploymentStatus
 
-app = typer.Typer(no_args_is_help=True, help="MQTT deployments.")
+app = typer.Typer(no_args_is_help=True, help="MQTT deployments: broker, rules, and their network.")
 
 COLUMNS = ("id", "name", "status", "reason", "provider", "mqtt", "agent.connected")
 Key = Annotated[str, typer.Argument(help="Id or name.")]
@@ -153,13 +154,17 @@ def change(
         changes["workers"] = workers
     if broker:
         changes["broker"] = remote(broker, broker_password, broker_authority)
-    for listener, text in (("mqtts", mqtts), ("websocket", websocket)):
-        if text:
-            changes[listener] = None if text == "none" else address(text).model_dump()
+    for listener, place in (("mqtts", mqtts), ("websocket", websocket)):
+        if place:
+            changes[listener] = None if place == "none" else address(place).model_dump()
     if anonymous is not None:
         changes["anonymous"] = anonymous
+    if bool(chain) != bool(private_key):
+        raise ClientError("INCOMPLETE", "a certificate is of no use without its key", "give --chain and --key together")
     if chain and private_key:
-        changes["certificate"] = {"chain": chain.read_text(), "key": private_key.read_text()}
+        changes["certificate"] = {"chain": text(chain, "--chain"), "key": text(private_key, "--key")}
+    if not changes:
+        raise ClientError("NOTHING_CHOSEN", "nothing is to be changed", "name what: --help lists the options")
     with connect(url, api_key, state) as client:
         show(client.change(DeploymentAnswer, "deployments", key, changes=changes), COLUMNS, as_json)
 

@@ -17,6 +17,10 @@ class Taken(Exception):
     """Another `tieline up` runs on this directory; the message names it."""
 
 
+class NoHome(Exception):
+    """The state directory cannot be used; the message says why."""
+
+
 class Home:
     """A state directory, readable by its owner only."""
 
@@ -25,16 +29,21 @@ class Home:
         self._lock: IO[str] | None = None
 
     def make(self) -> None:
-        """Make the directory and choose the prefix of its kernel objects, once."""
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = self.path / PREFIX
-        if not file.exists():
-            file.write_text(f"tl-{secrets.token_hex(3)}\n")
+        """Make the directory and choose the prefix of its kernel objects, once; raises NoHome."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file = self.path / PREFIX
+            if not file.exists():
+                file.write_text(f"tl-{secrets.token_hex(3)}\n")
+        except OSError as error:
+            raise NoHome(
+                f"{self.path} cannot be the state directory ({error.strerror}): give another --state"
+            ) from None
 
     @property
     def prefix(self) -> str:
         """What the name of everything made in the kernel begins with; "" where nothing was ever made."""
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             return (self.path / PREFIX).read_text().strip()
         return ""
 

@@ -10,7 +10,7 @@ from tieline.cli.connection import ApiKey, Json, State, Url, connect
 from tieline.cli.output import out, show
 from tieline.cloud.guard.roles import Role
 
-app = typer.Typer(no_args_is_help=True, help="API keys.")
+app = typer.Typer(no_args_is_help=True, help="API keys: what programs log in with.")
 
 COLUMNS = ("id", "name", "role", "projects", "expires")
 

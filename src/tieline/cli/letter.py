@@ -69,11 +69,13 @@ def replay(
     api_key: ApiKey = "",
     state: State = None,
 ) -> None:
-    """Give letters to their rules once more, as the rules are now."""
+    """Give letters, or all of them, to their rules once more, as these are now; exit status 1 where one stays."""
     with connect(url, api_key, state) as client:
         parts = ("deployments", the_deployment(client, deployment), "dead-letters", "replay")
         found = client.ask(Replayed, "POST", *parts, body={"ids": ids or [], "rule": rule})
-        print_json(found.model_dump(mode="json"))
+    print_json(found.model_dump(mode="json"))
+    if found.staying:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -91,7 +93,11 @@ def discard(
         raise ClientError("NOTHING_CHOSEN", "no letter is named", "name ids, or say --all")
     with connect(url, api_key, state) as client:
         place = the_deployment(client, deployment)
-        chosen = ids or [letter.id for letter in _every(client, place, rule)]
+        known = [letter.id for letter in _every(client, place, rule)]
+        if unknown := set(ids or ()).difference(known):
+            message = f"there is no dead letter {sorted(unknown)[0]!r}"
+            raise ClientError("NOT_FOUND", message, "nothing was discarded: tieline letter list shows what there is")
+        chosen = ids or known
         client.discard_letters(place, chosen)
         out.print(f"{len(chosen)} discarded")
 

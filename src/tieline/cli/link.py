@@ -14,7 +14,9 @@ from tieline.cloud.doctor.health import LinkHealth
 from tieline.cloud.links.figures import ACTIVE, LinkFigures
 from tieline.cloud.records import LinkStatus, PrivateLinkView
 
-app = typer.Typer(no_args_is_help=True, help="Private links.")
+app = typer.Typer(
+    no_args_is_help=True, help="Private links: a service of another VPC, at an address of the deployment's."
+)
 
 COLUMNS = ("id", "name", "status", "reason", "address", "zones")
 Key = Annotated[str, typer.Argument(help="Id or name.")]

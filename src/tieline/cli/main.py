@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 
 import typer
@@ -24,10 +25,9 @@ NOUNS = (
     "alert",
 )  # modules with an `app`
 VERBS = (
-    "audit",
+    "demo",
     "up",
     "down",
-    "demo",
     "expose",
     "accept",
     "reject",
@@ -37,7 +37,9 @@ VERBS = (
     "apply",
     "attach",
     "detach",
+    "audit",
 )  # modules with a function of the same name
+TRACEBACK = "TIELINE_TRACEBACK"  # in the environment: show where an unexpected error comes from
 FAILED, INTERRUPTED = 1, 130  # 2 is the parser's, for a command line that it does not understand
 
 app = typer.Typer(
@@ -45,6 +47,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Private, one-way, consent-based links for MQTT deployments.",
+    epilog="First steps: `tieline demo` shows everything at work; `tieline up` starts an installation of your own.",
 )
 
 
@@ -60,21 +63,25 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # nobody reads any more, as after `tieline … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
     except Exception as error:
-        if not _explained(error):
+        if TRACEBACK in os.environ or sys.argv[1:2] == ["agent"]:  # what an agent prints is its log
             raise
+        _explain(error)
         sys.exit(FAILED)
 
 
-def _explained(error: Exception) -> bool:
-    """Whether the error is one for people, and has been printed; imported late, for the agent never needs it."""
+def _explain(error: Exception) -> None:
+    """Say to a person what went wrong; imported late, for the agent never needs it."""
     from tieline.cli.output import complain
     from tieline.cloud.client import ClientError
 
-    if isinstance(error, ClientError):
-        complain(error)
-        return True
-    return False
+    if not isinstance(error, ClientError):
+        hint = f"a fault of tieline's own: report it, with what the same command prints with {TRACEBACK}=1"
+        error = ClientError("INTERNAL", f"{type(error).__name__}: {error}", hint)
+    complain(error)
 
 
 def _assemble(asked: str) -> None:

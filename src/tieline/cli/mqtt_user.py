@@ -12,7 +12,7 @@ from tieline.cli.user import Password, typed_password
 from tieline.cloud.client import ClientError
 from tieline.cloud.records import MqttUserView
 
-app = typer.Typer(no_args_is_help=True, help="MQTT users.")
+app = typer.Typer(no_args_is_help=True, help="MQTT users: who may connect to a deployment's broker.")
 
 COLUMNS = ("id", "name", "rules", "created")
 Key = Annotated[str, typer.Argument(help="Id or name.")]

@@ -30,7 +30,10 @@ Endpoint = Annotated[
 Region = Annotated[str, typer.Option("--region", envvar="AWS_REGION", help="AWS region.", show_default=False)]
 
 DEFAULT_REGION = "us-east-1"
-DENIED = {"AuthFailure", "InvalidClientTokenId", "SignatureDoesNotMatch", "UnauthorizedOperation", "AccessDenied"}
+DENIED = {
+    *("AuthFailure", "InvalidClientTokenId", "SignatureDoesNotMatch", "UnauthorizedOperation", "AccessDenied"),
+    *("ConfigParseError", "ProfileNotFound"),  # botocore's, for the files that it reads
+}
 
 
 def account(profile: str, credentials: Path | None, endpoint: str, region: str, state: Path | None) -> Aws:
@@ -44,6 +47,8 @@ def account(profile: str, credentials: Path | None, endpoint: str, region: str, 
         hint = "give --profile, for example --profile customer"
         raise ClientError("WHICH_PROFILE", f"{credentials} has several accounts", hint)
     where = region or known.get("region") or DEFAULT_REGION
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        raise ClientError("INVALID_URL", f"{endpoint!r} is no URL", "for example --endpoint-url http://127.0.0.1:4566")
     return Aws(AwsSettings(where, endpoint or known.get("endpoint") or None, credentials, profile or None))
 
 

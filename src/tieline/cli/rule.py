@@ -11,7 +11,7 @@ from tieline.cli.connection import ApiKey, DeploymentKey, Json, State, Url, conn
 from tieline.cli.output import details, print_json, show
 from tieline.cloud.client import ClientError
 
-app = typer.Typer(no_args_is_help=True, help="Rules.")
+app = typer.Typer(no_args_is_help=True, help="Rules: which messages are taken, and where they go.")
 
 COLUMNS = ("id", "name", "enable", "sql", "actions")
 Key = Annotated[str, typer.Argument(help="Id or name.")]

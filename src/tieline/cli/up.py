@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import socket
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from tieline.cli.home import DEFAULT, Home, Taken
+from tieline.cli.home import DEFAULT, Home, NoHome, Taken
 from tieline.cli.inside import run_inside
 from tieline.cli.output import complain, out
 from tieline.cli.supervisor import NotReady, Part, Supervisor
@@ -21,6 +22,8 @@ from tieline.fabric.kernel import rootless
 from tieline.fabric.kernel.commands import KernelUnavailable, require
 
 HOST = "127.0.0.1"
+REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")  # as AWS names them, and clients put them into host names
+PLACE = re.compile(r"[0-9A-Za-z._:\[\]-]+:\d{1,5}")
 
 
 def parts(
@@ -46,8 +49,10 @@ def parts(
 
 def up(
     state: Annotated[Path, typer.Option("--state", help="Directory for records, keys and logs.")] = DEFAULT,
-    console_port: Annotated[int, typer.Option("--console-port", help="Console and REST, on loopback.")] = 8080,
-    aws_port: Annotated[int, typer.Option("--aws-port", help="The AWS wire, on loopback.")] = 4566,
+    console_port: Annotated[
+        int, typer.Option("--console-port", min=1, max=65535, help="Console and REST, on loopback.")
+    ] = 8080,
+    aws_port: Annotated[int, typer.Option("--aws-port", min=1, max=65535, help="The AWS wire, on loopback.")] = 4566,
     region: Annotated[str, typer.Option("--region", help="The region that the fabric is.")] = "us-east-1",
     allow_address: Annotated[
         list[str] | None, typer.Option("--allow-address", help="What resources may name besides links: CIDR or NAME.")
@@ -73,6 +78,7 @@ def up(
     ]
     fabrics = [] if instances else ["--no-instances"]
     try:
+        _check_options(console_port, aws_port, region, tls, bool(tls_chain or tls_key or tls_name))
         if rootless.needed():
             if tls:
                 raise NotReady(f"--tls needs root: put a proxy with TLS before http://{HOST}:{console_port}")
@@ -86,9 +92,21 @@ def up(
         home.make()
         home.take()
         asyncio.run(_run(home, console_port, aws_port, parts(home, console_port, aws_port, region, fabrics, more)))
-    except (KernelUnavailable, rootless.NoWorld, Taken, NotReady) as error:
+    except (KernelUnavailable, rootless.NoWorld, NoHome, Taken, NotReady) as error:
         complain(ClientError("UP", str(error)))
         raise typer.Exit(1) from None
+
+
+def _check_options(console_port: int, aws_port: int, region: str, tls: str, certificate: bool) -> None:
+    """Raises NotReady for what the parts would trip over later, in words of their own."""
+    if console_port == aws_port:
+        raise NotReady(f"--console-port and --aws-port are both {console_port}: give different ones")
+    if not REGION.fullmatch(region):
+        raise NotReady(f"{region!r} is no region's name: for example --region us-east-1")
+    if tls and not PLACE.fullmatch(tls):
+        raise NotReady(f"{tls!r} is no HOST:PORT: for example --tls 0.0.0.0:8443")
+    if certificate and not tls:
+        raise NotReady("--tls-name, --tls-chain and --tls-key are for the listener of --tls: give --tls HOST:PORT, too")
 
 
 def _check_free(port: int, option: str) -> None:

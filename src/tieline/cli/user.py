@@ -9,10 +9,11 @@ import typer
 
 from tieline.cli.connection import ApiKey, Json, State, Url, connect
 from tieline.cli.output import show
+from tieline.cloud.client import ClientError
 from tieline.cloud.guard.records import UserView
 from tieline.cloud.guard.roles import Role
 
-app = typer.Typer(no_args_is_help=True, help="Users.")
+app = typer.Typer(no_args_is_help=True, help="The people who may log in.")
 
 COLUMNS = ("id", "name", "role", "projects", "created")
 Key = Annotated[str, typer.Argument(help="Id or name.")]
@@ -79,4 +80,7 @@ def typed_password(given: str) -> str:
     """A password never stands on the command line of a careful person: it is typed, or comes by standard input."""
     if given == "-":
         return sys.stdin.readline().rstrip("\n")
+    if not given and not sys.stdin.isatty():
+        message = "a password is needed, and there is no terminal to ask for it"
+        raise ClientError("NO_PASSWORD", message, "set TIELINE_PASSWORD, or give --password - and standard input")
     return given or str(typer.prompt("password", hide_input=True, confirmation_prompt=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -30,11 +31,14 @@ from tieline.cloud.answers import (
     Rules,
     Users,
 )
+from tieline.cloud.client_errors import ClientError, check, refused, unreachable
 from tieline.cloud.doctor.health import LinkHealth
 from tieline.cloud.doctor.hops import Diagnosis
 from tieline.cloud.guard.records import ApiKeyView, UserView
 from tieline.cloud.pages import Paged
 from tieline.cloud.records import NAME_PATTERN, MqttUserView, PrivateLinkView
+
+__all__ = ["Client", "ClientError", "at"]
 
 PART = NAME_PATTERN.replace("_]", "_.@:]")  # names of MQTT users hold . @ : as well
 M = TypeVar("M", bound=BaseModel)
@@ -43,27 +47,18 @@ P = TypeVar("P", bound=Paged)
 TIMEOUT = httpx.Timeout(30, connect=3)  # a Test may take 18 s
 
 
-class ClientError(Exception):
-    """A request that did not succeed: `status` is HTTP's, 0 where there was no answer; `extra` are further fields."""
-
-    def __init__(
-        self, code: str, message: str, hint: str = "", status: int = 0, extra: Mapping[str, Any] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.code, self.message, self.hint, self.status = code, message, hint, status
-        self.extra = dict(extra or {})
-
-
 class Client:
     """The platform at a URL. Deployments and what is in them are named by id or name; every call raises ClientError."""
 
     def __init__(self, url: str, api_key: str) -> None:
+        check(url, api_key)
         self._http = httpx.Client(
             base_url=f"{url.rstrip('/')}/api/v1",
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=TIMEOUT,
             trust_env=False,
-            verify=not url.startswith("http://"),  # reading the certificates takes longer than a request
+            # Reading the system's authorities, or those of SSL_CERT_FILE, takes longer than a request.
+            verify=ssl.create_default_context() if url.startswith("https://") else False,
         )
 
     def __enter__(self) -> Self:
@@ -274,10 +269,10 @@ class Client:
             answer = self._http.request(method, path, json=body, headers=headers)
         except httpx.HTTPError as error:
             message = f"the platform at {self._http.base_url} does not answer: {error}"
-            raise ClientError("UNREACHABLE", message, "is it running? start it with tieline up") from error
+            raise ClientError("UNREACHABLE", message, unreachable(error)) from error
         if answer.is_success:
             return answer
-        raise _error(answer)
+        raise refused(answer)
 
 
 def at(*parts: str, cascade: bool = False) -> str:
@@ -286,13 +281,3 @@ def at(*parts: str, cascade: bool = False) -> str:
         if not re.fullmatch(PART, part):
             raise ClientError("INVALID_NAME", f"{part!r} is no id or name", "letters, digits, - and _ are allowed")
     return "/" + "/".join(parts) + ("?cascade=true" if cascade else "")
-
-
-def _error(answer: httpx.Response) -> ClientError:
-    try:
-        body = answer.json()
-        code, message, hint = body.pop("code"), body.pop("message"), body.pop("hint", "")
-    except (ValueError, KeyError, AttributeError, TypeError):
-        message = f"HTTP {answer.status_code}, and not in the platform's words"
-        return ClientError("NOT_TIELINE", message, "is this the URL of a tieline platform?", answer.status_code)
-    return ClientError(code, message, hint, answer.status_code, body)

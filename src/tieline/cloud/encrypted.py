@@ -57,9 +57,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def address(text: str) -> Address:
-    """HOST:PORT; raises ValueError."""
+    """HOST:PORT; raises ArgumentTypeError."""
     host, _, port = text.rpartition(":")
-    return Address(host=host.strip("[]"), port=int(port))
+    try:
+        return Address(host=host.strip("[]"), port=int(port))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no HOST:PORT, for example 0.0.0.0:8443") from None
 
 
 def encrypted(chosen: argparse.Namespace, state: Path) -> Encrypted | None:
@@ -74,7 +77,7 @@ def encrypted(chosen: argparse.Namespace, state: Path) -> Encrypted | None:
     if chosen.tls_chain:
         try:
             given(chosen.tls_chain.read_text(), chosen.tls_key.read_text())
-        except (OSError, PlatformError) as error:
+        except (OSError, UnicodeDecodeError, PlatformError) as error:
             raise NoTls(f"--tls-chain, --tls-key: {getattr(error, 'message', error)}") from error
         return Encrypted(chosen.tls, chosen.tls_chain, chosen.tls_key)
     made = Encrypted(chosen.tls, state / CHAIN, state / KEY, ours=state)

@@ -158,6 +158,9 @@ def to_action(action: Action, number: int, resources: dict[str, str], rule: str 
     `resources` are ids by name; the action's id is made of the rule's and its number in it.
     """
     place = f"actions[{number}]"
+    if action.kind not in ACTIONS:
+        message = f"{place}: there is no kind of action {action.kind!r}"
+        raise PlatformError(422, "INVALID_ACTION", message, _fields(action.kind))
     if action.resource not in resources and not (action.kind == REPUBLISH and not action.resource):
         message = f"{place}: there is no resource {action.resource!r}"
         raise PlatformError(422, "UNKNOWN_RESOURCE", message, f"resources: {', '.join(resources) or 'none yet'}")

@@ -97,7 +97,7 @@ async def serve(chosen: argparse.Namespace, mount: Mount) -> None:
         port = plain.getsockname()[1]
         app = create_app(build(chosen, port))
         mount(app, chosen, port)
-        serving = [uvicorn.Server(_config(app, lifespan="on")).serve(sockets=[plain])]
+        serving = [(uvicorn.Server(_config(app, lifespan="on")), plain)]
         if secure := encrypted(chosen, chosen.state.resolve()):
             also = stack.enter_context(listener(secure.address.host, secure.address.port))
             files = {"ssl_certfile": str(secure.chain), "ssl_keyfile": str(secure.key)}
@@ -106,8 +106,8 @@ async def serve(chosen: argparse.Namespace, mount: Mount) -> None:
             assert config.ssl is not None, "it has a certificate"
             keeping = asyncio.create_task(Keeper(secure, config.ssl).run(), name="certificate")
             stack.callback(keeping.cancel)
-            serving.append(uvicorn.Server(config).serve(sockets=[also]))
-        await asyncio.gather(*serving)
+            serving.append((uvicorn.Server(config), also))
+        await asyncio.gather(*(server.serve(sockets=[socket]) for server, socket in serving))
 
 
 def _config(app: FastAPI, **more: Any) -> uvicorn.Config:
