@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -11,8 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as mqtt
 from bench._integration_way import Database
 from bench.integration_pipeline import RULE
+from paho.mqtt import publish
+from paho.mqtt.enums import CallbackAPIVersion
 
 from servers import Mosquitto
 from tieline.integration.message import Message
@@ -24,7 +28,7 @@ PIPELINE, PUBLISHER = str(HERE / "integration_pipeline.py"), str(HERE / "integra
 PAYLOAD = b'{"id": "dev42", "temp": 21.5, "ts": 1700000000042}'
 TICKS = os.sysconf("SC_CLK_TCK")
 BUFFER = 500  # messages that one read from the broker brings, about
-PATIENCE = 900.0  # seconds until what is not in counts as lost
+PATIENCE = 60.0  # seconds without a new row until what is not in counts as lost
 
 
 def cpu_seconds(pid: int) -> float:
@@ -87,29 +91,54 @@ class Running:
         self.broker.__exit__(None, None, None)
 
 
-def arrived(database: Database, count: int, pause: float) -> None:
-    """Wait until so many rows are there, or the patience is over."""
-    until = time.monotonic() + PATIENCE
-    while database.rows() < count and time.monotonic() < until:
+def arrived(database: Database, count: int, pause: float, patience: float = PATIENCE) -> None:
+    """Wait until so many rows are there, or none came for the patience."""
+    there, until = -1, 0.0
+    while (rows := database.rows()) < count and (rows > there or time.monotonic() < until):
+        if rows > there:
+            there, until = rows, time.monotonic() + patience
         time.sleep(pause)
 
 
-def through(command: Sequence[str], database: Database, count: int) -> dict[str, Any]:
-    """One sink from the start of the publisher to the last row."""
+def held(port: int, client_id: str) -> int:
+    """Messages that the broker keeps for a client that is gone: those that it has not acknowledged."""
+    publish.single("t/end", qos=1, hostname="127.0.0.1", port=port)
+    topics: queue.SimpleQueue[str] = queue.SimpleQueue()
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=False)
+    client.on_message = lambda _, __, message: topics.put(message.topic)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    found = 0
+    while topics.get(timeout=PATIENCE) != "t/end":
+        found += 1
+    client.loop_stop()
+    return found
+
+
+def through(command: Sequence[str], database: Database, count: int, client_id: str = "") -> dict[str, Any]:
+    """One sink from the start of the publisher to the last row; of a client id, also what it never acknowledged."""
     database.execute("truncate m")
     with Running(command, count) as run:
-        cpu, began = cpu_seconds(run.sink.pid), time.perf_counter()
+        assert run.broker.process is not None
+        both = (run.sink.pid, run.broker.process.pid)
+        before, began = [cpu_seconds(pid) for pid in both], time.time()
         run.go()
         assert run.publisher.stdout is not None
         run.publisher.stdout.readline()  # it is done; counting rows before that would only slow everything down
-        arrived(database, count, 0.01)
-        seconds, used = time.perf_counter() - began, cpu_seconds(run.sink.pid) - cpu
+        arrived(database, count, 0.5)  # and counting them often, those that are not
+        sink, broker = (cpu_seconds(pid) - used for pid, used in zip(both, before, strict=True))
+        seconds = database.last_commit() - began
+        run.sink.kill()
+        run.sink.wait()
+        waiting = held(run.broker.port, client_id) if client_id else 0
     lost, doubles = database.lost(count)
     return {
-        "rows_per_second": count / seconds,
-        "cpu_us_per_row": used / count * 1e6,
+        "rows_per_second": (count - lost) / seconds,
+        "cpu_us_per_row": sink / max(count - lost, 1) * 1e6,
+        "broker_share": broker / seconds,
         "lost": lost,
         "doubles": doubles,
+        "unacknowledged": waiting,
     }
 
 

@@ -51,6 +51,11 @@ class Database(PostgreSQL):
         """How many are committed."""
         return int(self.execute("select count(*) from m")[0][0])
 
+    def last_commit(self) -> float:
+        """When the newest row was committed, in seconds since 1970; now where there is none."""
+        times = "coalesce(max(pg_xact_commit_timestamp(xmin)), now())"
+        return float(self.execute(f"select extract(epoch from {times}) from m")[0][0])
+
     def freeze(self, number: signal.Signals) -> None:
         """SIGSTOP or SIGCONT to the server and each of its backends, which are in process groups of their own."""
         assert self.process is not None

@@ -3,10 +3,12 @@
 ./dev bench integration [--count 200000] [--rounds 3] [--burst 1000000] [--queue 1000000] [--json FILE] [--plot FILE]
 
 Broker, publisher, database and sink share the machine. Rows per second are counted from the publisher's start to the
-last committed row; CPU is user and system time of the sink's process alone, without its start. `by hand` is the least
-that a program can do for the same rows: no rules, no retries, one table. The script is paho-mqtt with batches of 500
-rows or 200 ms into psycopg. Ratios are of medians of one run. A burst, and a queue that stands, take minutes: they run
-where they are asked for.
+last committed row, by the database's own times of commit; CPU is user and system time of the sink's process alone,
+without its start; the broker's share is of one core, and Mosquitto uses no more than one. `by hand` is the least that a
+program can do for the same rows: no rules, no retries, one table. The script is paho-mqtt with batches of 500 rows or
+200 ms into psycopg. Node-RED, where npm can bring it, has a flow of three nodes (`_node_red.py`); it and the script get
+a fifth of the messages, and Node-RED once half of them, as a burst. Ratios are of medians of one run. A burst for us,
+and a queue that stands, take minutes: they run where they are asked for.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Any, NamedTuple
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
 
+from bench import _node_red as node_red  # noqa: E402
 from bench._chart import bars  # noqa: E402
 from bench._integration_runs import (  # noqa: E402
     PIPELINE,
@@ -35,7 +38,7 @@ from bench._integration_way import Database, way, within  # noqa: E402
 
 __all__ = ["cpu_seconds", "middle", "started"]
 MANY_RULES = 1000
-SLOW = 5  # times that the script is slower, about: it gets so many messages less
+SLOW = 5  # times that the script and Node-RED are slower, at least: they get so many messages less
 
 Runs = dict[str, list[dict[str, Any]]]
 
@@ -59,7 +62,12 @@ def middle(runs: list[dict[str, Any]], key: str) -> float:
     return float(statistics.median(run[key] for run in runs))
 
 
-def compare(database: Database, count: int, rounds: int) -> Runs:
+def node_red_command(database: Database) -> list[str]:
+    """Node-RED with its files beside the database's, where its log is until the end."""
+    return [str(HERE / "_node_red.py"), "PORT", *database.login, str(database.directory / "node-red")]
+
+
+def compare(database: Database, count: int, rounds: int, with_node_red: bool) -> Runs:
     """Every contender once in each round."""
     ours = [PIPELINE, "PORT", *database.login]
     contenders: dict[str, tuple[list[str], int]] = {
@@ -68,6 +76,8 @@ def compare(database: Database, count: int, rounds: int) -> Runs:
         "1,000 rules": ([*ours, str(MANY_RULES)], count),
         "script": ([str(HERE / "integration_script.py"), "PORT", database.dsn], count // SLOW),
     }
+    if with_node_red:
+        contenders["Node-RED"] = (node_red_command(database), count // SLOW)
     runs: Runs = {}
     for _ in range(rounds):
         for name, (command, messages) in contenders.items():
@@ -82,25 +92,47 @@ def of_runs(runs: Runs) -> list[Figure]:
     lost = sum(run["lost"] for name, those in runs.items() if name in ("tieline", "1,000 rules") for run in those)
     hand, script, many = (rate["tieline"] / rate[name] for name in ("by hand", "script", "1,000 rules"))
     dear = cpu["tieline"] / cpu["by hand"]
-    return [
+    figures = [
         Figure("rows/s ÷ the program by hand's", hand, "", "≥ 0.9", hand >= 0.9),
         Figure("CPU of our process per row", cpu["tieline"], "µs", "≤ 12 µs", cpu["tieline"] <= 12),
         Figure("CPU per row ÷ the program by hand's", dear, "", "≤ 2", dear <= 2),
         Figure("rows/s ÷ the batching paho + psycopg script's", script, "", "≥ 7.5", script >= 7.5),
         Figure("rows/s with 1,000 rules, one matching ÷ with one", 1 / many, "", "≥ 0.9", 1 / many >= 0.9),
-        Figure("rows lost in these runs", lost, "", "0", lost == 0),
+        Figure("rows that we lost in these runs", lost, "", "0", lost == 0),
     ]
+    if "Node-RED" in rate:
+        node = rate["tieline"] / rate["Node-RED"]
+        figures.insert(4, Figure("rows/s ÷ Node-RED's", node, "", "≥ 9", node >= 9))
+    return figures
 
 
-def measured(database: Database, options: argparse.Namespace, result: dict[str, Any]) -> list[Figure]:
-    """All that happens between the broker and PostgreSQL."""
-    runs = result["runs"] = compare(database, options.count, options.rounds)
-    print(f"{'sink':24}{'rows/s':>10}{'from':>10}{'to':>10}{'CPU µs/row':>12}{'lost':>6}{'doubles':>9}")
+def table(runs: Runs) -> str:
+    """A line for each contender: medians, and the spread of its rows per second."""
+    lines = [f"{'sink':24}{'rows/s':>10}{'from':>10}{'to':>10}{'CPU µs/row':>12}{'broker':>8}{'lost':>8}{'doubles':>9}"]
     for name, those in runs.items():
         rates = [run["rows_per_second"] for run in those]
         lost, doubles = sum(run["lost"] for run in those), sum(run["doubles"] for run in those)
         spread = f"{middle(those, 'rows_per_second'):>10,.0f}{min(rates):>10,.0f}{max(rates):>10,.0f}"
-        print(f"{name:24}{spread}{middle(those, 'cpu_us_per_row'):>12.1f}{lost:>6}{doubles:>9}", flush=True)
+        shares = f"{middle(those, 'cpu_us_per_row'):>12.1f}{middle(those, 'broker_share'):>8.0%}"
+        lines.append(f"{name:24}{spread}{shares}{lost:>8,}{doubles:>9}")
+    return "\n".join(lines)
+
+
+def node_red_burst(database: Database, count: int) -> dict[str, Any]:
+    """What Node-RED loses when more comes at once than it can write within its ten seconds."""
+    burst = through(node_red_command(database), database, count, node_red.CLIENT)
+    lost = f"{burst['lost']:,} rows lost, {burst['lost'] - burst['unacknowledged']:,} of which it had acknowledged"
+    print(f"Node-RED, a burst of {count:,}: {burst['rows_per_second']:,.0f} rows/s, {lost}", flush=True)
+    return {"count": count, **burst}
+
+
+def measured(database: Database, options: argparse.Namespace, result: dict[str, Any]) -> list[Figure]:
+    """All that happens between the broker and PostgreSQL."""
+    with_node_red = not result["without Node-RED"]
+    runs = result["runs"] = compare(database, options.count, options.rounds, with_node_red)
+    print(table(runs), flush=True)
+    if with_node_red:
+        result["Node-RED burst"] = node_red_burst(database, options.count // 2)
     figures = of_runs(runs)
     found = result["latency"] = latency(database, 1000, 10)
     figures.append(
@@ -162,14 +194,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
-    result: dict[str, Any] = {}
+    result: dict[str, Any] = {"without Node-RED": node_red.install()}
     figures = alone(result)
     with way(not options.loopback) as (database, space):
         result["link"] = bool(space)
         print("over a link" if space else "on loopback: a link takes root", flush=True)
         figures += within(space, lambda: measured(database, options, result))
     figures += others(options, result)
-    print("Node-RED is not part of this run: see docs/delivery.md")
+    if why := result["without Node-RED"]:
+        print(f"Node-RED is not part of this run: {why}")
     print("\n".join(figure.line() for figure in figures))
     result["figures"] = [figure._asdict() for figure in figures]
     if options.json:
