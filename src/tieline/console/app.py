@@ -21,8 +21,8 @@ from tieline.console import context, entrance
 from tieline.console.gate import PREFIX, Gate
 
 PAGES = (
-    *("overview", "deployments", "deployment", "wizard", "link", "resource", "rule", "letters", "demo"),
-    *("access", "settings"),
+    *("overview", "deployments", "new_deployment", "deployment", "wizard", "link", "resource", "rule", "letters"),
+    *("demo", "access", "settings"),
 )
 PROVIDER_PAGES = ("groups", "balancers", "services", "account")
 RECONNECT_SECONDS = 10.0  # a page that lost its connection for less than this goes on where it was

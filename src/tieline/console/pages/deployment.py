@@ -10,7 +10,8 @@ from starlette.requests import Request
 
 from tieline.cloud.answers import DeploymentAnswer, ResourceAnswer
 from tieline.cloud.client import ClientError
-from tieline.cloud.records import LinkStatus, PrivateLinkView
+from tieline.cloud.places import DeploymentAccount
+from tieline.cloud.records import LinkStatus, PrivateLinkView, Subnet
 from tieline.console import parts
 from tieline.console.pages.integration import resources, rules
 from tieline.console.pages.monitoring import monitoring
@@ -53,11 +54,15 @@ async def deployment(request: Request, name: str, tab: str = "network") -> None:
         elif tab == "users":
             await mqtt_users(view, name)
         else:
-            view.live(lambda now: now.inside(name), lambda found: monitoring(found) if found else None)
+            monitoring(view, name)
 
 
 def _only(found: Inside | None) -> DeploymentAnswer | None:
-    return found.deployment.model_copy(update={"revision": 0}) if found else None
+    """What the page says of it: without what changes often and stands elsewhere, or nowhere."""
+    if found is None:
+        return None
+    agent = found.deployment.agent.model_copy(update={"dead_letters": 0, "applied": 0, "agents": 0})
+    return found.deployment.model_copy(update={"revision": 0, "history": (), "description": "", "agent": agent})
 
 
 def _links_of(found: Inside | None) -> tuple[PrivateLinkView, ...]:
@@ -100,10 +105,26 @@ def _about(view: Desk, found: DeploymentAnswer) -> None:
             ("Broker", broker),
             ("Agent", lambda: parts.state(agent)),
         ]
+        if found.aws:
+            pairs += _account(found.aws)
         if found.vpc:
-            pairs.append(("VPC", f"{found.vpc}, {found.cidr}"))
-            pairs.append(("Zones", ", ".join(f"{subnet.zone} ({subnet.cidr})" for subnet in found.subnets)))
+            pairs.append(("VPC", f"{found.vpc}, {found.cidr}" if found.cidr else found.vpc))
+            pairs.append(("Zones", ", ".join(_zone(subnet, bool(found.aws)) for subnet in found.subnets)))
         parts.facts(pairs)
+
+
+def _account(aws: DeploymentAccount) -> list[parts.Fact]:
+    """Whose network it is, of a deployment in a VPC that was there before."""
+    whose = aws.role or (f"profile {aws.profile}" if aws.profile else "the platform's own")
+    return [
+        ("AWS account", whose),
+        ("Region", aws.region or "the platform's"),
+        ("Security groups", ", ".join(aws.security_groups) or "the VPC's default"),
+    ]
+
+
+def _zone(subnet: Subnet, named: bool) -> str:
+    return f"{subnet.zone} ({subnet.id}, {subnet.cidr})" if named else f"{subnet.zone} ({subnet.cidr})"
 
 
 async def _delete(view: Desk, name: str) -> None:

@@ -32,7 +32,7 @@ async def link(request: Request, name: str, key: str) -> None:
         with parts.row("between"):
             parts.heading(f"Private link {key}", 1)
             parts.button("Delete", lambda: _delete(view, name, key), kind="danger")
-        view.live(lambda now: _find(now.inside(name), key), lambda found: _about(view, name, key, found))
+        view.live(lambda now: _shown(now.inside(name), key), lambda found: _about(view, name, key, found))
         view.live(lambda now: _addresses(now.inside(name), key), lambda found: _use(name, key, found))
         doctor = Doctor(view, name, key, await also_provider(request))
         view.live(lambda now: getattr(_find(now.inside(name), key), "status", None), doctor.changed)
@@ -43,6 +43,12 @@ async def link(request: Request, name: str, key: str) -> None:
 
 def _find(inside: Inside | None, key: str) -> PrivateLinkView | None:
     return inside.link(key) if inside else None
+
+
+def _shown(inside: Inside | None, key: str) -> PrivateLinkView | None:
+    """A link without its history, which has a section of its own."""
+    found = _find(inside, key)
+    return found.model_copy(update={"history": ()}) if found else None
 
 
 def _addresses(inside: Inside | None, key: str) -> tuple[LinkStatus | None, tuple[str, ...], tuple[int, ...]]:
