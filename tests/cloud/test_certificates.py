@@ -28,7 +28,7 @@ from tieline.cloud.certificates import (
     validity,
 )
 from tieline.cloud.encrypted import AUTHORITY as AUTHORITY_FILE
-from tieline.cloud.encrypted import AUTHORITY_KEY, CHAIN, KEY, Encrypted, Keeper, encrypted
+from tieline.cloud.encrypted import AUTHORITY_KEY, CHAIN, KEY, Encrypted, Keeper, NoTls, encrypted
 from tieline.cloud.problems import PlatformError
 from tieline.cloud.records import Address
 from tieline.cloud.secrets import write_private
@@ -90,12 +90,14 @@ def test_another_certificate_has_the_same_names_and_another_key() -> None:
     assert first.key != second.key
 
 
-@pytest.mark.parametrize("lost", ["nothing", "the end between two writes"])
+@pytest.mark.parametrize("lost", ["nothing", "the pair", "the key"])
 def test_a_start_after_a_long_rest_renews(tmp_path: Path, lost: str) -> None:
     old = self_signed("platform", ["localhost"], datetime.now(UTC) - 900 * DAY)
     state = state_with(tmp_path / "cloud", old)
-    if lost != "nothing":
+    if lost == "the pair":  # the end came between two writes
         write_private(state / KEY, self_signed("other", ["localhost"], NOW).key)
+    if lost == "the key":
+        (state / KEY).unlink()
     port = free_port()
     with PlatformProcess(state, options=["--tls", f"{HOST}:{port}"]):
         assert asyncio.run(shown(port, old.authority)).not_valid_after_utc > datetime.now(UTC) + 800 * DAY
@@ -221,6 +223,14 @@ def test_people_s_own_is_taken_when_replaced_and_its_end_is_told(
             assert b"204" in await listening.ask()
 
     asyncio.run(run())
+
+
+def test_what_nobody_can_mend_is_told(tmp_path: Path) -> None:
+    state = state_with(tmp_path, self_signed("platform", ["localhost"], NOW))
+    (state / KEY).unlink()
+    (state / AUTHORITY_KEY).unlink()
+    with pytest.raises(NoTls, match="to have all made anew"):
+        encrypted(options(["--state", str(state), "--tls", f"{HOST}:1"]), state)
 
 
 def test_one_whose_authority_cannot_sign_is_left_alone(tmp_path: Path) -> None:

@@ -93,14 +93,13 @@ def _mend(made: Encrypted, state: Path) -> None:
     """Sign another certificate where an end between two writes left no pair; raises NoTls where nothing can."""
     try:
         made.certificate()
-    except PlatformError as error:
-        if not (state / AUTHORITY_KEY).exists():
-            raise NoTls(f"{made.chain}, {made.key}: {error.message}; remove both to have others made") from error
-        authority, signing = (state / AUTHORITY).read_text(), (state / AUTHORITY_KEY).read_text()
+    except (OSError, ValueError, PlatformError) as error:
+        log.warning("the certificate of the TLS listener is made anew: %s", getattr(error, "message", error))
         try:
+            authority, signing = (state / AUTHORITY).read_text(), (state / AUTHORITY_KEY).read_text()
             found = renewed(Certificate(made.chain.read_text(), "", authority, signing), datetime.now(UTC))
-        except ValueError as broken:
-            raise NoTls(f"{made.chain}: {broken}; remove it to have another made") from broken
+        except (OSError, ValueError) as broken:
+            raise NoTls(f"{broken}; remove {made.chain} to have all made anew, its authority too") from broken
         _write(state, found)
 
 
