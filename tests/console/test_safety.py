@@ -1,4 +1,4 @@
-"""Who is let in, and what hostile text does: nothing."""
+"""Who is let in, what others are refused, and when an open page closes."""
 
 from __future__ import annotations
 
@@ -12,28 +12,9 @@ import pytest
 from console import browsing
 from console.walk import sign_in
 from tieline.cloud.client import Client
-from world.running import Tieline, until
+from world.running import Tieline
 
 pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
-HOSTILE = '"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>${{7*7}}'
-NAME = "injected"
-FORMS = (
-    "/deployments/new",
-    "{inside}/private-links/new?step=2",
-    "{inside}/resources/new",
-    "{inside}/resources/db",
-    "{inside}/rules/new",
-    "{inside}/rules/rule",
-    "{inside}?tab=users",
-    "/access",
-    "/access?tab=keys",
-    "/settings",
-)
-FIELDS = ", ".join(f"#content {what}:visible" for what in ("input[type=text]", "input[type=password]", "textarea"))
-BUTTONS = (
-    "Test", "Create deployment", "Create PrivateLink", "Create Resource", "Create rule", "Save", "Create MQTT user",
-    "Create user", "Create API key", "Create webhook",
-)  # fmt: skip
 
 
 @pytest.fixture
@@ -126,52 +107,3 @@ def test_a_user_signs_in_with_a_password_and_signs_out(tieline: Tieline, client:
         browsing.expected(page.get_by_label("API key")).to_be_visible()
     finally:
         client.delete_user(made.id)
-
-
-def test_hostile_text_in_every_field_stays_text(tieline: Tieline, client: Client, page: Any, key: str) -> None:
-    url = f"{tieline.rest}/console"
-    client.create_deployment(name=NAME, provider="external", mqtt={"host": "127.0.0.1", "port": 9})
-    try:
-        store_hostile(client)
-        sign_in(page, url, key)
-        inside = f"/deployments/{NAME}"
-        for path in FORMS:
-            page.goto(url + path.format(inside=inside))
-            fill_all(page)
-        for path in ("/", inside, f"{inside}?tab=integration", f"{inside}?tab=monitoring", "/access?tab=audit"):
-            page.goto(url + path)
-            browsing.expected(page.locator("#content:not([disabled])")).to_be_visible()
-            assert not page.evaluate("window.hacked"), path
-        page.goto(f"{url}{inside}?tab=integration")
-        browsing.expected(page.get_by_text("onerror=").first).to_be_visible()
-        assert not page.evaluate("window.hacked")
-    finally:
-        client.delete_deployment(NAME, cascade=True)
-        until(client.deployments, lambda found: NAME not in [one.name for one in found])
-
-
-def store_hostile(client: Client) -> None:
-    """Records whose free texts are hostile, made as a script would."""
-    login = {"database": HOSTILE, "username": HOSTILE, "password": HOSTILE}
-    client.create_resource(NAME, name="db", type="postgresql", server="127.0.0.1:9", **login)
-    sql = f"SELECT '{HOSTILE.replace('${{7*7}}', '')}' as a FROM \"t/#\""
-    action = {"kind": "sql", "resource": "db", "sql": "insert into t(a) values (${a})"}
-    client.create_rule(NAME, name="rule", sql=sql, actions=[action])
-
-
-def fill_all(page: Any) -> None:
-    """Hostile text in each field of a form, and each of its buttons."""
-    browsing.expected(page.locator("#content:not([disabled])")).to_be_visible()
-    for summary in page.locator("#content summary").all():
-        summary.click()
-    for field in page.locator(FIELDS).all():
-        if field.get_attribute("role") != "combobox" and field.is_editable():
-            field.fill(HOSTILE)
-    for editor in page.locator(".cm-content").all():
-        editor.fill(HOSTILE)
-    for name in BUTTONS:
-        button = page.get_by_role("button", name=name, exact=True)
-        if button.count():
-            button.click()
-            browsing.expected(page.get_by_role("alert").first).to_be_visible()
-    assert not page.evaluate("window.hacked"), page.url

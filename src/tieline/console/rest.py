@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import httpx
 from fastapi import FastAPI
 
-from tieline.cloud.alerts.webhooks import Webhooks, WebhookView
 from tieline.cloud.answers import Identity, LinkTraffic, RuleMetrics, Traffic
 from tieline.cloud.client import TIMEOUT, Client, at
 from tieline.cloud.guard.identify import COOKIE
@@ -97,18 +95,6 @@ class Rest(Client):
     def correct(self, deployment: str, letter: str, payload: str) -> None:
         """Change a letter's payload."""
         self._send("PATCH", at("deployments", deployment, "dead-letters", letter), {"message": {"payload": payload}})
-
-    def alerts(self) -> list[WebhookView]:
-        """The webhooks."""
-        return self._read(Webhooks, "GET", at("alerts")).alerts
-
-    def create_alert(self, **wanted: Any) -> WebhookView:
-        """Send alerts to a webhook: name, url, secret."""
-        return self._read(WebhookView, "POST", at("alerts"), wanted)
-
-    def delete_alert(self, key: str) -> None:
-        """Send no more alerts to a webhook."""
-        self._send("DELETE", at("alerts", key))
 
 
 def rest(person: Person, source: str = "") -> Rest:

@@ -30,8 +30,8 @@ AT = {  # the field that an error's code is about
 
 
 @ui.page("/deployments/new", response_timeout=15)
-async def new_deployment(request: Request) -> None:
-    """The page."""
+async def new_deployment(request: Request, provider: str = "fabric") -> None:
+    """The page; `provider` is chosen already where a link led here."""
     view = await desk(request)
     with frame("New deployment", "/deployments"):
         trail(("Deployments", "/deployments"))
@@ -41,16 +41,16 @@ async def new_deployment(request: Request) -> None:
         except ClientError:  # AWS does not answer: nothing can be proposed
             access = None
         with parts.card():
-            Form(view, access)
+            Form(view, access, provider if provider in PROVIDERS else "fabric")
 
 
 class Form:
     """The fields by their names in REST; those that a provider has no use for are neither shown nor sent."""
 
-    def __init__(self, view: Desk, access: AwsAccess | None) -> None:
+    def __init__(self, view: Desk, access: AwsAccess | None, provider: str) -> None:
         self._view = view
         self._fields: dict[str, Any] = {"name": parts.field("Name")}
-        self._provider = parts.choice("Network", PROVIDERS, "fabric")
+        self._provider = parts.choice("Network", PROVIDERS, provider)
         self._fields["cidr"] = parts.field("Address range of its network", "10.0.0.0/16")
         self._shown(self._fields["cidr"], "fabric")
         with parts.stack("wide") as existing:
