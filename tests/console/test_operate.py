@@ -137,6 +137,29 @@ def test_a_letter_is_corrected_and_its_row_arrives(
     browsing.expected(page.get_by_text("None: every message")).to_be_visible()
 
 
+def test_the_audit_log_is_searched_by_kind_record_and_person(linked: Walk) -> None:
+    page = show(linked, "/access?tab=audit")
+    found = page.get_by_role("region", name="Audit log")
+
+    def search(kind: str, record: str, who: str) -> None:
+        page.get_by_role("combobox", name="Kind").click()
+        page.get_by_role("option", name=kind, exact=True).click()
+        page.get_by_label("Id or name of the record").fill(record)
+        page.get_by_label("Who").fill(who)
+        page.get_by_role("button", name="Search").click()
+
+    search("dead letter", DEPLOYMENT, "")
+    for verb in ("corrected", "replayed", "discarded"):  # by the test before this one
+        browsing.expected(found.get_by_text(f"{verb} dead letter of {DEPLOYMENT}").first).to_be_visible()
+    browsing.expected(found.get_by_text("created rule")).to_have_count(0)
+    search("all", RULE, "")
+    browsing.expected(found.get_by_text(f"created rule {RULE}")).to_be_visible()
+    browsing.expected(found.get_by_text("dead letter")).to_have_count(0)
+    search("all", RULE, "nobody of this name")
+    browsing.expected(page.get_by_text("Nothing was changed that fits")).to_be_visible()
+    browsing.expected(found).to_have_count(0)
+
+
 def test_the_bytes_on_a_link_are_shown_while_they_move(linked: Walk, client: Client) -> None:
     page, mqtt = show(linked, "/"), client.deployment(DEPLOYMENT).mqtt
     id = client.link(DEPLOYMENT, LINK).id

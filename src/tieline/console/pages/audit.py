@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tieline.cloud.api.letters import LETTER
 from tieline.cloud.audit import AuditEntry
 from tieline.cloud.client import ClientError
 from tieline.console import parts
 from tieline.console.shell import Desk, words
 
-KINDS = ("deployment", "link", "resource", "rule", "mqtt-user", "user", "api-key", "webhook", "session")
+KINDS = ("deployment", "link", "resource", "rule", LETTER, "mqtt-user", "user", "api-key", "webhook", "session")
 
 
 class Log:
@@ -23,6 +24,8 @@ class Log:
             self._who = parts.field("Who")
             self._kind = parts.choice("Kind", {"": "all", **{kind: kind for kind in KINDS}}, "")
             self._record = parts.field("Id or name of the record")
+            for typed in (self._who, self._record):
+                typed.on("keydown.enter", self.look)
             with parts.row():
                 parts.button("Search", self.look)
         self._found = parts.stack()
@@ -55,6 +58,14 @@ class Log:
                 parts.say("Nothing was changed that fits.", "muted")
 
 
+def told(entry: AuditEntry) -> str:
+    """What was done to what: a letter has no name, and is told by its deployment's. Pure."""
+    if entry.kind != LETTER:
+        return f"{entry.action} {entry.kind} {entry.name}"
+    count = (entry.after or {}).get("letters", 1)
+    return f"{entry.action} {LETTER if count == 1 else f'{count} {LETTER}s'} of {entry.name}"
+
+
 def _row(entry: AuditEntry) -> None:
     with parts.tag("tr"):
         parts.tag("td", "muted", parts.when(entry.at))
@@ -62,11 +73,11 @@ def _row(entry: AuditEntry) -> None:
         with parts.tag("td"):
             if entry.before or entry.after:
                 with parts.tag("details"):
-                    parts.tag("summary", text=f"{entry.action} {entry.kind} {entry.name}")
+                    parts.tag("summary", text=told(entry))
                     _values("before", entry.before)
                     _values("after", entry.after)
             else:
-                parts.tag("span", text=f"{entry.action} {entry.kind} {entry.name}")
+                parts.tag("span", text=told(entry))
         parts.tag("td", "muted", entry.source)
 
 

@@ -62,6 +62,7 @@ async def settings(request: Request) -> None:
             hooks.live(lambda now: now, lambda found: _hooks(view, hooks, found))
             _new_hook(view, hooks)
         with parts.card("What is kept, and how long"):
+            parts.say("Nobody needs to clean up, and nothing of this can be set.", "muted")
             parts.facts(RETENTION)
         view.live(lambda now: tuple(_encrypted(now)), lambda found: _certificates(view, found))
         _about(await view.act(lambda client: client.identity()))
