@@ -23,7 +23,7 @@ from tieline.cloud.secrets import Vault
 from tieline.console.credentials import SECONDS, Keys, Person, opened, seal
 from tieline.console.feed import Feed, shared
 from tieline.console.map import LINKS, draw
-from tieline.console.pages.audit import told
+from tieline.console.pages import audit
 from tieline.console.rows import Rows
 from tieline.console.snapshot import Inside, Snapshot
 
@@ -205,11 +205,11 @@ def test_a_list_draws_the_rows_that_are_new_and_no_other(states: list[list[int]]
 def test_the_audit_log_tells_of_letters_by_number_and_deployment() -> None:
     def entry(action: str, kind: str, after: dict[str, object] | None) -> AuditEntry:
         return AuditEntry(
-            who="ada", means="user", source="127.0.0.1", id="1", at="2026-01-01T00:00:00.000Z", action=action, kind=kind,
-            record="", name="plant", after=after,
+            who="ada", means="user", source="127.0.0.1", id="1", at="2026-01-01T00:00:00.000Z", action=action,
+            kind=kind, record="", name="plant", after=after,
         )  # fmt: skip
 
-    assert told(entry("changed", "rule", {"sql": "…"})) == "changed rule plant"
-    assert told(entry("discarded", LETTER, {"letters": 3, "ids": []})) == "discarded 3 dead letters of plant"
-    assert told(entry("replayed", LETTER, {"letters": 1, "ids": []})) == "replayed dead letter of plant"
-    assert told(entry("corrected", LETTER, {"fields": ["payload"]})) == "corrected dead letter of plant"
+    assert audit.told(entry("changed", "rule", {"sql": "…"})) == "changed rule plant"
+    assert audit.told(entry("discarded", LETTER, {"letters": 3, "ids": []})) == "discarded 3 dead letters of plant"
+    assert audit.told(entry("replayed", LETTER, {"letters": 1, "ids": []})) == "replayed dead letter of plant"
+    assert audit.told(entry("corrected", LETTER, {"fields": ["payload"]})) == "corrected dead letter of plant"
