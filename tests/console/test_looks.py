@@ -67,4 +67,4 @@ def test_the_keyboard_alone_makes_a_deployment(linked: Walk) -> None:
         if "Create deployment" in page.evaluate("document.activeElement.innerText"):
             break
     page.keyboard.press("Enter")
-    browsing.expected(page.get_by_role("alert")).to_contain_text("name")
+    browsing.expected(page.get_by_role("alert")).to_contain_text("letters, digits")
