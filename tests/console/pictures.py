@@ -27,6 +27,7 @@ PAGES = {
     "overview": "/",
     "deployments": "/deployments",
     "new-deployment": "/deployments/new",
+    "new-deployment-aws": "/deployments/new?provider=aws",
     "network": f"/deployments/{DEPLOYMENT}",
     "integration": f"/deployments/{DEPLOYMENT}?tab=integration",
     "monitoring": f"/deployments/{DEPLOYMENT}?tab=monitoring",
