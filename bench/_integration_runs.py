@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import signal
@@ -102,6 +103,7 @@ def arrived(database: Database, count: int, pause: float, patience: float = PATI
 
 def held(port: int, client_id: str) -> int:
     """Messages that the broker keeps for a client that is gone: those that it has not acknowledged."""
+    logging.getLogger("paho").setLevel(logging.CRITICAL)  # which calls the end of its own connection an error
     publish.single("t/end", qos=1, hostname="127.0.0.1", port=port)
     topics: queue.SimpleQueue[str] = queue.SimpleQueue()
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=False)

@@ -9,6 +9,7 @@ node has its editor's defaults: ten connections, and ten seconds that a message 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -106,6 +107,7 @@ def say_when_ready(port: int) -> None:
     """In a process of its own: Node-RED sends its birth message after its subscriptions; retained, it waits for us."""
     if os.fork() == 0:
         signal.alarm(START_SECONDS)
+        logging.getLogger("paho").setLevel(logging.CRITICAL)  # which calls the end of its own connection an error
         subscribe.simple(READY, qos=1, hostname="127.0.0.1", port=port)  # type: ignore[no-untyped-call]
         print("ready", flush=True)
         os._exit(0)
