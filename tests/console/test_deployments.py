@@ -66,7 +66,7 @@ def test_a_deployment_is_made_in_a_vpc_that_exists(linked: Walk, client: Client)
     page.get_by_role("button", name="Create deployment").click()
     try:
         browsing.expected(page.get_by_text("shown only now")).to_be_visible()
-        assert "--join tlj_" in page.locator("pre", has_text="tieline agent").inner_text()
+        assert "TIELINE_JOIN=tlj_" in page.locator("pre", has_text="tieline agent").inner_text()
         made = client.deployment("existing")
         assert (made.provider, made.vpc, made.mqtt.port) == ("aws", there.vpc, 18830)
         assert made.subnets == there.subnets

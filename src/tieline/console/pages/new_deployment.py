@@ -130,7 +130,7 @@ class Form:
             return
         with self._outcome:
             parts.say("Created. Start the agent beside the broker with this token, which is shown only now:")
-            command = f"tieline agent --platform {context.current.place.rest} --state ./agent --join {made.join_token}"
+            command = f"TIELINE_JOIN={made.join_token} tieline agent --platform {context.current.place.rest} --state ./agent"
             parts.copied(command, "the agent's command", block=True)
             ui.link("Go on to the deployment", f"/deployments/{made.name}")
 
