@@ -130,7 +130,8 @@ class Form:
             return
         with self._outcome:
             parts.say("Created. Start the agent beside the broker with this token, which is shown only now:")
-            command = f"TIELINE_JOIN={made.join_token} tieline agent --platform {context.current.place.rest} --state ./agent"
+            platform = context.current.place.rest
+            command = f"TIELINE_JOIN={made.join_token} tieline agent --platform {platform} --state ./agent"
             parts.copied(command, "the agent's command", block=True)
             ui.link("Go on to the deployment", f"/deployments/{made.name}")
 
