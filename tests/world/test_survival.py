@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from world.running import Tieline, until
+from world.running import Tieline, free_port, until
 
 pytestmark = pytest.mark.world
 
@@ -133,7 +133,8 @@ class Monitors:
 def test_two_ups_on_one_directory_the_second_names_the_first(mortal: Tieline) -> None:
     mortal.up()
     assert mortal.process is not None
-    second = mortal.command("up", "--state", str(mortal.state), "--console-port", "0", "--aws-port", "0", check=False)
+    ports = ["--console-port", str(free_port()), "--aws-port", str(free_port())]
+    second = mortal.command("up", "--state", str(mortal.state), *ports, check=False)
     assert second.returncode == 1
     assert f"process {mortal.process.pid}" in second.stderr
     assert mortal.process.poll() is None
