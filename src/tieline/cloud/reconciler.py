@@ -60,7 +60,8 @@ class Reconciler:
                 if delay is None and not waker.is_set():
                     return
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(waker.wait(), delay)
+                    async with asyncio.timeout(delay):
+                        await waker.wait()
         finally:
             self._tasks.pop(key, None)
             self._wakers.pop(key, None)

@@ -95,7 +95,7 @@ class Session:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _serve(self) -> None:
-        async with asyncio.timeout(CONNECT_SECONDS):  # wait_for of Python 3.11 may swallow a cancellation
+        async with asyncio.timeout(CONNECT_SECONDS):
             reader, pending = await self._connect()
         self.connected, self.reason, self._heard = True, "", time.monotonic()
         self._reconcile()

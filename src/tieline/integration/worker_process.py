@@ -87,7 +87,7 @@ class WorkerProcess:
             if not future.done():
                 future.set_exception(ConnectionError("the worker ended before it answered"))
         try:
-            async with asyncio.timeout(LAST_SECONDS):  # wait_for of Python 3.11 may swallow a cancellation
+            async with asyncio.timeout(LAST_SECONDS):
                 await process.wait()
         except TimeoutError:  # only now: a signal to a process that has ended takes its exit status from asyncio
             with contextlib.suppress(ProcessLookupError):

@@ -197,7 +197,7 @@ class Mosquitto:
         self._up = True
         try:
             if self._subscribed is not None:
-                async with asyncio.timeout(GATE_SECONDS):  # wait_for of Python 3.11 may swallow a cancellation
+                async with asyncio.timeout(GATE_SECONDS):
                     await self._subscribed()
         except TimeoutError:
             log.warning("devices are let in although not every rule has subscribed: see its status")

@@ -34,9 +34,8 @@ class Past:
     async def look(self) -> None:
         """Read, and draw."""
         try:
-            found = await asyncio.wait_for(
-                self._view.ask(lambda client: client.rule_metrics(self._deployment, self._rule)), 2 * SECONDS
-            )
+            async with asyncio.timeout(2 * SECONDS):
+                found = await self._view.ask(lambda client: client.rule_metrics(self._deployment, self._rule))
         except (ClientError, TimeoutError) as error:
             self._told.clear()
             with self._told:

@@ -80,7 +80,8 @@ class Reconciler:
                 damaged, swept = self._damaged(await self._kernel.observe()), began
                 continue
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), STORE_PAUSE if self._store_trouble else TICK)
+                async with asyncio.timeout(STORE_PAUSE if self._store_trouble else TICK):
+                    await self._wake.wait()
             await asyncio.sleep(spent)  # a burst of changes costs half of the time at most
             self._wake.clear()
 
