@@ -15,8 +15,8 @@ from nicegui import Client as Page
 from nicegui import ui
 
 from tieline.cloud.answers import AgentView, DeploymentAnswer
-from tieline.cloud.api.letters import LETTER
 from tieline.cloud.audit import AuditEntry
+from tieline.cloud.letters import LETTER
 from tieline.cloud.pulse import Pulse
 from tieline.cloud.records import Address, LinkStatus, PrivateLinkView
 from tieline.cloud.secrets import Vault

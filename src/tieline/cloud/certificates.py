@@ -44,6 +44,11 @@ class Validity:
     ends: datetime
     renewable_until: datetime | None
 
+    @property
+    def renewable(self) -> bool:
+        """Whether another one can follow: ours, and not one that lasts as long as its authority."""
+        return self.renewable_until is not None and self.ends < self.renewable_until
+
 
 class Renewal(StrEnum):
     """How a certificate is, and with that what is to be done about it."""
@@ -62,9 +67,10 @@ def validity(chain: str, authority: str, ours: bool) -> Validity:
 
 
 def renewal(certificate: Validity, now: datetime) -> Renewal:
-    """What is to be done about a certificate now. One that outlasts its authority already is not renewed again."""
+    """What is to be done about a certificate now."""
     begins, ends, until = certificate.begins, certificate.ends, certificate.renewable_until
-    if until is not None and now < until and ends < until and now >= begins + (ends - begins) * RENEW_AFTER:
+    in_time = until is not None and now < until
+    if in_time and certificate.renewable and now >= begins + (ends - begins) * RENEW_AFTER:
         return Renewal.DUE
     if now >= ends:
         return Renewal.ENDED

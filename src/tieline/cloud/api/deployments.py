@@ -167,10 +167,7 @@ def answer(there: Platform, deployment: Deployment) -> DeploymentAnswer:
 
 def _certificate(deployment: Deployment) -> CertificateView | None:
     found = tls_validity(deployment)
-    if found is None:
-        return None
-    until = found.renewable_until
-    return CertificateView(ends=timestamp(found.ends.timestamp()), renewed=until is not None and found.ends < until)
+    return CertificateView(ends=timestamp(found.ends.timestamp()), renewed=found.renewable) if found else None
 
 
 def check_project(asking: Caller, project: str) -> None:

@@ -13,12 +13,11 @@ from tieline.cloud.answers import Letter, Letters, Replayed
 from tieline.cloud.api.context import Asked, Key, Records, There, Within, item
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.once import Once
-from tieline.cloud.letters import Chosen, Correction
+from tieline.cloud.letters import LETTER, Chosen, Correction
 from tieline.cloud.platform import Platform
 from tieline.cloud.records import Deployment, Rule
 from tieline.cloud.repository import Repository
 
-LETTER = "dead letter"  # in the audit log; what a payload says is not there
 NAMED = 20  # ids of one entry in the audit log
 
 router = APIRouter(

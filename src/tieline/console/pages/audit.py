@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tieline.cloud.api.letters import LETTER
 from tieline.cloud.audit import AuditEntry
 from tieline.cloud.client import ClientError
+from tieline.cloud.letters import LETTER
 from tieline.console import parts
 from tieline.console.shell import Desk, words
 

@@ -15,12 +15,13 @@ import msgspec
 
 from tieline.fabric.kernel import commands, namespaces, rules, transactions
 from tieline.fabric.kernel.names import Footprint
+from tieline.fabric.kernel.watch import MESSAGE, NETFILTER
 from tieline.fabric.topology import Value, Vpc, Wire
 
 # linux/netfilter/nfnetlink.h and nf_tables.h
-NETFILTER, TABLES = 12, 10
+TABLES = 10
 GET_GENERATION, NEW_GENERATION = TABLES << 8 | 16, TABLES << 8 | 15
-HEADER, REQUEST = struct.Struct("=IHHII"), 1
+REQUEST = 1
 GENERATION = struct.Struct(">8xI")  # after the family and the attribute's head
 SECONDS = 5.0  # the kernel answers in 20 µs
 
@@ -38,11 +39,10 @@ async def converge(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire], inc
     namespace, record = footprint.namespace(vpc.id), footprint.table(vpc.id)
     wanted = rules.table(vpc, outgoing, incoming)
     inode, generation = await namespaces.inside(namespace, _state)
-    loaded = _loaded(record)
-    sound = loaded is not None and (loaded.inode, loaded.generation) == (inode, generation)
-    if loaded and sound and loaded.text == wanted:
+    loaded = _loaded(record, inode, generation)
+    if loaded == wanted:
         return False
-    change = transactions.change(loaded.text, wanted) if loaded and sound else None
+    change = transactions.change(loaded, wanted) if loaded else None
     if change is None:
         listing = await _listing(namespace)
         change = "" if await _says(listing, wanted) else transactions.replacement(listing, wanted)
@@ -56,22 +56,24 @@ async def converge(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire], inc
     return bool(change)
 
 
-def _loaded(record: Path) -> Loaded | None:
+def _loaded(record: Path, inode: int, generation: int) -> str | None:
+    """The text of the table, where this generation of this namespace's is known."""
     try:
-        return msgspec.json.decode(record.read_bytes(), type=Loaded)
+        found = msgspec.json.decode(record.read_bytes(), type=Loaded)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
+    return found.text if (found.inode, found.generation) == (inode, generation) else None
 
 
 def _state() -> tuple[int, int]:
     """By a thread inside: which namespace this is, and the number of its tables' generation."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER) as asked:
         asked.settimeout(SECONDS)
-        asked.send(HEADER.pack(HEADER.size + 4, GET_GENERATION, REQUEST, 0, 0) + bytes(4))
+        asked.send(MESSAGE.pack(MESSAGE.size + 4, GET_GENERATION, REQUEST, 0, 0) + bytes(4))
         answer = asked.recv(4096)
-    kind = HEADER.unpack_from(answer)[1]
+    kind = MESSAGE.unpack_from(answer)[1]
     assert kind == NEW_GENERATION, f"the kernel answered a question for its tables' generation with {kind:#x}"
-    return Path("/proc/thread-self/ns/net").stat().st_ino, GENERATION.unpack_from(answer, HEADER.size)[0]
+    return Path("/proc/thread-self/ns/net").stat().st_ino, GENERATION.unpack_from(answer, MESSAGE.size)[0]
 
 
 async def _listing(namespace: str) -> str:
