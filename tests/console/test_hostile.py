@@ -22,7 +22,6 @@ FORMS = (
     "/deployments/new",
     "/deployments/new?provider=aws",
     "/deployments/new?provider=external",
-    "{inside}/private-links/new?step=2",
     "{inside}/resources/new",
     "{inside}/resources/db",
     "{inside}/rules/new",
@@ -56,7 +55,7 @@ def test_hostile_text_in_every_field_stays_text(tieline: Tieline, client: Client
         inside = f"/deployments/{NAME}"
         for path in FORMS:
             page.goto(url + path.format(inside=inside))
-            fill_all(page)
+            assert fill_all(page), path
         for path in ("/", inside, f"{inside}?tab=integration", f"{inside}?tab=monitoring", "/access?tab=audit"):
             page.goto(url + path)
             browsing.expected(page.locator("#content:not([disabled])")).to_be_visible()
@@ -73,6 +72,11 @@ def test_hostile_text_in_a_providers_fields_stays_text(linked: Walk) -> None:
     for path in PROVIDER_FORMS:
         linked.provider.goto(linked.url + path)
         assert fill_all(linked.provider), path
+
+
+def test_hostile_text_in_the_form_of_a_link_stays_text(linked: Walk) -> None:
+    linked.consumer.goto(f"{linked.url}/deployments/{DEPLOYMENT}/private-links/new?step=2")
+    assert fill_all(linked.consumer)
 
 
 def test_hostile_text_in_a_letter_stays_text_wherever_it_comes_from(linked: Walk, client: Client) -> None:
@@ -127,6 +131,8 @@ def store_hostile(client: Client) -> None:
 def fill_all(page: Any) -> int:
     """Hostile text in each field of a form, and each of its buttons; how many buttons there were."""
     browsing.expected(page.locator("#content:not([disabled])")).to_be_visible()
+    editors = page.locator(".nicegui-codemirror").count()
+    browsing.expected(page.locator(".cm-content")).to_have_count(editors)  # they make themselves a moment later
     for summary in page.locator("#content summary:visible").all():
         summary.click()
     for field in page.locator(FIELDS).all():

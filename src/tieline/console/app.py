@@ -26,9 +26,10 @@ PAGES = (
 )
 PROVIDER_PAGES = ("groups", "balancers", "services", "account")
 RECONNECT_SECONDS = 10.0  # a page that lost its connection for less than this goes on where it was
-# What is typed and clicked before the page's connection stands would reach the server in any order: it has to wait.
+# What is typed and clicked before the page's connection stands would reach the server in any order, and before the page
+# is complete it would lack what is not there yet: it has to wait.
 READY = """<script>(function ready() {
-  const page = document.getElementById('content');
+  const page = document.querySelector('#content[data-built]');
   if (window.did_handshake && page) page.removeAttribute('disabled'); else setTimeout(ready, 20);
 })()</script>"""
 FAVICON = (

@@ -174,8 +174,11 @@ def frame(title: str, path: str = "/") -> Iterator[None]:
         parts.tag("button", "plain", "Light or dark").props("type=button").on("click", lambda: _turn(theme))
         with ui.element("form").props(f"method=post action={PREFIX}/sign-out"):
             parts.tag("button", "plain", "Sign out").props("type=submit")
-    with parts.tag("fieldset", "page").props("id=content disabled"):  # READY enables it
-        yield
+    with parts.tag("fieldset", "page").props("id=content disabled") as content:  # READY enables it
+        try:
+            yield
+        finally:  # a page that makes a timer and then waits is sent as far as it is
+            content.props("data-built")
 
 
 async def _turn(theme: ui.dark_mode) -> None:
