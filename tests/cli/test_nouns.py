@@ -52,6 +52,11 @@ def test_a_deployment_with_a_resource_and_a_rule(state: Path) -> None:
     shown = ok(state, "resource", "create", "db", *options, TIELINE_PASSWORD=PASSWORD)
     shown += ok(state, "resource", "show", "db", "--json")
     assert json.loads(ok(state, "resource", "list", "--json"))[0]["pool_size"] == 4
+    ok(state, "deployment", "create", "mill", "--external", "--mqtt", "127.0.0.1:2")
+    [_, row] = ok(state, "resource", "list").split("\n", 1)
+    assert row.split()[0] == "plant"
+    assert json.loads(ok(state, "resource", "list", "--deployment", "mill", "--json")) == []
+    ok(state, "deployment", "delete", "mill", "--wait", "10")
     assert "******" in shown
     assert PASSWORD not in shown
     template = "insert into t(device) values (${device})"
@@ -94,7 +99,7 @@ def test_a_deployment_with_a_resource_and_a_rule(state: Path) -> None:
         (["deployment", "show", "../../metrics"], ["no id or name", "hint:"]),
         (["deployment", "create", "a b", "--external"], ["name"]),
         (["deployment", "create", "a", "--mqtt", "1883"], ["host:port"]),
-        (["resource", "list"], ["no deployment yet", "tieline deployment create"]),
+        (["resource", "show", "db"], ["no deployment yet", "tieline deployment create"]),
     ],
 )
 def test_mistakes_are_explained(state: Path, arguments: list[str], words: list[str]) -> None:

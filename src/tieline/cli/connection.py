@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from tieline.cli.home import DEFAULT
 from tieline.cloud.client import Client, ClientError
+from tieline.cloud.records import PrivateLinkView, ResourceView, RuleView
+
+Item = TypeVar("Item", PrivateLinkView, ResourceView, RuleView)
 
 Url = Annotated[str, typer.Option("--url", envvar="TIELINE_URL", help="URL of the platform.", show_default=False)]
 ApiKey = Annotated[str, typer.Option("--api-key", envvar="TIELINE_API_KEY", help="API key.", show_default=False)]
@@ -59,6 +63,14 @@ def the_deployment(client: Client, key: str) -> str:
     raise ClientError(
         "WHICH_DEPLOYMENT", message, "name one with --deployment" if names else "tieline deployment create"
     )
+
+
+def with_names(client: Client, found: Sequence[Item], as_json: bool) -> list[Item]:
+    """Records of several deployments as a table shows them: with their deployment's name in place of its id."""
+    if as_json:
+        return list(found)
+    names = {one.id: one.name for one in client.deployments()}
+    return [item.model_copy(update={"deployment": names.get(item.deployment, "")}) for item in found]
 
 
 def _read(path: Path) -> str:

@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from tieline.cli.connection import ApiKey, Cascade, DeploymentKey, Json, State, Url, Wait, connect, the_deployment
+from tieline.cli.connection import (
+    ApiKey,
+    Cascade,
+    DeploymentKey,
+    Json,
+    State,
+    Url,
+    Wait,
+    connect,
+    the_deployment,
+    with_names,
+)
 from tieline.cli.output import details, out, show, wait_for
 from tieline.cloud.client import Client, ClientError
 from tieline.cloud.doctor.health import LinkHealth
@@ -67,10 +78,7 @@ def list_(
 ) -> None:
     """List the private links of a deployment, or of all where none is named."""
     with connect(url, api_key, state) as client:
-        links = client.links(deployment)
-        if not as_json:
-            names = {one.id: one.name for one in client.deployments()}
-            links = [link.model_copy(update={"deployment": names.get(link.deployment, "")}) for link in links]
+        links = with_names(client, client.links(deployment), as_json)
     show(links, ("deployment", *COLUMNS), as_json)
 
 

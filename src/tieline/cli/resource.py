@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tieline.cli.connection import ApiKey, Cascade, DeploymentKey, Json, State, Url, connect, the_deployment
+from tieline.cli.connection import ApiKey, Cascade, DeploymentKey, Json, State, Url, connect, the_deployment, with_names
 from tieline.cli.output import details, out, print_json, show
 from tieline.cloud.client import ClientError
 
@@ -94,9 +94,10 @@ def test(
 def list_(
     deployment: DeploymentKey = "", as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None
 ) -> None:
-    """List the resources of a deployment."""
+    """List the resources of a deployment, or of all where none is named."""
     with connect(url, api_key, state) as client:
-        show(client.resources(the_deployment(client, deployment)), COLUMNS, as_json)
+        found = client.resources(deployment) if deployment else client.all_resources()
+        show(with_names(client, found, as_json), ("deployment", *COLUMNS), as_json)
 
 
 @app.command("show")

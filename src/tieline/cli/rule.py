@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tieline.cli.connection import ApiKey, DeploymentKey, Json, State, Url, connect, the_deployment
+from tieline.cli.connection import ApiKey, DeploymentKey, Json, State, Url, connect, the_deployment, with_names
 from tieline.cli.output import details, print_json, show
 from tieline.cloud.client import ClientError
 
@@ -44,9 +44,10 @@ def create(
 def list_(
     deployment: DeploymentKey = "", as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None
 ) -> None:
-    """List the rules of a deployment."""
+    """List the rules of a deployment, or of all where none is named."""
     with connect(url, api_key, state) as client:
-        show(client.rules(the_deployment(client, deployment)), COLUMNS, as_json)
+        found = client.rules(deployment) if deployment else client.all_rules()
+        show(with_names(client, found, as_json), ("deployment", *COLUMNS), as_json)
 
 
 @app.command("show")

@@ -80,7 +80,7 @@ class AwsAccess(BaseModel):
 
 
 class PrivateLinks(Paged):
-    """The private links of a deployment."""
+    """Private links of a deployment, or of all."""
 
     private_links: list[PrivateLinkView]
 
@@ -122,7 +122,7 @@ class ResourceAnswer(ResourceView):
 
 
 class Resources(Paged):
-    """The resources of a deployment."""
+    """Resources of a deployment, or of all."""
 
     resources: list[ResourceAnswer]
 
@@ -137,7 +137,7 @@ class RuleAnswer(RuleView):
 
 
 class Rules(Paged):
-    """The rules of a deployment."""
+    """Rules of a deployment, or of all."""
 
     rules: list[RuleAnswer]
 

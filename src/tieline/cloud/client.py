@@ -136,6 +136,10 @@ class Client:
         pages = self._pages(Resources, at("deployments", deployment, "resources"))
         return [item for page in pages for item in page.resources]
 
+    def all_resources(self) -> list[ResourceAnswer]:
+        """The resources of all deployments."""
+        return [item for page in self._pages(Resources, at("resources")) for item in page.resources]
+
     def resource(self, deployment: str, key: str) -> ResourceAnswer:
         """One resource."""
         return self._read(ResourceAnswer, "GET", at("deployments", deployment, "resources", key))
@@ -160,6 +164,10 @@ class Client:
         """The rules of a deployment."""
         pages = self._pages(Rules, at("deployments", deployment, "rules"))
         return [item for page in pages for item in page.rules]
+
+    def all_rules(self) -> list[RuleAnswer]:
+        """The rules of all deployments."""
+        return [item for page in self._pages(Rules, at("rules")) for item in page.rules]
 
     def rule(self, deployment: str, key: str) -> RuleAnswer:
         """One rule."""

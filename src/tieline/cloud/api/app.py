@@ -66,7 +66,8 @@ def interface() -> FastAPI:
     describe(app)
     known = documented(401, 403, 413, 422, 429)
     areas = (deployments, links, doctor, resources, rules, letters, mqtt_users, users, keys, audit, alerts, aws)
-    for router in (*(area.router for area in areas), links.everywhere):
+    of_all = (links.of_all, resources.of_all, rules.of_all)
+    for router in (*(area.router for area in areas), *of_all):
         app.include_router(
             router, prefix=PREFIX, dependencies=[Depends(caller)], responses=known, max_body_size=MAX_BODY
         )

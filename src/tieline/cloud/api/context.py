@@ -110,6 +110,12 @@ def item(there: Platform, type: type[Item], within: Deployment, key: str, what: 
     raise not_found(what, key)
 
 
+def everywhere(there: Platform, type: type[Item], asking: Caller) -> list[Item]:
+    """The records of all deployments of the caller's projects, in order of id."""
+    within = {one.id for one in there.records.all(Deployment, lambda one: asking.grant.covers([one.project]))}
+    return there.records.all(type, lambda one: one.deployment in within)
+
+
 def tagged(response: Response, record: Stored) -> None:
     """Tell the entity tag to send as If-Match with an edit."""
     response.headers["ETag"] = etag(record)

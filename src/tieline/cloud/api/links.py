@@ -5,35 +5,32 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from tieline.cloud.answers import PrivateLinks
-from tieline.cloud.api.context import Asked, Asking, IfMatch, Key, Records, There, Who, Within, item, tagged
+from tieline.cloud.api.context import Asked, Asking, IfMatch, Key, Records, There, Who, Within, everywhere, item, tagged
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.once import Once
 from tieline.cloud.edits import check_match
 from tieline.cloud.links.requests import LinkChange, NewLink, change_link, check_link, create_link, delete_link
-from tieline.cloud.pages import cut
-from tieline.cloud.records import Deployment, PrivateLink, PrivateLinkView
+from tieline.cloud.pages import Page, cut
+from tieline.cloud.records import PrivateLink, PrivateLinkView
 
 router = APIRouter(
     prefix="/deployments/{id}/private-links", tags=["private links"], route_class=Once, responses=documented(404)
 )
 
 
-everywhere = APIRouter(prefix="/private-links", tags=["private links"])
+of_all = APIRouter(prefix="/private-links", tags=["private links"])
 
 
-@everywhere.get("", name="list_all")
+@of_all.get("", name="list_all")
 async def list_all(there: There, asking: Asking, asked: Asked) -> PrivateLinks:
     """The private links of all deployments of the caller's projects, in order of id."""
-    within = {one.id for one in there.records.all(Deployment, lambda one: asking.grant.covers([one.project]))}
-    chosen, cursor = cut(there.records.all(PrivateLink, lambda link: link.deployment in within), asked)
-    return _page(chosen, cursor)
+    return _page(everywhere(there, PrivateLink, asking), asked)
 
 
 @router.get("", name="list")
 async def list_links(there: There, within: Within, asked: Asked) -> PrivateLinks:
     """The private links of a deployment, in order of id."""
-    chosen, cursor = cut(there.records.all(PrivateLink, lambda link: link.deployment == within.id), asked)
-    return _page(chosen, cursor)
+    return _page(there.records.all(PrivateLink, lambda link: link.deployment == within.id), asked)
 
 
 @router.post("", status_code=201, responses=documented(400, 409, 502, 503))
@@ -92,8 +89,9 @@ async def delete(
     return _view(found)
 
 
-def _page(chosen: list[PrivateLink], cursor: str | None) -> PrivateLinks:
+def _page(found: list[PrivateLink], asked: Page) -> PrivateLinks:
     """The answer's type says what is shown of a record; making views first would take longer than all the rest."""
+    chosen, cursor = cut(found, asked)
     return PrivateLinks(private_links=[*chosen], next_cursor=cursor)
 
 

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Body, Response
 from pydantic import Field
 
 from tieline.cloud.answers import ResourceAnswer, Resources
-from tieline.cloud.api.context import Asked, IfMatch, Key, Records, There, Within, item, tagged
+from tieline.cloud.api.context import Asked, Asking, IfMatch, Key, Records, There, Within, everywhere, item, tagged
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.once import Once
 from tieline.cloud.configuration import to_rule
 from tieline.cloud.dependants import links_of, rules_using
 from tieline.cloud.edits import check_match, checked, merged
 from tieline.cloud.hub import probe_failed
-from tieline.cloud.pages import cut
+from tieline.cloud.pages import Page, cut
 from tieline.cloud.platform import Platform
 from tieline.cloud.protocol import Condition
 from tieline.cloud.records import Action, Deployment, LinkStatus, PrivateLink, Resource, Rule
@@ -36,6 +36,7 @@ from tieline.integration import config
 router = APIRouter(
     prefix="/deployments/{id}/resources", tags=["resources"], route_class=Once, responses=documented(404)
 )
+of_all = APIRouter(prefix="/resources", tags=["resources"])
 
 
 class Candidate(NewResource):
@@ -44,11 +45,16 @@ class Candidate(NewResource):
     actions: tuple[Action, ...] = Field(default=(), max_length=50)
 
 
+@of_all.get("", name="list_all")
+async def list_all(there: There, asking: Asking, asked: Asked) -> Resources:
+    """The resources of all deployments of the caller's projects, in order of id."""
+    return _page(there, everywhere(there, Resource, asking), asked)
+
+
 @router.get("", name="list")
 async def list_resources(there: There, within: Within, asked: Asked) -> Resources:
     """The resources of a deployment, in order of id."""
-    chosen, cursor = cut(there.records.all(Resource, lambda resource: resource.deployment == within.id), asked)
-    return Resources(resources=[_view(there, resource) for resource in chosen], next_cursor=cursor)
+    return _page(there, there.records.all(Resource, lambda resource: resource.deployment == within.id), asked)
 
 
 @router.post("", status_code=201, responses=documented(400, 409))
@@ -153,6 +159,11 @@ async def _probe(there: Platform, resource: Resource, actions: tuple[config.Acti
         message = f"private link {link.name!r} is {link.status}{reason}"
         raise probe_failed("link", message, link.hint or "wait until it is running", cause=link.cause)
     await there.hub.probe(resource.deployment, to_config(resource, there.vault, links), actions)
+
+
+def _page(there: Platform, found: list[Resource], asked: Page) -> Resources:
+    chosen, cursor = cut(found, asked)
+    return Resources(resources=[_view(there, resource) for resource in chosen], next_cursor=cursor)
 
 
 def _view(there: Platform, resource: Resource) -> ResourceAnswer:

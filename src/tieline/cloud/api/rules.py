@@ -7,11 +7,23 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Response
 
 from tieline.cloud.answers import ActionSampled, RuleAnswer, RuleMetrics, RuleResult, Rules, RuleSampled
-from tieline.cloud.api.context import Asked, IfMatch, Key, Records, There, Within, deployment, item, tagged
+from tieline.cloud.api.context import (
+    Asked,
+    Asking,
+    IfMatch,
+    Key,
+    Records,
+    There,
+    Within,
+    deployment,
+    everywhere,
+    item,
+    tagged,
+)
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.once import Once
 from tieline.cloud.edits import check_match, checked, merged
-from tieline.cloud.pages import cut
+from tieline.cloud.pages import Page, cut
 from tieline.cloud.platform import Platform
 from tieline.cloud.protocol import Condition
 from tieline.cloud.records import Deployment, Rule
@@ -21,13 +33,19 @@ from tieline.cloud.samples import Sample, SampleResult, try_saved
 from tieline.integration.worker_messages import Past, Reset
 
 router = APIRouter(prefix="/deployments/{id}/rules", tags=["rules"], route_class=Once, responses=documented(404))
+of_all = APIRouter(prefix="/rules", tags=["rules"])
+
+
+@of_all.get("", name="list_all")
+async def list_all(there: There, asking: Asking, asked: Asked) -> Rules:
+    """The rules of all deployments of the caller's projects, in order of id."""
+    return _page(there, everywhere(there, Rule, asking), asked)
 
 
 @router.get("", name="list")
 async def list_rules(there: There, within: Within, asked: Asked) -> Rules:
     """The rules of a deployment, in order of id."""
-    chosen, cursor = cut(there.records.all(Rule, lambda rule: rule.deployment == within.id), asked)
-    return Rules(rules=[_view(there, rule) for rule in chosen], next_cursor=cursor)
+    return _page(there, there.records.all(Rule, lambda rule: rule.deployment == within.id), asked)
 
 
 @router.post("", status_code=201, responses=documented(400, 409))
@@ -129,6 +147,11 @@ async def metrics(there: There, within: Within, rule: Key) -> RuleMetrics:
 async def reset(there: There, within: Within, rule: Key) -> None:
     """Count a rule and its actions from zero."""
     await there.hub.request(within.id, Reset(id=0, rule=item(there, Rule, within, rule, "rule").id))
+
+
+def _page(there: Platform, found: list[Rule], asked: Page) -> Rules:
+    chosen, cursor = cut(found, asked)
+    return Rules(rules=[_view(there, rule) for rule in chosen], next_cursor=cursor)
 
 
 def _view(there: Platform, rule: Rule) -> RuleAnswer:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pydantic import BaseModel
 
 from tieline.cloud.answers import DeploymentAnswer, ResourceAnswer, RuleAnswer
 from tieline.cloud.client import Client, ClientError
-from tieline.cloud.documents.diff import Change, Present
+from tieline.cloud.documents.diff import Change, Present, Record
 from tieline.cloud.records import DeploymentStatus, PrivateLinkView
 
 PATHS = {"private_links": "private-links", "resources": "resources", "rules": "rules"}
@@ -26,23 +25,21 @@ NOT_YET = {"NOT_READY", "UNKNOWN_LINK"}  # refused only because what it rests on
 
 def observe(client: Client) -> dict[str, Present]:
     """Every deployment with what is in it, by name; raises ClientError."""
-    return {one.name: _present(client, one) for one in client.deployments()}
-
-
-def _present(client: Client, deployment: DeploymentAnswer) -> Present:
     listed: dict[str, Sequence[BaseModel]] = {
-        "private_links": client.links(deployment.id),
-        "resources": client.resources(deployment.id),
-        "rules": client.rules(deployment.id),
+        "private_links": client.links(),
+        "resources": client.all_resources(),
+        "rules": client.all_rules(),
     }
+    shown = {section: [item.model_dump(mode="json") for item in items] for section, items in listed.items()}
+    return {one.name: _present(one, shown) for one in client.deployments()}
+
+
+def _present(deployment: DeploymentAnswer, shown: Mapping[str, Sequence[Record]]) -> Present:
     sections = {
-        section: {str(_shown(item)["name"]): _shown(item) for item in items} for section, items in listed.items()
+        section: {str(item["name"]): item for item in items if item["deployment"] == deployment.id}
+        for section, items in shown.items()
     }
-    return Present(_shown(deployment), sections)
-
-
-def _shown(item: BaseModel) -> dict[str, Any]:
-    return item.model_dump(mode="json")
+    return Present(deployment.model_dump(mode="json"), sections)
 
 
 def apply(client: Client, changes: Iterable[Change], tell: Callable[[str], None], seconds: float) -> None:
