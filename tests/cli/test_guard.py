@@ -67,3 +67,14 @@ def test_mqtt_users_and_the_deployment_they_are_of(state: Path) -> None:
     assert tieline(state, "deployment", "certificate", "plant").stdout.startswith("-----BEGIN CERTIFICATE-----\n")
     assert json.loads(tieline(state, "deployment", "stop", "plant", "--json").stdout)["wanted"] == "stopped"
     assert tieline(state, "deployment", "delete", "plant").returncode == 0
+
+
+def test_retention(state: Path) -> None:
+    shown = tieline(state, "retention", "change", "--audit-days", "400", "--history-entries", "9")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.split() == [
+        *("audit_days", "400", "history_entries", "9", "metrics_minutes", "60", "traffic_minutes", "5")
+    ]
+    refused = tieline(state, "retention", "change", "--audit-days", "3")
+    assert (refused.returncode, "30 days at least" in refused.stderr) == (1, True)
+    assert json.loads(tieline(state, "retention", "show", "--json").stdout)["audit_days"] == 400

@@ -15,6 +15,7 @@ from tieline.cloud.answers import DeploymentAnswer, ResourceAnswer, RuleAnswer
 from tieline.cloud.client import Client
 from tieline.cloud.guard.records import UserView
 from tieline.cloud.records import MqttUserView, PrivateLinkView
+from tieline.cloud.retention import RetentionView
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -27,6 +28,7 @@ CHANGES: Mapping[str, tuple[type[BaseModel], tuple[str, ...]]] = {
     "rule": (RuleAnswer, ("deployments", "d", "rules", "r")),
     "MQTT user": (MqttUserView, ("deployments", "d", "mqtt-users", "u")),
     "user": (UserView, ("users", "u")),
+    "retention": (RetentionView, ("retention",)),
 }
 
 

@@ -62,6 +62,18 @@ def test_what_nobody_reports_is_forgotten() -> None:
     assert list(log._samples) == ["d"]
 
 
+def test_samples_are_kept_as_long_as_retention_says() -> None:
+    minutes = 20.0
+    log = TrafficLog(lambda: 60 * minutes)
+    for number in range(0, 1300, 100):
+        log.note("d", NOW + number, {f"{HOST}:5432": Carried(1, number, 0)})
+    (whole,) = log.of((link(),), "d", 0, NOW + 1200)
+    assert [sample.time - NOW for sample in whole.samples] == list(range(0, 1300, 100))
+    minutes = 5.0
+    (less,) = log.of((link(),), "d", 0, NOW + 1200)
+    assert [sample.time - NOW for sample in less.samples] == [900, 1000, 1100, 1200]
+
+
 def test_several_agents_are_added() -> None:
     assert carried([{"a:1": Carried(1, 2, 3)}, {"a:1": Carried(1, 2, 3), "b:1": Carried(1)}]) == {
         "a:1": Carried(2, 4, 6),

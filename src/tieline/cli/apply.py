@@ -47,7 +47,7 @@ def apply(
     try:
         wanted = read([(str(file), _text(file)) for file in files], os.environ)
         with connect(url, api_key, state) as client:
-            changes = diff(wanted, observe(client), prune, rotate)
+            changes = diff(wanted, observe(client), prune, rotate, client.retention())
             if only_diff:
                 _show(changes, as_json)
                 raise typer.Exit(DIFFERS if changes else 0)

@@ -23,6 +23,7 @@ NOUNS = (
     "service",
     "aws",
     "alert",
+    "retention",
 )  # modules with an `app`
 VERBS = (
     "demo",

@@ -143,7 +143,7 @@ class Rules(Paged):
 
 
 class RuleSampled(NamedTuple):
-    """A rule's counters at one time of the last hour."""
+    """A rule's counters at one time."""
 
     time: float  # Unix seconds
     matched: float
@@ -152,7 +152,7 @@ class RuleSampled(NamedTuple):
 
 
 class ActionSampled(NamedTuple):
-    """An action's counters at one time of the last hour, in rows."""
+    """An action's counters at one time, in rows."""
 
     time: float  # Unix seconds
     received: float
@@ -162,7 +162,7 @@ class ActionSampled(NamedTuple):
 
 
 class RuleMetrics(BaseModel):
-    """A rule's counters and those of its actions, now and at regular times of the last hour."""
+    """A rule's counters and those of its actions, now and at regular times, as long as retention keeps them."""
 
     metrics: dict[str, Any]
     action_metrics: list[dict[str, Any]]

@@ -1,6 +1,7 @@
 """The log of every change: who changed what from where, before and after, written in the same commit as the change.
 
-Entries are documents that nothing changes or deletes. A kind for each day keeps a page from reading the whole log.
+Entries are documents that nothing changes. They go by whole days once they are older than is kept, and the log says so.
+A kind for each day keeps a page from reading the whole log.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from tieline.cloud.records import MASK, Deployment, Stored
 from tieline.store import Change, Store
 
 DAYS = "audit-days"
+EXPIRED = "expired"  # the action of an entry that stands for the entries of a day
 
 
 class Actor(BaseModel):
     """Who makes a change."""
 
     who: str
-    means: str = Field(description="key, user, or login")
+    means: str = Field(description="key, user, or login; platform where nobody asked for it")
     source: str = Field(description="the address that the request came from")
     operation: str = Field(default="", description="the operation of the REST interface")
 
@@ -49,7 +51,7 @@ class AuditLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._days = {document.id for document in store.load(DAYS)}
+        self._days = set(self.days())
 
     def entry(self, actor: Actor, before: Stored | None, after: Stored | None) -> AuditEntry | None:
         """What is to be noted of a change; None where nothing of people's changed."""
@@ -113,12 +115,25 @@ class AuditLog:
         """Note what is no change of a record."""
         self._store.commit(self.changes([entry]))
 
+    def days(self) -> list[str]:
+        """The days that have entries, as 2026-01-31, in order."""
+        return [document.id for document in self._store.load(DAYS)]
+
+    def forget(self, day: str) -> None:
+        """Remove a day's entries for ever, and note how many they were, all in one commit."""
+        gone = [*self._store.load(f"audit-{day}"), *(one for one in self._store.load(DAYS) if one.id == day)]
+        actor = Actor(who="platform", means="platform", source="")
+        entry = self.event(actor, EXPIRED, "audit-log", day, day, before={"entries": len(gone) - 1})
+        removed = [Change(document.kind, document.id, document.version, None) for document in gone]
+        self._store.commit([*removed, *self.changes([entry])])
+        self._days.discard(day)
+
     def page(self, limit: int, before: str, wanted: Callable[[AuditEntry], bool]) -> list[AuditEntry]:
         """The newest entries that are `wanted`, older than the id `before`; at most `limit`."""
         return list(islice(filter(wanted, self._backwards(before)), limit))
 
     def _backwards(self, before: str) -> Iterator[AuditEntry]:
-        for day in sorted((document.id for document in self._store.load(DAYS)), reverse=True):
+        for day in reversed(self.days()):
             if before and day > datetime.fromtimestamp(int(before[:20]) / 1e9, UTC).date().isoformat():
                 continue
             for document in reversed(list(self._store.load(f"audit-{day}"))):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
@@ -32,15 +31,16 @@ from tieline.cloud.answers import (
     Users,
 )
 from tieline.cloud.client_errors import ClientError, check, refused, unreachable
+from tieline.cloud.client_paths import at
 from tieline.cloud.doctor.health import LinkHealth
 from tieline.cloud.doctor.hops import Diagnosis
 from tieline.cloud.guard.records import ApiKeyView, UserView
 from tieline.cloud.pages import Paged
-from tieline.cloud.records import NAME_PATTERN, MqttUserView, PrivateLinkView
+from tieline.cloud.records import MqttUserView, PrivateLinkView
+from tieline.cloud.retention import RetentionView
 
 __all__ = ["Client", "ClientError", "at"]
 
-PART = NAME_PATTERN.replace("_]", "_.@:]")  # names of MQTT users hold . @ : as well
 M = TypeVar("M", bound=BaseModel)
 P = TypeVar("P", bound=Paged)
 
@@ -227,6 +227,14 @@ class Client:
         query = httpx.QueryParams({name: value for name, value in asked.items() if value})
         return self._read(AuditPage, "GET", f"{at('audit')}?{query}")
 
+    def retention(self) -> RetentionView:
+        """How long things are kept."""
+        return self._read(RetentionView, "GET", at("retention"))
+
+    def change_retention(self, etag: str = "", **changes: Any) -> RetentionView:
+        """Keep things for another time: audit_days, history_entries, metrics_minutes, traffic_minutes."""
+        return self.change(RetentionView, "retention", changes=changes, etag=etag)
+
     def alerts(self) -> list[WebhookView]:
         """The webhooks for the caller's projects."""
         return self._read(Webhooks, "GET", at("alerts")).alerts
@@ -281,11 +289,3 @@ class Client:
         if answer.is_success:
             return answer
         raise refused(answer)
-
-
-def at(*parts: str, cascade: bool = False) -> str:
-    """The path of these parts; raises ClientError for what can be neither id nor name, and would change the path."""
-    for part in parts:
-        if not re.fullmatch(PART, part):
-            raise ClientError("INVALID_NAME", f"{part!r} is no id or name", "letters, digits, - and _ are allowed")
-    return "/" + "/".join(parts) + ("?cascade=true" if cascade else "")

@@ -25,6 +25,7 @@ def configure(records: Repository, vault: Vault, deployment: Deployment) -> Conf
         workers=deployment.workers,
         config=config.Config(
             version=deployment.revision,
+            metrics_minutes=records.retention().metrics_minutes,
             resources=tuple(to_config(resource, vault, links) for resource in resources),
             rules=tuple(to_rule(rule, ids) for rule in rules),
         ),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from tieline.cloud.problems import PlatformError
 from tieline.cloud.records import Deployment, MqttUser, PrivateLink, Resource, Rule, Stored
+from tieline.cloud.retention import Retention, RetentionView
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -33,6 +34,7 @@ EDITABLE: Mapping[type[Stored], tuple[str, ...]] = {
     Resource: ("name", "type", "server", "options", "secrets"),
     MqttUser: ("password", "rules"),
     Rule: ("name", "sql", "actions", "enable"),
+    Retention: tuple(RetentionView.model_fields),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from tieline.cloud.records import HISTORY_LIMIT, Deployment, HistoryEntry, PrivateLink
+from tieline.cloud.records import Deployment, HistoryEntry, PrivateLink
 
 H = TypeVar("H", Deployment, PrivateLink)
 
@@ -21,6 +21,6 @@ def moment(at: str) -> float:
 
 
 def remembered(record: H, at: str, who: str, event: str) -> H:
-    """The record with one more entry in its history."""
-    entries = (*record.history, HistoryEntry(at=at, who=who, event=event))[-HISTORY_LIMIT:]
+    """The record with one more entry in its history; the repository lets the oldest go."""
+    entries = (*record.history, HistoryEntry(at=at, who=who, event=event))
     return record.model_copy(update={"history": entries})

@@ -17,6 +17,7 @@ from tieline.cloud.guard.records import ApiKey, Grant
 from tieline.cloud.guard.requests import Entrance, record_key
 from tieline.cloud.guard.roles import Role
 from tieline.cloud.history import timestamp
+from tieline.cloud.housekeeping import Housekeeping
 from tieline.cloud.hub import Hub
 from tieline.cloud.idempotency import Idempotency
 from tieline.cloud.links.worker import LinkWorker
@@ -24,6 +25,7 @@ from tieline.cloud.protocol import Configure, Report
 from tieline.cloud.records import Deployment, DeploymentStatus
 from tieline.cloud.renewals import Renewals
 from tieline.cloud.repository import Repository
+from tieline.cloud.retention import RetentionView
 from tieline.cloud.secrets import Vault, matches, token_deployment
 from tieline.cloud.traffic import TrafficLog
 
@@ -50,7 +52,8 @@ class Platform:
         self.links = LinkWorker(records, accounts, self.changed)
         self.deployments = DeploymentWorker(records, accounts.own, vault, machine, self.hub.push)
         self.alerts = Watch(records, vault, self.hub.report)
-        self.traffic = TrafficLog()
+        self.traffic = TrafficLog(lambda: 60.0 * records.retention().traffic_minutes)
+        self.housekeeping = Housekeeping(records)
         self.renewals = Renewals(records, vault, self.changed)
         self._rounds: list[asyncio.Task[None]] = []
 
@@ -62,6 +65,7 @@ class Platform:
         self._rounds = [
             asyncio.create_task(self.links.sweep.run(), name="sweep"),
             asyncio.create_task(self.renewals.run(), name="renewals"),
+            asyncio.create_task(self.housekeeping.run(), name="housekeeping"),
         ]
         self.alerts.start()
 
@@ -82,6 +86,13 @@ class Platform:
         self.records.update(Deployment, deployment, lambda now: now.model_copy(update={"revision": now.revision + 1}))
         self.hub.push(deployment)
         self.deployments.reconciler.wake(deployment)
+
+    def retained(self, before: RetentionView, after: RetentionView) -> None:
+        """Retention was changed: less is kept from now on, and agents hear of what is kept with them."""
+        self.housekeeping.wake()
+        if before.metrics_minutes != after.metrics_minutes:
+            for deployment in self.records.all(Deployment):
+                self.changed(deployment.id)
 
     def admit(self, token: str) -> Deployment | None:
         """The one deployment that a join token is good for; None where it is good for none."""

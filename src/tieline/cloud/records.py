@@ -12,7 +12,7 @@ from tieline.integration.sinks import ACTIONS
 
 NAME_PATTERN = r"^[0-9a-zA-Z][-0-9a-zA-Z_]*$"  # as EMQX names connectors and rules
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=254, examples=["orders"])]
-HISTORY_LIMIT = 50  # entries kept per record; the oldest go first
+HISTORY_LIMIT = 50  # entries kept per record unless retention says otherwise; the oldest go first
 MASK = "******"
 
 

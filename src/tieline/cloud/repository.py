@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from tieline.cloud.audit import Actor, AuditEntry, AuditLog
 from tieline.cloud.pulse import Pulse
 from tieline.cloud.records import Deployment, Stored
+from tieline.cloud.retention import SETTING, Retention, shortened
 from tieline.store import Change, Conflict, Document, Store
 
 ATTEMPTS = 10  # a write that lost this often against others is a fault of its own
@@ -58,13 +59,18 @@ class Repository:
 
     def commit(self, write: Iterable[Stored] = (), delete: Iterable[Stored] = ()) -> None:
         """Write and delete in one step, all or none; raises Conflict where a record is no longer as it was read."""
-        written, deleted = list(write), list(delete)
+        most = self.retention().history_entries
+        written, deleted = [shortened(record, most) for record in write], list(delete)
         changes = [_change(record, record.model_dump_json().encode()) for record in written]
         changes += [_change(record, None) for record in deleted]
         self._store.commit(changes + self.audit.changes(self._entries(written, deleted)))
         for record in deleted:
             self._read.pop((record.kind, record.id), None)
         self.pulse.beat()
+
+    def retention(self) -> Retention:
+        """How long things are kept: as it was set, or the default."""
+        return self.get(Retention, SETTING) or Retention()
 
     def note(self, action: str, kind: str, id: str, within: Deployment, after: dict[str, Any]) -> None:
         """Note in the audit log what somebody did to something of a deployment that is no record."""

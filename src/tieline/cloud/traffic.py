@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tieline.cloud.answers import LinkTraffic, TrafficSample
 from tieline.cloud.dependants import split_server
 from tieline.cloud.protocol import Carried
 from tieline.cloud.records import PrivateLink
 
-SECONDS = 300.0  # that samples are kept
+SECONDS = 300.0  # that samples are kept unless retention says otherwise
 APART = 1.0  # between two samples at least: a report that is due for another reason would make a wild rate
 RATE_SECONDS = 5.0  # over which the present rate is taken: two reports at least
 
@@ -18,7 +18,8 @@ RATE_SECONDS = 5.0  # over which the present rate is taken: two reports at least
 class TrafficLog:
     """Samples by deployment; what nobody reports any more is forgotten."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Callable[[], float] = lambda: SECONDS) -> None:
+        self._kept = kept  # for how many seconds, now
         self._samples: dict[str, deque[tuple[float, Mapping[str, Carried]]]] = {}
 
     def note(self, deployment: str, now: float, totals: Mapping[str, Carried]) -> None:
@@ -27,14 +28,16 @@ class TrafficLog:
         if samples and now < samples[-1][0] + APART:
             return
         samples.append((now, totals))
-        for other in [name for name, kept in self._samples.items() if kept[-1][0] < now - SECONDS]:
+        oldest = now - self._kept()
+        for other in [name for name, kept in self._samples.items() if kept[-1][0] < oldest]:
             del self._samples[other]
-        while samples[0][0] < now - SECONDS:
+        while samples[0][0] < oldest:
             samples.popleft()
 
     def of(self, links: Sequence[PrivateLink], deployment: str, since: float, now: float) -> list[LinkTraffic]:
         """What the links of a deployment carry now, with the samples since a time."""
-        kept = [sample for sample in self._samples.get(deployment, ()) if sample[0] >= now - SECONDS]
+        oldest = now - self._kept()
+        kept = [sample for sample in self._samples.get(deployment, ()) if sample[0] >= oldest]
         servers: dict[str, list[str]] = {}  # by host
         for server in sorted(set().union(*(totals.keys() for _, totals in kept))):
             servers.setdefault(split_server(server)[1], []).append(server)

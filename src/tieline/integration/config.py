@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
+from tieline.integration.metrics import MINUTES
 from tieline.integration.sinks import RESOURCE_TYPES, Action, Resource
 from tieline.integration.sinks.kind import Field, Ssl, Value
 from tieline.integration.sinks.mqtt import Broker, Republish
@@ -45,6 +46,7 @@ class Config(Value, frozen=True, kw_only=True):
     """Everything, at one version."""
 
     version: int = 0
+    metrics_minutes: Annotated[int, msgspec.Meta(ge=10, description="that counters are kept")] = MINUTES
     resources: tuple[Resource, ...] = ()
     rules: tuple[Rule, ...] = ()
 

@@ -1,4 +1,4 @@
-"""What rules and actions count, under EMQX's names, and how it went in the last hour."""
+"""What rules and actions count, under EMQX's names, and how it went lately."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter, deque
 from typing import Any, Final
 
 INTERVAL: Final = 5.0  # seconds between samples
-KEPT: Final = 3600 // 5  # samples: an hour
+MINUTES: Final = 60  # that samples are kept unless the configuration says otherwise
 RECENT: Final = 300 // 5  # samples in "the last five minutes"
 STEPS: Final = 8  # buckets of latency per doubling, which makes them at most 9 % wide
 WEIGHED: Final = 16  # rows of a batch whose latency is looked at
@@ -140,8 +140,15 @@ class History:
     """Counters at regular times, from which rates come. The first counter is the one whose rate is told."""
 
     def __init__(self) -> None:
-        self._points: deque[tuple[float, tuple[int, ...]]] = deque(maxlen=KEPT)
+        self._points: deque[tuple[float, tuple[int, ...]]] = deque()
+        self.keep(MINUTES)
         self._highest = 0.0
+
+    def keep(self, minutes: int) -> None:
+        """Keep the newest samples of so many minutes, from now on."""
+        most = round(minutes * 60 / INTERVAL)
+        if self._points.maxlen != most:
+            self._points = deque(self._points, maxlen=most)
 
     def reset(self) -> None:
         """Forget everything."""
@@ -166,5 +173,5 @@ class History:
         return {name: round(rate, 2) for name, rate in rates.items()}
 
     def points(self) -> list[tuple[float, ...]]:
-        """The samples of the last hour, the oldest first: Unix time, then the counters."""
+        """The samples that are kept, the oldest first: Unix time, then the counters."""
         return [(time, *counters) for time, counters in self._points]

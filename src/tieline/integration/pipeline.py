@@ -93,6 +93,9 @@ class Pipeline:
         self._rules = {rule.id: self._rules.get(rule.id, RuleMetrics()) for rule in config.rules}
         for station in self._stations.values():
             self._faults |= station.apply(definitions, self._rules)
+        counted = [one.history for one in self._rules.values()] + [one.metrics.history for _, one in self._batchers()]
+        for history in counted:
+            history.keep(config.metrics_minutes)
 
     def _places(self, config: Config) -> dict[str, Resource | None]:
         """What the stations are to be, by name. Where messages are shared, order takes stations of its own."""
@@ -209,8 +212,8 @@ class Pipeline:
                 batcher.metrics.reset()
 
     def history(self, rule: str) -> dict[str, list[tuple[float, ...]]]:
-        """The last hour: Unix time, and what was counted until then. Under "" the rule's matched, passed and failed, by
-        action id the rows received, written, failed and dropped.
+        """Unix time, and what was counted until then, as long as kept. Under "" the rule's matched, passed and failed,
+        by action id the rows received, written, failed and dropped.
         """
         found = {action: b.metrics.history.points() for (owner, action), b in self._batchers() if owner == rule}
         return found | ({"": self._rules[rule].history.points()} if rule in self._rules else {})

@@ -61,7 +61,7 @@ class Discard(Request, frozen=True, kw_only=True, tag="discard"):
 
 
 class Past(Request, frozen=True, kw_only=True, tag="past"):
-    """The last hour of a rule and its actions."""
+    """How it went with a rule and its actions, as long as that is kept."""
 
     rule: str
 

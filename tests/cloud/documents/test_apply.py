@@ -92,6 +92,16 @@ def test_what_is_printed_can_be_applied(platform: PlatformProcess) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "nothing is to be done"), done.stderr
 
 
+def test_retention_is_applied_beside_deployments_and_as_it_is_printed(platform: PlatformProcess) -> None:
+    before = [one.name for one in platform.client.deployments()]
+    done = run(platform, "apply", "-f", "-", "--prune", text="retention: {audit_days: 90}")
+    assert (done.returncode, platform.client.retention().audit_days) == (0, 90), done.stderr
+    assert [one.name for one in platform.client.deployments()] == before
+    printed = run(platform, "retention", "show", "--json").stdout
+    again = run(platform, "apply", "-f", "-", "--diff", text=printed)
+    assert (again.returncode, again.stdout.strip()) == (0, "nothing is to be done"), again.stderr
+
+
 def test_the_schema_is_one_and_takes_the_document(platform: PlatformProcess) -> None:
     schema = json.loads(run(platform, "apply", "--schema").stdout)
     jsonschema_rs.meta.validate(schema)

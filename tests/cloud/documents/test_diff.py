@@ -12,6 +12,7 @@ from tieline.cloud.documents.read import read
 from tieline.cloud.documents.shapes import Documents
 from tieline.cloud.problems import PlatformError
 from tieline.cloud.records import MASK
+from tieline.cloud.retention import RetentionView
 
 SERVICE = "com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0"
 TEXT = f"""
@@ -179,3 +180,27 @@ def test_a_broker_moves_and_a_network_does_not() -> None:
     with pytest.raises(PlatformError) as refused:
         diff(asked(aws={**NETWORK, "vpc": "vpc-0fedcba9876543210"}), there, prune=False)
     assert refused.value.code == "CANNOT_CHANGE"
+
+
+def test_retention_is_compared_and_prunes_nothing() -> None:
+    kept = RetentionView(audit_days=90, history_entries=7)
+    wanted = documents("retention: {audit_days: 365, history_entries: null, metrics_minutes: 60}")
+    [change] = diff(wanted, present(), prune=True, kept=kept)
+    assert change.body == {"audit_days": 365, "history_entries": 50}
+    assert str(change) == "update retention: audit_days, history_entries"
+    assert diff(wanted, present(), prune=True, kept=RetentionView(audit_days=365)) == ()
+    assert diff(documents(), present(), prune=True, kept=kept) == ()  # not looked at where it is left out
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("retention: {audit_days: 7}", "INVALID_DOCUMENT"),
+        ("retention: {years: 1}", "INVALID_DOCUMENT"),
+        ("retention: {audit_days: 0}\n---\naudit_days: 30", "DUPLICATE_NAME"),
+    ],
+)
+def test_a_retention_that_cannot_be_is_refused(text: str, code: str) -> None:
+    with pytest.raises(PlatformError) as refused:
+        documents(text)
+    assert refused.value.code == code

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
@@ -151,3 +152,18 @@ async def test_what_is_measured(postgresql: PostgreSQL, mosquitto: Mosquitto, mo
         running.reset_metrics("r")
         assert running.metrics()["rules"]["r"]["matched"] == 0
         assert running.metrics()["actions"]["r"]["write"]["received"] == 0
+
+
+async def test_counters_are_kept_for_the_configured_time(mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "INTERVAL", 0.005)
+    again = config.Republish(id="again", topic="nobody/${device}", payload="x")
+    what = config.Config(rules=(config.Rule(id="r", sql=flow.SQL, actions=(again,)),))
+    async with flow.running(flow.broker(mosquitto), what) as running:
+        await flow.eventually(lambda: all(len(kept) > 130 for kept in running.history("r").values()), "samples")
+        newest = running.history("r")[""][-1]
+        await running.apply(msgspec.structs.replace(what, metrics_minutes=10))
+        present = running.history("r")
+        assert {name: len(kept) for name, kept in present.items()} == {"": 120, "again": 120}  # 5 s apart in earnest
+        assert present[""][-1] >= newest
+        await flow.eventually(lambda: running.history("r")[""][0] > present[""][-1], "other samples")
+        assert len(running.history("r")[""]) == 120

@@ -22,6 +22,7 @@ from tieline.cloud.api import (
     mqtt_users,
     operations,
     resources,
+    retention,
     rules,
     sessions,
     users,
@@ -65,7 +66,21 @@ def interface() -> FastAPI:
     errors.install(app)
     describe(app)
     known = documented(401, 403, 413, 422, 429)
-    areas = (deployments, links, doctor, resources, rules, letters, mqtt_users, users, keys, audit, alerts, aws)
+    areas = (
+        deployments,
+        links,
+        doctor,
+        resources,
+        rules,
+        letters,
+        mqtt_users,
+        users,
+        keys,
+        audit,
+        retention,
+        alerts,
+        aws,
+    )
     of_all = (links.of_all, resources.of_all, rules.of_all)
     for router in (*(area.router for area in areas), *of_all):
         app.include_router(

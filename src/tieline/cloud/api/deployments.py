@@ -38,10 +38,10 @@ from tieline.cloud.platform import Platform
 from tieline.cloud.problems import PlatformError, not_found
 from tieline.cloud.records import Deployment, DeploymentView, PrivateLink
 from tieline.cloud.renewals import tls_validity
-from tieline.cloud.traffic import SECONDS
+from tieline.cloud.retention import MOST_TRAFFIC_MINUTES
 
 OfLink = Annotated[str, Query(max_length=254, description="only this link, by id or name")]
-Seconds = Annotated[float, Query(ge=0, le=SECONDS, description="how far back samples go")]
+Seconds = Annotated[float, Query(ge=0, le=60 * MOST_TRAFFIC_MINUTES, description="how far back samples go")]
 PEM: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 
 router = APIRouter(prefix="/deployments", tags=["deployments"], route_class=Once)

@@ -29,7 +29,7 @@ def _said(item: dict[str, Any]) -> str:
     """What is wrong with a field; a pattern that people meet every day in words."""
     if item.get("ctx", {}).get("pattern") == NAME_PATTERN:
         return "letters, digits, - and _ are allowed, and a letter or digit comes first"
-    return str(item["msg"])
+    return str(item["msg"]).removeprefix("Value error, ")
 
 
 def problem(status: int, code: str, message: str, hint: str = "", **extra: object) -> JSONResponse:

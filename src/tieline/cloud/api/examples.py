@@ -51,6 +51,7 @@ EXAMPLES: Mapping[str, Any] = {
     "users_change": {"role": "auditor"},
     "keys_create": {"name": "ci", "role": "operator", "days": 90},
     "alerts_create": {"name": "on-call", "url": "https://alerts.example.com/tieline", "secret": "a long random text"},
+    "retention_change": {"audit_days": 365, "history_entries": 100},
     "session_login": {"name": "ada", "password": PASSWORD},
     "session_password": {"old": PASSWORD, "new": "another passphrase of some words"},
 }

@@ -128,7 +128,7 @@ async def test_saved(there: There, within: Within, rule: Key, sample: Sample) ->
 
 @router.get("/{rule}/metrics", responses=documented(502, 503))
 async def metrics(there: There, within: Within, rule: Key) -> RuleMetrics:
-    """A rule's counters and those of its actions, now and every five seconds of the last hour."""
+    """A rule's counters and those of its actions, now and every five seconds, as long as retention keeps them."""
     found = item(there, Rule, within, rule, "rule")
     past = (await there.hub.request(within.id, Past(id=0, rule=found.id))).past
     now = _view(there, found)

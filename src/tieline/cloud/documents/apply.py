@@ -11,6 +11,7 @@ from tieline.cloud.answers import DeploymentAnswer, ResourceAnswer, RuleAnswer
 from tieline.cloud.client import Client, ClientError
 from tieline.cloud.documents.diff import Change, Present, Record
 from tieline.cloud.records import DeploymentStatus, PrivateLinkView
+from tieline.cloud.retention import RetentionView
 
 PATHS = {"private_links": "private-links", "resources": "resources", "rules": "rules"}
 ANSWERS: dict[str, type[BaseModel]] = {
@@ -18,6 +19,7 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "private_links": PrivateLinkView,
     "resources": ResourceAnswer,
     "rules": RuleAnswer,
+    "retention": RetentionView,
 }
 POLL_SECONDS = 0.1
 NOT_YET = {"NOT_READY", "UNKNOWN_LINK"}  # refused only because what it rests on is still on its way
@@ -91,6 +93,8 @@ def _delete(client: Client, change: Change) -> None:
 
 
 def _path(change: Change) -> tuple[str, ...]:
+    if change.section == "retention":
+        return ("retention",)
     if change.section == "deployments":
         return "deployments", change.name
     return "deployments", change.deployment, PATHS[change.section], change.name

@@ -11,8 +11,10 @@ from pydantic import BaseModel, SecretStr
 from tieline.cloud.documents.shapes import FIXED, SECTIONS, WRITE_ONLY, DeploymentDocument, Documents
 from tieline.cloud.problems import PlatformError
 from tieline.cloud.records import MASK
+from tieline.cloud.retention import RetentionChange, RetentionView, changed
 
 Record = Mapping[str, Any]
+DEFAULT = RetentionView()
 NOUNS = {"deployments": "deployment", "private_links": "link", "resources": "resource", "rules": "rule"}
 
 
@@ -36,18 +38,32 @@ class Change:
     fields: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        where = "" if self.section == "deployments" else f" of {self.deployment}"
         told = f": {', '.join(self.fields)}" if self.fields else ""
+        if self.section == "retention":
+            return f"{self.action} retention{told}"
+        where = "" if self.section == "deployments" else f" of {self.deployment}"
         return f"{self.action} {NOUNS[self.section]} {self.name}{where}{told}"
 
 
-def diff(wanted: Documents, present: Mapping[str, Present], prune: bool, rotate: bool = False) -> tuple[Change, ...]:
+def diff(
+    wanted: Documents,
+    present: Mapping[str, Present],
+    prune: bool,
+    rotate: bool = False,
+    kept: RetentionView = DEFAULT,
+) -> tuple[Change, ...]:
     """The changes in order; raises PlatformError for one that cannot be made on a record that is there.
 
     A secret cannot be compared, for it is never shown: it is written with what else changes, or where `rotate` is set.
     """
     made = [change for one in wanted.deployments for change in _deployment(one, present.get(one.name), rotate)]
-    return (*made, *(_pruned(wanted, present) if prune else ()))
+    return (*made, *_retention(wanted.retention, kept), *(_pruned(wanted, present) if prune else ()))
+
+
+def _retention(wanted: RetentionChange | None, kept: RetentionView) -> Iterator[Change]:
+    before, after = kept.model_dump(), changed(kept, wanted).model_dump() if wanted else kept.model_dump()
+    if differing := {name: value for name, value in after.items() if value != before[name]}:
+        yield Change("update", "retention", "", "retention", differing, tuple(sorted(differing)))
 
 
 def _deployment(wanted: DeploymentDocument, present: Present | None, rotate: bool) -> Iterator[Change]:
@@ -83,6 +99,8 @@ def _update(section: str, deployment: str, asked: Record, there: Record, rotate:
 
 def _pruned(wanted: Documents, present: Mapping[str, Present]) -> Iterator[Change]:
     """What no document names, what rests on others first; deployments that no document names go with all in them."""
+    if "deployments" not in wanted.model_fields_set:
+        return
     named = {one.name: one for one in wanted.deployments}
     for section in reversed(SECTIONS):
         for name, one in named.items():

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from tieline.cloud.documents.shapes import FROM_ENVIRONMENT, SECTIONS, SHOWN, Documents
 from tieline.cloud.problems import PlatformError
+from tieline.cloud.retention import RetentionChange
 
 GONE = object()
 HINT = "nothing was changed; tieline apply --schema prints what a document may say"
@@ -17,20 +18,36 @@ HINT = "nothing was changed; tieline apply --schema prints what a document may s
 
 def read(texts: Iterable[tuple[str, str]], environment: Mapping[str, str]) -> Documents:
     """The document of these files, each as name and text; several documents add up. Raises PlatformError."""
-    deployments: list[Any] = []
+    whole: dict[str, Any] = {}
     for name, text in texts:
         try:
             found = [item for item in yaml.safe_load_all(text) if item is not None]
         except yaml.YAMLError as error:
             raise PlatformError(422, "INVALID_YAML", f"{name}: {error}", "nothing was changed") from error
         for item in found:
-            deployments += _deployments(name, item)
+            _add(whole, name, item, environment)
     try:
-        whole = Documents.model_validate({"deployments": _resolved(deployments, environment, "deployments")})
+        documents = Documents.model_validate(whole)
     except ValidationError as error:
         raise _misfit(error) from error
-    _check_unique(whole)
-    return whole
+    _check_unique(documents)
+    return documents
+
+
+def _add(whole: dict[str, Any], file: str, item: Any, environment: Mapping[str, str]) -> None:
+    """Add what one document says; retention may stand under its key, or alone as it is printed."""
+    if isinstance(item, dict) and item and set(item) <= set(RetentionChange.model_fields):
+        item = {"retention": item}
+    if isinstance(item, dict) and "retention" in item:
+        if "retention" in whole:
+            message = f"{file}: retention is there more than once"
+            raise PlatformError(422, "DUPLICATE_NAME", message, "nothing was changed; keep one of them")
+        whole["retention"] = item["retention"]
+        item = {key: value for key, value in item.items() if key != "retention"}
+        if not item:
+            return
+    known = whole.setdefault("deployments", [])
+    known += _resolved(_deployments(file, item), environment, "deployments")
 
 
 def _deployments(file: str, item: Any) -> list[Any]:

@@ -17,6 +17,7 @@ from tieline.cloud.deployments.requests import NewRemoteBroker
 from tieline.cloud.documents.shapes import FIXED, DeploymentDocument
 from tieline.cloud.links.requests import NewLink
 from tieline.cloud.resources import NewResource
+from tieline.cloud.retention import RetentionChange
 from tieline.cloud.rules import NewRule
 
 HEAD = """\
@@ -50,6 +51,7 @@ deployments:
 - `--diff` prints what would change and changes nothing: exit status 2 if anything would.
 - `--prune` also deletes what the files do not name: in the sections that are there, and deployments that no file names.
   A section that is left out is not looked at.
+- `retention`, beside `deployments`, is how long the platform keeps things; it is not looked at where it is left out.
 - A secret is never shown and so cannot be compared: it is written with what else changes in its record, or with
   `--rotate`.
 - A failed link is reconnected. What cannot be changed on a record that is there is refused before anything is changed.
@@ -63,6 +65,7 @@ SHAPES: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("A private link", NewLink, "private_links"),
     ("A resource", NewResource, "resources"),
     ("A rule", NewRule, "rules"),
+    ("`retention`", RetentionChange, ""),
 )
 
 
@@ -79,10 +82,10 @@ def page() -> str:
 
 def _row(name: str, field: dict[str, Any], required: bool, fixed: bool) -> str:
     notes = ["required"] * required + ["stays as it was made"] * fixed
-    default = field.get("default")
+    default, told = field.get("default"), {**field.get("anyOf", [{}])[0], **field}
     if default not in (None, "", [], {}):
         notes.append(f"default `{json.dumps(default)}`")
-    meaning = "; ".join(filter(None, [field.get("description", ""), *notes])).replace("|", "\\|")
+    meaning = "; ".join(filter(None, [told.get("description", ""), *notes])).replace("|", "\\|")
     return f"| `{name}` | {_type(field)} | {meaning} |"
 
 

@@ -11,6 +11,7 @@ from tieline.cloud.deployments.requests import NewDeployment
 from tieline.cloud.links.requests import NewLink
 from tieline.cloud.records import PrivateLinkView
 from tieline.cloud.resources import NewResource
+from tieline.cloud.retention import RetentionChange
 from tieline.cloud.rules import NewRule
 
 FROM_ENVIRONMENT: Final = "from_env"  # {from_env: NAME} stands for the value of an environment variable
@@ -30,6 +31,9 @@ class Documents(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     deployments: tuple[DeploymentDocument, ...] = Field(default=(), description="by name")
+    retention: RetentionChange | None = Field(
+        default=None, description="how long things are kept; not looked at where it is left out"
+    )
 
 
 #: The sections of a deployment in the order in which they are made; each rests on those before it.

@@ -82,6 +82,8 @@ PERMITTED: Mapping[str, frozenset[Role]] = {
     "keys_create": ADMINISTRATORS,
     "keys_revoke": ADMINISTRATORS,
     "audit_list": WATCHERS,
+    "retention_show": EVERYBODY,
+    "retention_change": ADMINISTRATORS,
     "alerts_list": EVERYBODY,
     "alerts_create": ADMINISTRATORS,
     "alerts_delete": ADMINISTRATORS,

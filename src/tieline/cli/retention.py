@@ -1,0 +1,44 @@
+"""`tieline retention`: how long the audit log, histories, counters and traffic are kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from tieline.cli.connection import ApiKey, Json, State, Url, connect
+from tieline.cli.output import details
+
+app = typer.Typer(no_args_is_help=True, help="How long things are kept; what is older goes by itself.")
+
+
+@app.command("show")
+def show_(as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+    """Show how long things are kept; audit_days 0 is for ever."""
+    with connect(url, api_key, state) as client:
+        details(client.retention(), as_json)
+
+
+@app.command()
+def change(
+    audit_days: Annotated[int | None, typer.Option(help="Days of the audit log: 30 at least, or 0 for ever.")] = None,
+    history_entries: Annotated[
+        int | None, typer.Option(help="Entries of each deployment's and link's history.")
+    ] = None,
+    metrics_minutes: Annotated[int | None, typer.Option(help="Minutes of the counters of rules and actions.")] = None,
+    traffic_minutes: Annotated[int | None, typer.Option(help="Minutes of what private links carry.")] = None,
+    as_json: Json = False,
+    url: Url = "",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Keep things for another time; what is not named stays. What is too old by it goes at once, for ever."""
+    asked: dict[str, Any] = {
+        "audit_days": audit_days,
+        "history_entries": history_entries,
+        "metrics_minutes": metrics_minutes,
+        "traffic_minutes": traffic_minutes,
+    }
+    with connect(url, api_key, state) as client:
+        found = client.change_retention(**{name: value for name, value in asked.items() if value is not None})
+        details(found, as_json)
