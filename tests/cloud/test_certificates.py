@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import http.server
+import json
 import logging
 import ssl
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import uvicorn
@@ -15,7 +19,8 @@ from cryptography import x509
 
 from certificates import Authority
 from platforms import PlatformProcess
-from servers import free_port
+from servers import free_port, wait_until
+from tieline.cloud.alerts.transitions import State
 from tieline.cloud.certificates import (
     AUTHORITY_LIFETIME,
     LIFETIME,
@@ -176,7 +181,7 @@ def test_it_is_renewed_while_connections_are_open(
     async def run() -> None:
         clock = [now - 20 * DAY, now]
         async with Listening(files, first.authority) as listening:
-            keeper = Keeper(files, listening.context, lambda: clock.pop(0))
+            keeper = Keeper(files, listening.context, lambda *_: None, lambda: clock.pop(0))
             keeper.look()
             before = await shown(port, first.authority)
             assert before == x509.load_pem_x509_certificate(first.chain.encode())
@@ -208,14 +213,18 @@ def test_people_s_own_is_taken_when_replaced_and_its_end_is_told(
     async def run() -> None:
         bring(pairs[0].cert, pairs[0].key)
         async with Listening(files, authority.cert) as listening:
-            keeper = Keeper(files, listening.context)
+            noted: list[State] = []
+            keeper = Keeper(files, listening.context, lambda _, state: noted.append(state))
             keeper.look()
             keeper.look()
+            assert {(state.status, state.name, state.project) for state in noted} == {("ending", "platform", "*")}
             assert caplog.text.count("the certificate of the TLS listener ends on") == 1
             assert str(chain) in caplog.text and chain.read_text() == pairs[0].cert
             bring(pairs[1].cert, pairs[0].key)  # half of a replacement
+            noted.clear()
             with pytest.raises(PlatformError, match="not that of the first certificate"):
                 keeper.look()
+            assert [state.status for state in noted] == ["ending"]  # of what clients see, whatever the files are
             assert await shown(port, authority.cert) == parsed(pairs[0].cert)
             bring(pairs[1].cert, pairs[1].key)
             keeper.look()
@@ -223,6 +232,40 @@ def test_people_s_own_is_taken_when_replaced_and_its_end_is_told(
             assert b"204" in await listening.ask()
 
     asyncio.run(run())
+
+
+class Webhook(http.server.BaseHTTPRequestHandler):
+    """Takes alerts."""
+
+    heard: ClassVar[list[dict[str, str]]] = []
+
+    def do_POST(self) -> None:
+        self.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+def test_the_end_of_the_platform_s_own_is_an_alert_to_who_is_for_all_projects(tmp_path: Path) -> None:
+    pair, chain, key = Authority().sign("localhost"), tmp_path / "server.pem", tmp_path / "server.key"
+    chain.write_text(pair.cert)
+    key.write_text(pair.key)
+    files = ["--tls-chain", str(chain), "--tls-key", str(key)]
+    Webhook.heard.clear()
+    with http.server.ThreadingHTTPServer((HOST, 0), Webhook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with PlatformProcess(tmp_path / "cloud", options=["--tls", f"{HOST}:{free_port()}", *files]) as platform:
+            url = f"http://{HOST}:{server.server_port}"
+            platform.client.create_alert(name="east", url=f"{url}/east", projects=["east"])
+            platform.client.create_alert(name="all", url=f"{url}/all")
+            wait_until(lambda: bool(Webhook.heard), "an alert")
+            platform.client.delete_alert("all")
+            platform.client.delete_alert("east")
+        server.shutdown()
+    [told] = Webhook.heard
+    assert (told["kind"], told["project"], told["name"]) == ("certificate", "*", "platform")
+    assert (told["before"], told["after"], str(chain) in told["hint"]) == ("good", "ending", True)
 
 
 def test_what_nobody_can_mend_is_told(tmp_path: Path) -> None:

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tieline.cloud.certificates import Certificate, Renewal, given, renewal, renewed, self_signed, validity
+from tieline.cloud.alerts.transitions import State
+from tieline.cloud.alerts.transitions import certificate as certificate_state
+from tieline.cloud.certificates import Certificate, Renewal, Validity, given, renewal, renewed, self_signed, validity
+from tieline.cloud.guard.records import EVERY
 from tieline.cloud.problems import PlatformError
 from tieline.cloud.records import Address
 from tieline.cloud.renewals import Warnings
@@ -23,6 +26,7 @@ log = logging.getLogger(__name__)
 CHAIN, KEY, AUTHORITY = "tls-chain.pem", "tls-key.pem", "tls-authority.pem"  # files of the state directory
 AUTHORITY_KEY = "tls-authority-key.pem"  # signs the next certificate
 LOOK_SECONDS = 60.0  # between two looks at the files: people replace theirs
+NAME = "platform"  # in alerts
 ANY = ("0.0.0.0", "::")  # every address of the machine: no name for a certificate
 
 
@@ -114,13 +118,17 @@ def _write(state: Path, certificate: Certificate) -> None:
 class Keeper:
     """Keeps the listener's certificate good: renews ours in time, takes what people put in place of theirs, and warns.
 
-    Connections that are open go on as they are; the next ones see the new certificate.
+    Connections that are open go on as they are; the next ones see the new certificate. `note` hears how it is.
     """
 
     def __init__(
-        self, files: Encrypted, context: ssl.SSLContext, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        files: Encrypted,
+        context: ssl.SSLContext,
+        note: Callable[[str, State], None],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._files, self._context, self._clock = files, context, clock
+        self._files, self._context, self._note, self._clock = files, context, note, clock
         self._loaded = files.certificate()
         self._warnings = Warnings()
 
@@ -134,25 +142,41 @@ class Keeper:
             await asyncio.sleep(LOOK_SECONDS)
 
     def look(self) -> None:
-        """Renew and take what is to be; raises OSError, ValueError, PlatformError where the files are of no use."""
-        found, now = self._files.certificate(), self._clock()
-        valid = validity(found.chain, found.authority, ours=bool(found.authority_key))
-        match renewal(valid, now):
-            case Renewal.DUE if self._files.ours:
-                found = renewed(found, now)
-                _write(self._files.ours, found)
-                log.info("the certificate of the TLS listener was renewed, by the same authority")
-            case Renewal.ENDING | Renewal.ENDED:
-                self._warnings.ending("the TLS listener", valid.ends, now, self._hint())
+        """Renew and take what is to be; raises OSError, ValueError, PlatformError where the files are of no use.
+
+        Whatever the files are, the end of the certificate that is shown to clients is told.
+        """
+        now = self._clock()
+        try:
+            self._take(now)
+        finally:
+            self._warn(now)
+
+    def _take(self, now: datetime) -> None:
+        found = self._files.certificate()
+        if self._files.ours and renewal(_validity(found), now) is Renewal.DUE:
+            found = renewed(found, now)
+            _write(self._files.ours, found)
+            log.info("the certificate of the TLS listener was renewed, by the same authority")
         if (found.chain, found.key) != (self._loaded.chain, self._loaded.key):
             self._context.load_cert_chain(self._files.chain, self._files.key)
             self._loaded = found
             log.info("the TLS listener has another certificate from now on")
 
+    def _warn(self, now: datetime) -> None:
+        shown, hint = _validity(self._loaded), self._hint()
+        self._note("TLS listener", certificate_state(shown, now, hint, deployment="", name=NAME, project=EVERY))
+        if renewal(shown, now) in (Renewal.ENDING, Renewal.ENDED):
+            self._warnings.ending("the TLS listener", shown.ends, now, hint)
+
     def _hint(self) -> str:
         if self._files.ours is None:
             return f"put another one in place of {self._files.chain} and {self._files.key}: it is taken while we run"
         return f"remove {self._files.chain} and start again, then give agents the new {AUTHORITY}"
+
+
+def _validity(found: Certificate) -> Validity:
+    return validity(found.chain, found.authority, ours=bool(found.authority_key))
 
 
 def listener(host: str, port: int) -> socket.socket:

@@ -95,7 +95,8 @@ async def serve(chosen: argparse.Namespace, mount: Mount) -> None:
     with contextlib.ExitStack() as stack:
         plain = stack.enter_context(listener(HOST, chosen.port))
         port = plain.getsockname()[1]
-        app = create_app(build(chosen, port))
+        platform = build(chosen, port)
+        app = create_app(platform)
         mount(app, chosen, port)
         serving = [(uvicorn.Server(_config(app, lifespan="on")), plain)]
         if secure := encrypted(chosen, chosen.state.resolve()):
@@ -104,7 +105,7 @@ async def serve(chosen: argparse.Namespace, mount: Mount) -> None:
             config = _config(app, lifespan="off", **files)
             config.load()
             assert config.ssl is not None, "it has a certificate"
-            keeping = asyncio.create_task(Keeper(secure, config.ssl).run(), name="certificate")
+            keeping = asyncio.create_task(Keeper(secure, config.ssl, platform.alerts.note).run(), name="certificate")
             stack.callback(keeping.cancel)
             serving.append((uvicorn.Server(config), also))
         await asyncio.gather(*(server.serve(sockets=[socket]) for server, socket in serving))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tieline.cloud.alerts.transitions import ABSENT, UNKNOWN, State, changes, remembered, states
+from tieline.cloud.alerts.transitions import ABSENT, UNKNOWN, State, assumed, changes, remembered, states
 from tieline.cloud.certificates import self_signed
 from tieline.cloud.records import Address, Deployment
 
@@ -45,6 +45,14 @@ def test_what_is_told(before: dict[str, State], after: dict[str, State], told: l
     found = changes(before, after, AT)
     assert [(alert.before, alert.after) for alert in found] == told
     assert {alert.at for alert in found} <= {AT}
+
+
+def test_a_first_look_tells_of_certificates_that_end_and_of_nothing_else() -> None:
+    first = certificate("ending") | link("failed", "rejected") | resource("disconnected")
+    assert [(one.name, one.before, one.after) for one in changes(assumed(first), first, AT)] == [
+        ("plant", "good", "ending")
+    ]
+    assert changes(assumed(certificate("good")), certificate("good"), AT) == []
 
 
 def test_an_agent_that_is_away_is_no_change_of_its_resources() -> None:

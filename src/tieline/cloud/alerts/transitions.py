@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from tieline.cloud.certificates import Renewal, renewal
+from tieline.cloud.certificates import Renewal, Validity, renewal
 from tieline.cloud.protocol import Report
 from tieline.cloud.records import Deployment, PrivateLink, Resource
 from tieline.cloud.renewals import REPLACE, tls_validity
 
 ABSENT = "absent"
 UNKNOWN = "unknown"
+CERTIFICATE = "certificate"
 
 
 class Alert(BaseModel):
     """One change of state, as it is sent."""
 
     kind: str = Field(description="link, resource or certificate", examples=["link"])
-    project: str
-    deployment: str
+    project: str = Field(description="* for what is the whole platform's")
+    deployment: str = Field(description="its name; empty for what is of none")
     name: str
     before: str = Field(examples=["running"])
     after: str = Field(examples=["failed"])
@@ -67,16 +68,27 @@ def states(
 
 
 def _certificate(deployment: Deployment, now: datetime) -> State | None:
-    """Whether the certificate of a TLS listener ends: one that is renewed here does not."""
     validity = tls_validity(deployment)
     if validity is None:
         return None
+    name, hint = deployment.name, REPLACE.format(name=deployment.name)
+    return certificate(validity, now, hint, deployment=name, name=name, project=deployment.project)
+
+
+def certificate(validity: Validity, now: datetime, hint: str, deployment: str, name: str, project: str) -> State:
+    """Whether the certificate of a TLS listener ends: one that is renewed here does not."""
     found = renewal(validity, now)
-    ends = found in (Renewal.ENDING, Renewal.ENDED)
-    reason = f"until {validity.ends:%Y-%m-%d}" if ends else ""
-    hint = REPLACE.format(name=deployment.name) if ends else ""
-    status = found.value if ends else Renewal.GOOD.value
-    return State("certificate", deployment.name, deployment.name, status, reason, hint, deployment.project)
+    if found not in (Renewal.ENDING, Renewal.ENDED):
+        return State(CERTIFICATE, deployment, name, Renewal.GOOD.value, project=project)
+    return State(CERTIFICATE, deployment, name, found.value, f"until {validity.ends:%Y-%m-%d}", hint, project)
+
+
+def assumed(first: Mapping[str, State]) -> dict[str, State]:
+    """What a first look is compared with: itself, but that certificates are good: one that ends is told then, too."""
+    return {
+        id: replace(state, status=Renewal.GOOD.value, reason="", hint="") if state.kind == CERTIFICATE else state
+        for id, state in first.items()
+    }
 
 
 def _state(

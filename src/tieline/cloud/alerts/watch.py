@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import httpx
 
-from tieline.cloud.alerts.transitions import Alert, State, changes, remembered, states
+from tieline.cloud.alerts.transitions import Alert, State, assumed, changes, remembered, states
 from tieline.cloud.alerts.webhooks import Webhook
 from tieline.cloud.history import timestamp
 from tieline.cloud.protocol import Report
@@ -31,17 +31,26 @@ WAITING = 1000  # deliveries under way at most: the oldest news of a storm are e
 
 
 class Watch:
-    """Compares what is with what was. Changes while the platform is down are not told: nobody wrote them down."""
+    """Compares what is with what was. Changes while the platform is down are not told: nobody wrote them down.
+
+    That a certificate ends is told to each webhook at its first look, and again after each start.
+    """
 
     def __init__(self, records: Repository, vault: Vault, report: Callable[[str], Report]) -> None:
         self._records, self._vault, self._report = records, vault, report
-        self._known: dict[str, State] | None = None
+        self._noted: dict[str, State] = {}
+        self._known: dict[str, State] = {}  # as of the last look
+        self._listening: frozenset[str] = frozenset()  # the webhooks of the last look: a new one hears from there on
         self._task: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Watch from here."""
         self._task = asyncio.create_task(self._watch(), name="alerts")
+
+    def note(self, id: str, state: State) -> None:
+        """How something is now that is in no record."""
+        self._noted[id] = state
 
     async def close(self) -> None:
         """Watch no longer; what is being sent is given up."""
@@ -61,16 +70,15 @@ class Watch:
     def _tell(self) -> None:
         webhooks = self._records.all(Webhook)
         if not webhooks:
-            self._known = None  # nobody listens: the first look for somebody is what later ones are compared with
+            self._known, self._listening = {}, frozenset()
             return
-        present = self._look()
-        seen = remembered(self._known or {}, present)
-        news = [] if self._known is None else changes(self._known, seen, timestamp(time.time()))
-        self._known = seen
+        at, seen = timestamp(time.time()), remembered(self._known, self._look() | self._noted)
+        news, first = changes(self._known, seen, at), changes(assumed(seen), seen, at)
         for webhook in webhooks:
-            for alert in news:
+            for alert in news if webhook.id in self._listening else first:
                 if webhook.hears_of(alert.project):
                     self._send(webhook, alert)
+        self._known, self._listening = seen, frozenset(webhook.id for webhook in webhooks)
 
     def _look(self) -> dict[str, State]:
         deployments = self._records.all(Deployment)
