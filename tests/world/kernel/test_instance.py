@@ -20,6 +20,16 @@ from tieline.fabric.topology import Instance
 from world.kernel.conftest import CLIENT, ENDPOINT, FIRST, NAME, RESOLVER, World, consumer, provider
 
 pytestmark = pytest.mark.world
+# Opens the console by a handle of it (name_to_handle_at(2)); the first bytes of a handle are its room and its kind.
+BY_HANDLE = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+handle = ctypes.create_string_buffer((128).to_bytes(4, "little") + bytes(132))
+mount = ctypes.c_int()
+assert libc.name_to_handle_at(1, b"", handle, ctypes.byref(mount), 0x1000) == 0, os.strerror(ctypes.get_errno())
+opened = libc.open_by_handle_at(1, handle, os.O_RDONLY)
+print("OPENED" if opened >= 0 else f"refused: {os.strerror(ctypes.get_errno())}")
+"""
 
 
 def machine(script: str, interpreter: str = "/bin/sh") -> Instance:
@@ -95,6 +105,14 @@ async def test_it_cannot_reach_out_of_its_root(world: World) -> None:
     assert "REACHED" not in said, said
     assert "processes: 2" in said
     assert "ok\nnobody" in said and "Error" not in said
+
+
+async def test_no_handle_leads_out_of_its_root(world: World) -> None:
+    """Its console is a file of the machine's filesystem, and a handle of that names any other file there."""
+    await world.kernel.converge_vpc(consumer())
+    await world.kernel.converge_instance(machine(BY_HANDLE, "/usr/bin/env python3"), consumer())
+    said = await finished(world)
+    assert said.startswith("refused: Operation not permitted\n"), said
 
 
 async def test_the_fabrics_state_is_hidden_from_it(world: World) -> None:

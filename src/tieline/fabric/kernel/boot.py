@@ -28,9 +28,10 @@ from tieline.fabric.kernel.syscalls import (
     libc,
 )
 
-# CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, NET_RAW,
-# SYS_CHROOT, AUDIT_WRITE: what servers need to start, write their files and become their own users.
-KEPT = frozenset({0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 13, 18, 29})
+# CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, NET_RAW, SYS_CHROOT,
+# AUDIT_WRITE: what servers need to start, write their files and become their own users. Not DAC_READ_SEARCH, which
+# opens any file of a filesystem by its handle, and so leads out of every root (open_by_handle_at(2)).
+KEPT = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 29})
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
 

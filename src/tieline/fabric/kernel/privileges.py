@@ -15,8 +15,8 @@ from tieline.fabric.kernel.syscalls import check, keep_capabilities, libc
 # linux/capability.h: NET_ADMIN and SYS_ADMIN for namespaces, links, tables and mounts; SYS_PTRACE to see whose
 # namespace a process is in; SYS_RESOURCE for the forwarders' tables of files; the rest is what instances start with.
 DAEMON = INSTANCE | {12, 19, 21, 24}
-# DAC_OVERRIDE and DAC_READ_SEARCH: where root starts it, the state directory may be a user's.
-PLATFORM = frozenset({1, 2})
+# DAC_OVERRIDE: where root starts it, the state directory may be a user's.
+PLATFORM = frozenset({1})
 NO_NEW_PRIVS = 38  # linux/prctl.h
 # linux/landlock.h; the system calls have the same numbers on every architecture
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
