@@ -2,30 +2,40 @@
 
 `tieline:ingress` = "127.0.0.1:1883->1883": devices on this machine reach the instance's port 1883.
 `tieline:egress` = "8080->127.0.0.1:8080": the instance reaches this machine's port on its own loopback.
-Several are separated by commas. Only loopback addresses of this machine can be named.
+Several are separated by commas. Only loopback addresses of this machine can be named, and only by the account that the
+platform works with: any other could reach all that listens on this machine's loopback, and take any free port.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from tieline.fabric.records import Instance
+from tieline.fabric.records import Account, Instance
 from tieline.fabric.topology import Passage
 
 INGRESS, EGRESS = "tieline:ingress", "tieline:egress"
-INWARD = re.compile(r"(127(?:\.\d{1,3}){3}):(\d{1,5})->(\d{1,5})")
-OUTWARD = re.compile(r"(\d{1,5})->(127(?:\.\d{1,3}){3}):(\d{1,5})")
+TAGS = (INGRESS, EGRESS)
+INWARD = re.compile(r"(127(?:\.\d{1,3}){3}):(\d{1,5})->(\d{1,5})", re.ASCII)
+OUTWARD = re.compile(r"(\d{1,5})->(127(?:\.\d{1,3}){3}):(\d{1,5})", re.ASCII)
+OPENER = "platform"  # it is made with the fabric, and only the machine's operator gives accounts their names
 
 
-def complaint(tag: str, value: str) -> str:
-    """Why a tag's value is not well formed, or ''."""
+def allowed(account: Account | None) -> bool:
+    """Whether the account's instances may have passages."""
+    return account is not None and account.name == OPENER
+
+
+def complaint(tags: Mapping[str, str]) -> str:
+    """Why the tags that open passages are not well formed, or ''."""
+    return next(filter(None, (_complaint(tag, tags[tag]) for tag in TAGS if tag in tags)), "")
+
+
+def _complaint(tag: str, value: str) -> str:
     pattern, form = {
         INGRESS: (INWARD, "127.0.0.1:PORT->PORT"),
         EGRESS: (OUTWARD, "PORT->127.0.0.1:PORT"),
-    }.get(tag, (None, ""))
-    if pattern is None:
-        return ""
+    }[tag]
     parts = [part.strip() for part in value.split(",")]
     for part in parts:
         match = pattern.fullmatch(part)
@@ -40,15 +50,17 @@ def _plausible(piece: str) -> bool:
     return 1 <= int(piece) <= 65535
 
 
-def wanted(instance: Instance) -> Iterator[Passage]:
-    """The passages that an instance's tags ask for; a tag that is not well formed opens nothing."""
+def wanted(instance: Instance, owner: Account | None) -> Iterator[Passage]:
+    """The passages that an instance's tags ask for, where its owner may; one that is not well formed opens none."""
+    if not allowed(owner):
+        return
     for tag, pattern in ((INGRESS, INWARD), (EGRESS, OUTWARD)):
         value = instance.tags.get(tag, "")
-        if not value or complaint(tag, value):
+        if not value or _complaint(tag, value):
             continue
         for part in value.split(","):
             match = pattern.fullmatch(part.strip())
-            assert match is not None, "complaint() has checked it"
+            assert match is not None, "_complaint() has checked it"
             yield _passage(instance, tag, match.groups())
 
 

@@ -11,6 +11,7 @@ from ipaddress import IPv4Network
 
 from tieline.fabric import addresses, attachments, filters, health, names, passages, states
 from tieline.fabric.records import (
+    Account,
     Endpoint,
     EndpointService,
     Instance,
@@ -34,12 +35,12 @@ PROTOCOLS: dict[str, tuple[Protocol, ...]] = {"TCP": ("tcp",), "UDP": ("udp",), 
 def plan(world: World, region: str) -> Topology:
     """Everything that should exist in the kernel, given what is recorded."""
     serves = cache(partial(health.zone_serves, world))
-    machines = {i.id: machine(world, i) for i in world.all(Instance) if i.state in RUNNING}
+    running = [i for i in world.all(Instance) if i.state in RUNNING]
     return Topology(
         vpcs={vpc.id: network(world, vpc, region, serves) for vpc in world.all(Vpc)},
         wires={e.id: wire(world, e) for e in world.all(Endpoint) if agreed(world, e)},
-        instances=machines,
-        passages={p.id: p for id in machines if (i := world.get(Instance, id)) for p in passages.wanted(i)},
+        instances={i.id: machine(world, i) for i in running},
+        passages={p.id: p for i in running for p in passages.wanted(i, world.get(Account, i.owner))},
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tieline.fabric import names, passages, zones
+from tieline.fabric import names, zones
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations import interfaces
 from tieline.fabric.aws.operations.calls import (
@@ -26,6 +26,7 @@ from tieline.fabric.aws.operations.calls import (
 from tieline.fabric.aws.operations.instance_filters import CODES, FIELDS, SHOWN
 from tieline.fabric.aws.operations.security_groups import groups_for
 from tieline.fabric.aws.operations.subnets import NOT_FOUND as SUBNET_NOT_FOUND
+from tieline.fabric.aws.operations.tags import check_passages
 from tieline.fabric.records import Instance, NetworkInterface, SecurityGroup, Subnet
 
 NOT_FOUND = "InvalidInstanceID.NotFound", "The instance ID '{id}' does not exist"
@@ -63,9 +64,7 @@ def run_instances(call: Call) -> Answer:
     if call.p.get("InstanceInitiatedShutdownBehavior", "terminate") != "terminate":
         raise AwsError("UnsupportedOperation", CANNOT_STOP)
     tags = tags_of(call, "instance", *LAUNCHED)
-    for tag in (passages.INGRESS, passages.EGRESS):
-        if tag in tags and (complaint := passages.complaint(tag, tags[tag])):
-            raise AwsError("InvalidParameterValue", complaint)
+    check_passages(call, tags)
     reservation, script = call.ids.new("r"), user_data(call.p.get("UserData", ""))
     return _reservation(call, [_start(call, subnet, place, reservation, script, tags) for _ in range(count)])
 

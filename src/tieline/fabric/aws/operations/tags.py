@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -117,19 +117,29 @@ def _chosen(call: Call) -> list[Holder]:
 def create_tags(call: Call) -> Answer:
     tags = pairs(call.p["Tags"])
     for holder in _chosen(call):
-        if complaint := _complaint(holder.type, tags):
-            raise AwsError("InvalidParameterValue", complaint)
+        _check(call, holder.type, tags)
         if len(holder.tags | tags) > TAGS_LIMIT:
             raise AwsError("TagLimitExceeded", f"The resource '{holder.id}' can have at most {TAGS_LIMIT} tags.")
         holder.put(holder.tags | tags)
     return {}
 
 
-def _complaint(type: str, tags: dict[str, str]) -> str:
-    """What is wrong with those of the tags that the fabric acts on; "" for nothing."""
+def _check(call: Call, type: str, tags: dict[str, str]) -> None:
+    """Raise for what is wrong with those of the tags that the fabric acts on."""
     if type == "instance":
-        return next(filter(None, (passages.complaint(key, value) for key, value in tags.items())), "")
-    return consent.complaint(tags) if type == "vpc-endpoint-service" else ""
+        check_passages(call, tags)
+    elif type == "vpc-endpoint-service" and (complaint := consent.complaint(tags)):
+        raise AwsError("InvalidParameterValue", complaint)
+
+
+def check_passages(call: Call, tags: Mapping[str, str]) -> None:
+    """Raise for tags of an instance that would open a port of this machine, unless the caller may and they can."""
+    asked = [tag for tag in passages.TAGS if tag in tags]
+    if asked and not passages.allowed(call.account):
+        message = f"You are not authorized to open ports of this machine, as the tag {asked[0]} asks for."
+        raise AwsError("UnauthorizedOperation", f"{message} Only the account {passages.OPENER} may.", 403)
+    if complaint := passages.complaint(tags):
+        raise AwsError("InvalidParameterValue", complaint)
 
 
 @operation("ec2", "DeleteTags", "Resources Tags")
