@@ -56,6 +56,8 @@ def told(state: Path | None, *arguments: str, **environment: str) -> str:
         ("deployment create bad*name", "letters, digits, - and _ are allowed"),
         ("deployment create plant --external", "exists already hint: choose another name"),
         ("deployment create x --external --mqtt nowhere", "for example 127.0.0.1:1883"),
+        ("deployment create x --external --mqtt a|b:1883", "expected host:port, an IPv6 address in brackets"),
+        ("deployment create x --external --mqtt ::1:1883", "expected host:port, an IPv6 address in brackets"),
         ("deployment create x --external --broker mqtts://h --broker-authority NOWHERE", "check --broker-authority"),
         ("deployment create x --external --broker mqtts://h --broker-authority BINARY", "is no text"),
         ("deployment change plant", "nothing is to be changed"),
@@ -87,6 +89,7 @@ def told(state: Path | None, *arguments: str, **environment: str) -> str:
         ("up --state TEMPORARY --console-port 8099 --aws-port 8099", "give different ones"),
         ("up --state TEMPORARY --region a|b", "for example --region us-east-1"),
         ("up --state TEMPORARY --tls banana", "for example --tls 0.0.0.0:8443"),
+        ("up --state TEMPORARY --tls 0.0.0.0:99999", "port '99999' is not a number from 1 to 65535"),
         ("up --state TEMPORARY --tls-name a.example.com", "give --tls HOST:PORT, too"),
     ],
 )

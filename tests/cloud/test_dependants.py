@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tieline.cloud.dependants import (
-    joined,
     link_of,
     links_of,
     resources_using,
@@ -14,6 +13,7 @@ from tieline.cloud.dependants import (
     split_server,
     split_servers,
 )
+from tieline.cloud.hostport import joined
 from tieline.cloud.records import Action, PrivateLink, Resource, Rule
 
 NOW = "2026-01-01T00:00:00Z"

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from tieline.cli.connection import Json, State
+from tieline.cli.connection import Json
 from tieline.cli.output import out, print_json
-from tieline.cli.provider import Credentials, Endpoint, Profile, Region, account, run
+from tieline.cli.provider import account, run
+from tieline.cli.supplied import supplied
 from tieline.cloud.aws import Aws
 from tieline.cloud.connect import consent
 
@@ -21,20 +22,16 @@ OnlyPlan = Annotated[bool, typer.Option("--plan", help="Print whom it would be s
 All = Annotated[bool, typer.Option("--all", help="Every endpoint that waits.")]
 
 
+@supplied(account)
 def accept(
+    aws: Aws,
     service: Service = "default",
     endpoints: Endpoints = None,
     everyone: All = False,
     only_plan: OnlyPlan = False,
     as_json: Json = False,
-    profile: Profile = "",
-    credentials: Credentials = None,
-    endpoint: Endpoint = "",
-    region: Region = "",
-    state: State = None,
 ) -> None:
     """Accept the connection that waits for consent; run again it changes nothing."""
-    aws = account(profile, credentials, endpoint, region, state)
     told = run(decide(aws, service, endpoints or [], everyone, "accept", only_plan))
     tell(told, "would accept" if only_plan else "accepted", as_json)
 

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from tieline.cli.connection import ApiKey, State, Url, connect
+from tieline.cli.connection import connect
 from tieline.cli.output import print_json
+from tieline.cli.supplied import supplied
+from tieline.cloud.client import Client
 from tieline.cloud.policies import platform_policy, provider_policy, trust_policy
 
 app = typer.Typer(no_args_is_help=True, help="IAM policies of least privilege.")
@@ -34,13 +36,11 @@ def policy(
 
 
 @app.command()
+@supplied(connect)
 def trust(
+    client: Client,
     project: Annotated[str, typer.Option(help="The project whose deployments use the role.")] = "default",
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Print the trust policy of a role that the platform assumes for a project's deployments."""
-    with connect(url, api_key, state) as client:
-        access = client.aws_access(project)
+    access = client.aws_access(project)
     print_json(trust_policy(access.principal, access.external_id))

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from tieline.cli.files import text
+from tieline.cloud import hostport
 from tieline.cloud.client import ClientError
 from tieline.cloud.records import Address
 
@@ -14,10 +15,12 @@ PORTS = {"mqtt": 1883, "mqtts": 8883}  # IANA's
 
 def address(given: str) -> Address:
     """host:port; raises ClientError."""
-    host, _, port = given.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ClientError("INVALID_ADDRESS", f"{given!r} is no host:port", "for example 127.0.0.1:1883")
-    return Address(host=host, port=int(port))
+    try:
+        host, port = hostport.read(given)
+    except ValueError as error:
+        hint = "for example 127.0.0.1:1883"
+        raise ClientError("INVALID_ADDRESS", f"{given!r} is no host:port: {error}", hint) from error
+    return Address(host=host, port=port)
 
 
 def remote(url: str, password: str, authority: Path | None) -> dict[str, object]:

@@ -10,7 +10,7 @@ import typer
 
 from tieline.cli.home import DEFAULT
 from tieline.cloud.client import Client, ClientError
-from tieline.cloud.records import PrivateLinkView, ResourceView, RuleView
+from tieline.cloud.records import NAME_RULE, PrivateLinkView, ResourceView, RuleView
 
 Item = TypeVar("Item", PrivateLinkView, ResourceView, RuleView)
 
@@ -21,6 +21,8 @@ State = Annotated[
     typer.Option("--state", envvar="TIELINE_STATE", help="State directory of tieline up: has URL and key."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the records as JSON.")]
+Key = Annotated[str, typer.Argument(help="Id or name.")]
+NewName = Annotated[str, typer.Argument(help=f"The new name: {NAME_RULE}.")]
 DeploymentKey = Annotated[
     str,
     typer.Option(
@@ -33,7 +35,7 @@ Wait = Annotated[float, typer.Option("--wait", help="Seconds to wait until it is
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
-def connect(url: str = "", api_key: str = "", state: Path | None = None) -> Client:
+def connect(url: Url = "", api_key: ApiKey = "", state: State = None) -> Client:
     """A client of the platform; raises ClientError where the key is missing.
 
     Where nothing is named it is the one of the directory that `tieline up` takes by default, if that is here.

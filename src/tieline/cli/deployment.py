@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 import typer
 
 from tieline.cli.broker import address, remote
-from tieline.cli.connection import ApiKey, Cascade, Json, State, Url, Wait, connect
+from tieline.cli.connection import Cascade, Json, Key, NewName, Wait, connect
 from tieline.cli.files import text
 from tieline.cli.output import details, out, print_json, show, wait_for
+from tieline.cli.supplied import supplied
 from tieline.cloud.answers import DeploymentAnswer
 from tieline.cloud.client import Client, ClientError
 from tieline.cloud.records import DeploymentStatus
@@ -18,12 +19,13 @@ from tieline.cloud.records import DeploymentStatus
 app = typer.Typer(no_args_is_help=True, help="MQTT deployments: broker, rules, and their network.")
 
 COLUMNS = ("id", "name", "status", "reason", "provider", "mqtt", "agent.connected")
-Key = Annotated[str, typer.Argument(help="Id or name.")]
 
 
 @app.command()
+@supplied(connect)
 def create(
-    name: Annotated[str, typer.Argument(help="Letters, digits, - and _.")],
+    client: Client,
+    name: NewName,
     external: Annotated[bool, typer.Option("--external", help="Anywhere; the agent is started by hand.")] = False,
     vpc: Annotated[str, typer.Option(help="In this VPC, which exists; the agent is started there by hand.")] = "",
     subnet: Annotated[list[str] | None, typer.Option(help="Subnet of the VPC, one of each zone.")] = None,
@@ -41,9 +43,6 @@ def create(
     mqtt: Annotated[str, typer.Option(help="host:port for devices; a free loopback port by default.")] = "",
     wait: Wait = 0,
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Create a deployment: in a VPC that is made for it, in one that exists (--vpc), or anywhere (--external)."""
     wanted: dict[str, object] = {"name": name, "provider": "external" if external else "aws" if vpc else "fabric"}
@@ -54,11 +53,10 @@ def create(
         wanted["aws"] = {"vpc": vpc, "subnets": subnet or [], **account}
     if broker:
         wanted["broker"] = remote(broker, broker_password, broker_authority)
-    with connect(url, api_key, state) as client:
-        made = client.create_deployment(**wanted)
-        if wait:
-            seen = wait_for(lambda: client.deployment(made.id), _settled, wait)
-            made = made.model_copy(update=dict(seen))
+    made = client.create_deployment(**wanted)
+    if wait:
+        seen = wait_for(lambda: client.deployment(made.id), _settled, wait)
+        made = made.model_copy(update=dict(seen))
     show(made, COLUMNS, as_json)
     if made.join_token and not as_json:
         out.print(f"join token, shown once: {made.join_token}")
@@ -67,71 +65,69 @@ def create(
 
 
 @app.command("list")
-def list_(as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+@supplied(connect)
+def list_(client: Client, as_json: Json = False) -> None:
     """List all deployments."""
-    with connect(url, api_key, state) as client:
-        show(client.deployments(), COLUMNS, as_json)
+    show(client.deployments(), COLUMNS, as_json)
 
 
 @app.command("show")
-def show_(key: Key, as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+@supplied(connect)
+def show_(client: Client, key: Key, as_json: Json = False) -> None:
     """Show one deployment."""
-    with connect(url, api_key, state) as client:
-        details(client.deployment(key), as_json)
+    details(client.deployment(key), as_json)
 
 
 @app.command()
-def offer(key: Key, as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+@supplied(connect)
+def offer(client: Client, key: Key, as_json: Json = False) -> None:
     """Show the zones and the ARN that the provider of a service needs."""
-    with connect(url, api_key, state) as client:
-        details(client.offer(key), as_json)
+    details(client.offer(key), as_json)
 
 
 @app.command()
-def token(key: Key, as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+@supplied(connect)
+def token(client: Client, key: Key, as_json: Json = False) -> None:
     """Print another join token for agents that are started by hand; the present one ends."""
-    with connect(url, api_key, state) as client:
-        made = client.renew_join_token(key)
+    made = client.renew_join_token(key)
     print_json({"join_token": made}) if as_json else out.print(made)
 
 
 @app.command()
+@supplied(connect)
 def delete(
+    client: Client,
     key: Key,
     cascade: Cascade = False,
     wait: Wait = 0,
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Delete a deployment; refused while anything is in it, unless --cascade."""
-    with connect(url, api_key, state) as client:
-        leaving = client.delete_deployment(key, cascade)
-        gone = bool(wait) and wait_for(lambda: _gone(client, leaving.id), bool, wait)
+    leaving = client.delete_deployment(key, cascade)
+    gone = bool(wait) and wait_for(lambda: _gone(client, leaving.id), bool, wait)
     show(leaving, COLUMNS, as_json)
     if wait and not gone:
         raise typer.Exit(1)
 
 
 @app.command()
-def stop(
-    key: Key, wait: Wait = 0, as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None
-) -> None:
+@supplied(connect)
+def stop(client: Client, key: Key, wait: Wait = 0, as_json: Json = False) -> None:
     """Stop broker and rules; sessions, queues and links stay."""
-    _switch(key, "stop", wait, as_json, url, api_key, state)
+    _switch(client, key, "stop", wait, as_json)
 
 
 @app.command()
-def start(
-    key: Key, wait: Wait = 0, as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None
-) -> None:
+@supplied(connect)
+def start(client: Client, key: Key, wait: Wait = 0, as_json: Json = False) -> None:
     """Start a deployment that was stopped."""
-    _switch(key, "start", wait, as_json, url, api_key, state)
+    _switch(client, key, "start", wait, as_json)
 
 
 @app.command()
+@supplied(connect)
 def change(
+    client: Client,
     key: Key,
     name: Annotated[str, typer.Option(help="The new name.")] = "",
     mqtts: Annotated[str, typer.Option(help="host:port for MQTT over TLS; none removes it.")] = "",
@@ -144,9 +140,6 @@ def change(
     chain: Annotated[Path | None, typer.Option(help="PEM file: the server's certificate and those above it.")] = None,
     private_key: Annotated[Path | None, typer.Option("--key", help="PEM file: its unencrypted key.")] = None,
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Change a deployment's name, workers, listeners, certificate or broker; what is not named stays."""
     changes: dict[str, object] = {"name": name} if name else {}
@@ -165,25 +158,21 @@ def change(
         changes["certificate"] = {"chain": text(chain, "--chain"), "key": text(private_key, "--key")}
     if not changes:
         raise ClientError("NOTHING_CHOSEN", "nothing is to be changed", "name what: --help lists the options")
-    with connect(url, api_key, state) as client:
-        show(client.change(DeploymentAnswer, "deployments", key, changes=changes), COLUMNS, as_json)
+    show(client.change(DeploymentAnswer, "deployments", key, changes=changes), COLUMNS, as_json)
 
 
 @app.command()
-def certificate(key: Key, url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+@supplied(connect)
+def certificate(client: Client, key: Key) -> None:
     """Print the certificate that devices verify the TLS listener with."""
-    with connect(url, api_key, state) as client:
-        out.print(client.certificate(key), end="")
+    out.print(client.certificate(key), end="")
 
 
-def _switch(
-    key: str, verb: Literal["start", "stop"], wait: float, as_json: bool, url: str, api_key: str, state: Path | None
-) -> None:
+def _switch(client: Client, key: str, verb: Literal["start", "stop"], wait: float, as_json: bool) -> None:
     wanted = DeploymentStatus.RUNNING if verb == "start" else DeploymentStatus.STOPPED
-    with connect(url, api_key, state) as client:
-        seen = client.switch(key, verb)
-        if wait:
-            seen = wait_for(lambda: client.deployment(key), lambda found: found.status is wanted, wait)
+    seen = client.switch(key, verb)
+    if wait:
+        seen = wait_for(lambda: client.deployment(key), lambda found: found.status is wanted, wait)
     show(seen, COLUMNS, as_json)
     if wait and seen.status is not wanted:
         raise typer.Exit(1)

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from tieline.cli.connection import Json, State
+from tieline.cli.connection import Json
 from tieline.cli.output import out, print_json
 from tieline.cli.progress import Progress
-from tieline.cli.provider import Credentials, Endpoint, Profile, Region, account, run
+from tieline.cli.provider import account, run
+from tieline.cli.supplied import supplied
 from tieline.cloud.aws import Aws
 from tieline.cloud.client import ClientError
 from tieline.cloud.connect.expose import conceal, preview_concealing
@@ -39,7 +40,9 @@ def wanted_exposure(
         raise ClientError(error.code, error.message, error.hint) from error
 
 
+@supplied(account)
 def expose(
+    aws: Aws,
     to: To = [],  # noqa: B006  typer reads it, nobody changes it
     vpc: Vpc = "",
     allow: Annotated[list[str] | None, typer.Option("--allow", help="ARN to allow; repeatable.")] = None,
@@ -49,14 +52,8 @@ def expose(
     remove: Annotated[bool, typer.Option("--remove", help="Delete what was exposed under this name.")] = False,
     only_plan: Annotated[bool, typer.Option("--plan", help="Print what would be done, and do nothing.")] = False,
     as_json: Json = False,
-    profile: Profile = "",
-    credentials: Credentials = None,
-    endpoint: Endpoint = "",
-    region: Region = "",
-    state: State = None,
 ) -> None:
     """Expose backends of a VPC as an endpoint service; run again it changes only what is missing."""
-    aws = account(profile, credentials, endpoint, region, state)
     if remove and only_plan:
         show_steps(run(preview_concealing(aws, name)), as_json)
         return

@@ -8,18 +8,18 @@ import typer
 from rich.text import Text
 
 from tieline.cli.connection import (
-    ApiKey,
     Cascade,
     DeploymentKey,
     Json,
-    State,
-    Url,
+    Key,
+    NewName,
     Wait,
     connect,
     the_deployment,
     with_names,
 )
 from tieline.cli.output import details, out, show, wait_for
+from tieline.cli.supplied import supplied
 from tieline.cloud.client import Client, ClientError
 from tieline.cloud.doctor.health import LinkHealth
 from tieline.cloud.links.figures import ACTIVE, LinkFigures
@@ -30,7 +30,6 @@ app = typer.Typer(
 )
 
 COLUMNS = ("id", "name", "status", "reason", "address", "zones")
-Key = Annotated[str, typer.Argument(help="Id or name.")]
 ServerName = Annotated[str, typer.Option(help="What TLS to the servers behind it verifies, if not the address.")]
 RESETS = {"RstPacketsSent": "sent", "RstPacketsReceived": "received"}
 REFUSALS = {  # why, by CloudWatch's metric
@@ -49,54 +48,48 @@ class ShownLink(PrivateLinkView):
 
 
 @app.command()
+@supplied(connect)
 def create(
-    name: Annotated[str, typer.Argument(help="Letters, digits, - and _.")],
+    client: Client,
+    name: NewName,
     service: Annotated[str, typer.Option(help="Service name, from its provider.")],
     port: Annotated[list[int] | None, typer.Option(help="Listener port, from the provider; again for more.")] = None,
     server_name: ServerName = "",
     deployment: DeploymentKey = "",
     wait: Wait = 0,
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Create a private link; with --wait until it waits for acceptance, runs or failed."""
-    with connect(url, api_key, state) as client:
-        there = the_deployment(client, deployment)
-        link = client.create_link(there, name=name, service_name=service, ports=port or [], server_name=server_name)
-        if wait:
-            link = wait_for(lambda: client.link(there, link.id), lambda seen: seen.status in DONE, wait)
+    there = the_deployment(client, deployment)
+    link = client.create_link(there, name=name, service_name=service, ports=port or [], server_name=server_name)
+    if wait:
+        link = wait_for(lambda: client.link(there, link.id), lambda seen: seen.status in DONE, wait)
     show(link, COLUMNS, as_json)
     if wait and link.status not in (LinkStatus.RUNNING, LinkStatus.WAITING_ACCEPTANCE):
         raise typer.Exit(1)
 
 
 @app.command("list")
-def list_(
-    deployment: DeploymentKey = "", as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None
-) -> None:
+@supplied(connect)
+def list_(client: Client, deployment: DeploymentKey = "", as_json: Json = False) -> None:
     """List the private links of a deployment, or of all where none is named."""
-    with connect(url, api_key, state) as client:
-        links = with_names(client, client.links(deployment), as_json)
+    links = with_names(client, client.links(deployment), as_json)
     show(links, ("deployment", *COLUMNS), as_json)
 
 
 @app.command("show")
+@supplied(connect)
 def show_(
+    client: Client,
     key: Key,
     deployment: DeploymentKey = "",
     wait: Wait = 0,
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Show one private link, how its backends are, and a probe from inside; with --wait until it runs or failed."""
-    with connect(url, api_key, state) as client:
-        there = the_deployment(client, deployment)
-        link = wait_for(lambda: client.link(there, key), _final, wait)
-        health = client.link_health(there, link.id)
+    there = the_deployment(client, deployment)
+    link = wait_for(lambda: client.link(there, key), _final, wait)
+    health = client.link_health(there, link.id)
     details(ShownLink(**link.model_dump(), health=health) if as_json else link, as_json)
     if not as_json:
         _tell(health)
@@ -105,63 +98,57 @@ def show_(
 
 
 @app.command()
+@supplied(connect)
 def change(
+    client: Client,
     key: Key,
     name: Annotated[str, typer.Option(help="The new name; resources that name the link follow.")] = "",
     port: Annotated[list[int] | None, typer.Option(help="Listener port; again for more; these and no others.")] = None,
     server_name: ServerName = "",
     deployment: DeploymentKey = "",
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Change a link's name, ports or server name; what is not named stays."""
     asked = {"name": name, "ports": port, "server_name": server_name}
     changes = {field: value for field, value in asked.items() if value}
-    with connect(url, api_key, state) as client:
-        where = ("deployments", the_deployment(client, deployment), "private-links", key)
-        show(client.change(PrivateLinkView, *where, changes=changes), COLUMNS, as_json)
+    where = ("deployments", the_deployment(client, deployment), "private-links", key)
+    show(client.change(PrivateLinkView, *where, changes=changes), COLUMNS, as_json)
 
 
 @app.command()
+@supplied(connect)
 def reconnect(
+    client: Client,
     key: Key,
     service: Annotated[str, typer.Option(help="The provider's new service name; none: the same as before.")] = "",
     deployment: DeploymentKey = "",
     wait: Wait = 0,
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Start a failed link again; resources that use it stay. With --wait until it waits for acceptance or runs."""
-    with connect(url, api_key, state) as client:
-        there = the_deployment(client, deployment)
-        link = client.reconnect_link(there, key, **({"service_name": service} if service else {}))
-        if wait:
-            link = wait_for(lambda: client.link(there, link.id), lambda seen: seen.status in DONE, wait)
+    there = the_deployment(client, deployment)
+    link = client.reconnect_link(there, key, **({"service_name": service} if service else {}))
+    if wait:
+        link = wait_for(lambda: client.link(there, link.id), lambda seen: seen.status in DONE, wait)
     show(link, COLUMNS, as_json)
     if wait and link.status not in (LinkStatus.RUNNING, LinkStatus.WAITING_ACCEPTANCE):
         raise typer.Exit(1)
 
 
 @app.command()
+@supplied(connect)
 def delete(
+    client: Client,
     key: Key,
     deployment: DeploymentKey = "",
     cascade: Cascade = False,
     wait: Wait = 0,
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Delete a private link in any state; refused while resources use it, unless --cascade."""
-    with connect(url, api_key, state) as client:
-        there = the_deployment(client, deployment)
-        link = client.delete_link(there, key, cascade)
-        gone = bool(wait) and wait_for(lambda: _gone(client, there, link.id), bool, wait)
+    there = the_deployment(client, deployment)
+    link = client.delete_link(there, key, cascade)
+    gone = bool(wait) and wait_for(lambda: _gone(client, there, link.id), bool, wait)
     show(link, COLUMNS, as_json)
     if wait and not gone:
         raise typer.Exit(1)

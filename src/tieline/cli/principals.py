@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel
 
-from tieline.cli.connection import Json, State
+from tieline.cli.connection import Json
 from tieline.cli.output import show
-from tieline.cli.provider import Credentials, Endpoint, Profile, Region, account, run
+from tieline.cli.provider import account, run
+from tieline.cli.supplied import supplied
 from tieline.cloud.aws import Aws
 from tieline.cloud.connect import consent
 from tieline.cloud.connect.consent import Connection
@@ -30,21 +31,19 @@ class Allowed(BaseModel):
     automatic: bool
 
 
+@supplied(account)
 def allowed(
+    aws: Aws,
     key: Key,
     as_json: Json = False,
-    profile: Profile = "",
-    credentials: Credentials = None,
-    endpoint: Endpoint = "",
-    region: Region = "",
-    state: State = None,
 ) -> None:
     """List the principals that may ask for a service."""
-    aws = account(profile, credentials, endpoint, region, state)
     show(run(_allowed(aws, key)), PRINCIPALS, as_json)
 
 
+@supplied(account)
 def allow(
+    aws: Aws,
     key: Key,
     principal: Principal,
     automatic: Annotated[
@@ -54,14 +53,8 @@ def allow(
         ),
     ] = None,
     as_json: Json = False,
-    profile: Profile = "",
-    credentials: Credentials = None,
-    endpoint: Endpoint = "",
-    region: Region = "",
-    state: State = None,
 ) -> None:
     """Let a principal ask for a service; run again it changes nothing but --automatic or --manual."""
-    aws = account(profile, credentials, endpoint, region, state)
     show(run(_allow(aws, key, principal, automatic)), PRINCIPALS, as_json)
 
 
@@ -94,21 +87,17 @@ async def _allowed(aws: Aws, key: str) -> list[Allowed]:
     ]
 
 
+@supplied(account)
 def withdraw(
+    aws: Aws,
     key: Key,
     principal: Principal,
     cut: Annotated[
         bool, typer.Option("--cut", help="Also reject the live connections that it alone admitted.")
     ] = False,
     as_json: Json = False,
-    profile: Profile = "",
-    credentials: Credentials = None,
-    endpoint: Endpoint = "",
-    region: Region = "",
-    state: State = None,
 ) -> None:
     """Allow a principal no longer. As on AWS its connections stay, unless --cut."""
-    aws = account(profile, credentials, endpoint, region, state)
     show(run(_withdraw(aws, key, principal, cut)), COLUMNS, as_json)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from tieline.cli.connection import State
 from tieline.cloud.aws import Aws, AwsError, AwsRefused, AwsSettings
 from tieline.cloud.client import ClientError
 from tieline.cloud.problems import PlatformError
@@ -36,7 +37,13 @@ DENIED = {
 }
 
 
-def account(profile: str, credentials: Path | None, endpoint: str, region: str, state: Path | None) -> Aws:
+def account(
+    profile: Profile = "",
+    credentials: Credentials = None,
+    endpoint: Endpoint = "",
+    region: Region = "",
+    state: State = None,
+) -> Aws:
     """The account; what no option tells comes from the state directory of `tieline up`. Raises ClientError."""
     known = _known(state)
     if state is not None and credentials is None and (state / "credentials").exists():

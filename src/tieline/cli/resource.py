@@ -8,15 +8,23 @@ from typing import Annotated, Any
 
 import typer
 
-from tieline.cli.connection import ApiKey, Cascade, DeploymentKey, Json, State, Url, connect, the_deployment, with_names
+from tieline.cli.connection import (
+    Cascade,
+    DeploymentKey,
+    Json,
+    Key,
+    NewName,
+    connect,
+    the_deployment,
+    with_names,
+)
 from tieline.cli.output import details, out, print_json, show
-from tieline.cloud.client import ClientError
+from tieline.cli.supplied import supplied
+from tieline.cloud.client import Client, ClientError
 
 app = typer.Typer(no_args_is_help=True, help="Resources: what rules write to.")
 
 COLUMNS = ("id", "name", "type", "server")
-Key = Annotated[str, typer.Argument(help="Id or name.")]
-Name = Annotated[str, typer.Argument(help="Letters, digits, - and _.")]
 Server = Annotated[
     str, typer.Option(help="host:port, or link:<name>:port behind a private link; for some types several, or a URL.")
 ]
@@ -33,8 +41,10 @@ Options = Annotated[
 
 
 @app.command()
+@supplied(connect)
 def create(
-    name: Name,
+    client: Client,
+    name: NewName,
     server: Server,
     database: Database = "",
     username: Username = "",
@@ -43,19 +53,17 @@ def create(
     option: Options = None,
     deployment: DeploymentKey = "",
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Create a resource."""
     wanted = _wanted(name, type, server, database, username, password, option)
-    with connect(url, api_key, state) as client:
-        show(client.create_resource(the_deployment(client, deployment), **wanted), COLUMNS, as_json)
+    show(client.create_resource(the_deployment(client, deployment), **wanted), COLUMNS, as_json)
 
 
 @app.command()
+@supplied(connect)
 def probe(
-    name: Name,
+    client: Client,
+    name: NewName,
     server: Server,
     database: Database = "",
     username: Username = "",
@@ -64,68 +72,56 @@ def probe(
     option: Options = None,
     deployment: DeploymentKey = "",
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Test a resource before it is created; exit status 1 where the Test fails."""
     wanted = _wanted(name, type, server, database, username, password, option)
-    with connect(url, api_key, state) as client:
-        client.probe_resource(the_deployment(client, deployment), **wanted)
+    client.probe_resource(the_deployment(client, deployment), **wanted)
     _passed(as_json)
 
 
 @app.command()
+@supplied(connect)
 def test(
+    client: Client,
     key: Key,
     deployment: DeploymentKey = "",
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Test a resource with the statements of the rules that use it; exit status 1 where the Test fails."""
-    with connect(url, api_key, state) as client:
-        client.probe_saved(the_deployment(client, deployment), key)
+    client.probe_saved(the_deployment(client, deployment), key)
     _passed(as_json)
 
 
 @app.command("list")
-def list_(
-    deployment: DeploymentKey = "", as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None
-) -> None:
+@supplied(connect)
+def list_(client: Client, deployment: DeploymentKey = "", as_json: Json = False) -> None:
     """List the resources of a deployment, or of all where none is named."""
-    with connect(url, api_key, state) as client:
-        found = client.resources(deployment) if deployment else client.all_resources()
-        show(with_names(client, found, as_json), ("deployment", *COLUMNS), as_json)
+    found = client.resources(deployment) if deployment else client.all_resources()
+    show(with_names(client, found, as_json), ("deployment", *COLUMNS), as_json)
 
 
 @app.command("show")
+@supplied(connect)
 def show_(
+    client: Client,
     key: Key,
     deployment: DeploymentKey = "",
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Show one resource."""
-    with connect(url, api_key, state) as client:
-        details(client.resource(the_deployment(client, deployment), key), as_json)
+    details(client.resource(the_deployment(client, deployment), key), as_json)
 
 
 @app.command()
+@supplied(connect)
 def delete(
+    client: Client,
     key: Key,
     deployment: DeploymentKey = "",
     cascade: Cascade = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Delete a resource; refused while rules use it, unless --cascade."""
-    with connect(url, api_key, state) as client:
-        client.delete_resource(the_deployment(client, deployment), key, cascade)
+    client.delete_resource(the_deployment(client, deployment), key, cascade)
 
 
 def _wanted(

@@ -6,21 +6,25 @@ from typing import Annotated, Any
 
 import typer
 
-from tieline.cli.connection import ApiKey, Json, State, Url, connect
+from tieline.cli.connection import Json, connect
 from tieline.cli.output import details
+from tieline.cli.supplied import supplied
+from tieline.cloud.client import Client
 
 app = typer.Typer(no_args_is_help=True, help="How long things are kept; what is older goes by itself.")
 
 
 @app.command("show")
-def show_(as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+@supplied(connect)
+def show_(client: Client, as_json: Json = False) -> None:
     """Show how long things are kept; audit_days 0 is for ever."""
-    with connect(url, api_key, state) as client:
-        details(client.retention(), as_json)
+    details(client.retention(), as_json)
 
 
 @app.command()
+@supplied(connect)
 def change(
+    client: Client,
     audit_days: Annotated[int | None, typer.Option(help="Days of the audit log: 30 at least, or 0 for ever.")] = None,
     history_entries: Annotated[
         int | None, typer.Option(help="Entries of each deployment's and link's history.")
@@ -28,9 +32,6 @@ def change(
     metrics_minutes: Annotated[int | None, typer.Option(help="Minutes of the counters of rules and actions.")] = None,
     traffic_minutes: Annotated[int | None, typer.Option(help="Minutes of what private links carry.")] = None,
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Keep things for another time; what is not named stays. What is too old by it goes at once, for ever."""
     asked: dict[str, Any] = {
@@ -39,6 +40,5 @@ def change(
         "metrics_minutes": metrics_minutes,
         "traffic_minutes": traffic_minutes,
     }
-    with connect(url, api_key, state) as client:
-        found = client.change_retention(**{name: value for name, value in asked.items() if value is not None})
-        details(found, as_json)
+    found = client.change_retention(**{name: value for name, value in asked.items() if value is not None})
+    details(found, as_json)

@@ -7,19 +7,29 @@ from typing import Annotated, Any
 
 import typer
 
-from tieline.cli.connection import ApiKey, DeploymentKey, Json, State, Url, connect, the_deployment, with_names
+from tieline.cli.connection import (
+    DeploymentKey,
+    Json,
+    Key,
+    NewName,
+    connect,
+    the_deployment,
+    with_names,
+)
 from tieline.cli.output import details, print_json, show
-from tieline.cloud.client import ClientError
+from tieline.cli.supplied import supplied
+from tieline.cloud.client import Client, ClientError
 
 app = typer.Typer(no_args_is_help=True, help="Rules: which messages are taken, and where they go.")
 
 COLUMNS = ("id", "name", "enable", "sql", "actions")
-Key = Annotated[str, typer.Argument(help="Id or name.")]
 
 
 @app.command()
+@supplied(connect)
 def create(
-    name: Annotated[str, typer.Argument(help="Letters, digits, - and _.")],
+    client: Client,
+    name: NewName,
     sql: Annotated[str, typer.Option(help='SELECT … FROM "topic" [WHERE …].')],
     resource: Annotated[str, typer.Option(help="Where each result goes.")] = "",
     template: Annotated[str, typer.Option(help="The resource's SQL statement, with ${field}s.")] = "",
@@ -28,64 +38,54 @@ def create(
     ] = None,
     deployment: DeploymentKey = "",
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Create a rule."""
     actions = [{"kind": "sql", "resource": resource, "sql": template}] if resource or template else []
     actions += [_object("--action", text, '{"kind": "republish", "topic": "alarms"}') for text in action or []]
-    with connect(url, api_key, state) as client:
-        rule = client.create_rule(the_deployment(client, deployment), name=name, sql=sql, actions=actions)
-        show(rule, COLUMNS, as_json)
+    rule = client.create_rule(the_deployment(client, deployment), name=name, sql=sql, actions=actions)
+    show(rule, COLUMNS, as_json)
 
 
 @app.command("list")
-def list_(
-    deployment: DeploymentKey = "", as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None
-) -> None:
+@supplied(connect)
+def list_(client: Client, deployment: DeploymentKey = "", as_json: Json = False) -> None:
     """List the rules of a deployment, or of all where none is named."""
-    with connect(url, api_key, state) as client:
-        found = client.rules(deployment) if deployment else client.all_rules()
-        show(with_names(client, found, as_json), ("deployment", *COLUMNS), as_json)
+    found = client.rules(deployment) if deployment else client.all_rules()
+    show(with_names(client, found, as_json), ("deployment", *COLUMNS), as_json)
 
 
 @app.command("show")
+@supplied(connect)
 def show_(
+    client: Client,
     key: Key,
     deployment: DeploymentKey = "",
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Show one rule."""
-    with connect(url, api_key, state) as client:
-        details(client.rule(the_deployment(client, deployment), key), as_json)
+    details(client.rule(the_deployment(client, deployment), key), as_json)
 
 
 @app.command()
+@supplied(connect)
 def test(
+    client: Client,
     sql: Annotated[str, typer.Option(help="The rule to try.")],
     payload: Annotated[str, typer.Option(help="The sample message's payload.")],
     topic: Annotated[str, typer.Option(help="Its topic.")] = "",
     context: Annotated[str, typer.Option(help="Further fields of the message, as a JSON object.")] = "{}",
     deployment: DeploymentKey = "",
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Print what a rule makes of a sample message; exit status 1 where it does not match."""
     sample = {**_object("--context", context, '{"qos": 1}'), "payload": payload, **({"topic": topic} if topic else {})}
-    with connect(url, api_key, state) as client:
-        print_json(client.test_rule(the_deployment(client, deployment), sql=sql, context=sample))
+    print_json(client.test_rule(the_deployment(client, deployment), sql=sql, context=sample))
 
 
 @app.command()
-def delete(key: Key, deployment: DeploymentKey = "", url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+@supplied(connect)
+def delete(client: Client, key: Key, deployment: DeploymentKey = "") -> None:
     """Delete a rule."""
-    with connect(url, api_key, state) as client:
-        client.delete_rule(the_deployment(client, deployment), key)
+    client.delete_rule(the_deployment(client, deployment), key)
 
 
 def _object(option: str, text: str, example: str) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import BaseModel
 
-from tieline.cli.connection import Json, State, Wait
+from tieline.cli.connection import Json, Wait
 from tieline.cli.output import out, show
 from tieline.cli.principals import COLUMNS, Key, allow, allowed, disallow, principals, withdraw
-from tieline.cli.provider import Credentials, Endpoint, Profile, Region, account, run
+from tieline.cli.provider import account, run
+from tieline.cli.supplied import supplied
 from tieline.cloud.aws import Aws, AwsRefused
 from tieline.cloud.client import ClientError
 from tieline.cloud.connect import consent
@@ -42,16 +43,12 @@ class Service(BaseModel):
 
 
 @app.command("list")
+@supplied(account)
 def list_services(
+    aws: Aws,
     as_json: Json = False,
-    profile: Profile = "",
-    credentials: Credentials = None,
-    endpoint: Endpoint = "",
-    region: Region = "",
-    state: State = None,
 ) -> None:
     """List the account's services, with how many are allowed to ask for each and how many are connected."""
-    aws = account(profile, credentials, endpoint, region, state)
     show(run(_list(aws)), ("id", "state", "acceptance_required", "zones", "principals", "connections"), as_json)
 
 
@@ -76,17 +73,13 @@ async def _service(aws: Aws, item: ServiceConfigurationTypeDef) -> Service:
 
 
 @app.command()
+@supplied(account)
 def connections(
+    aws: Aws,
     key: Key,
     as_json: Json = False,
-    profile: Profile = "",
-    credentials: Credentials = None,
-    endpoint: Endpoint = "",
-    region: Region = "",
-    state: State = None,
 ) -> None:
     """List the endpoints that asked for a service."""
-    aws = account(profile, credentials, endpoint, region, state)
     show(run(_connections(aws, key)), COLUMNS, as_json)
 
 
@@ -95,21 +88,17 @@ async def _connections(aws: Aws, key: str) -> list[Connection]:
 
 
 @app.command()
+@supplied(account)
 def drain(
+    aws: Aws,
     key: Key,
     wait: Wait = 0,
     as_json: Json = False,
-    profile: Profile = "",
-    credentials: Credentials = None,
-    endpoint: Endpoint = "",
-    region: Region = "",
-    state: State = None,
 ) -> None:
     """Admit nobody new, reject what waits, and leave live connections until their owners end them.
 
     Exit status 1 where connections are left after --wait.
     """
-    aws = account(profile, credentials, endpoint, region, state)
     left = run(_drain(aws, key, wait))
     show(left, COLUMNS, as_json)
     if left and wait:
@@ -135,18 +124,14 @@ async def _until_none(aws: Aws, service: str, wait: float) -> list[Connection]:
 
 
 @app.command()
+@supplied(account)
 def delete(
+    aws: Aws,
     key: Key,
     cascade: Annotated[bool, typer.Option("--cascade", help="First reject every connection; live flows end.")] = False,
     as_json: Json = False,
-    profile: Profile = "",
-    credentials: Credentials = None,
-    endpoint: Endpoint = "",
-    region: Region = "",
-    state: State = None,
 ) -> None:
     """Delete a service; refused while endpoints are connected, unless --cascade. Balancers and targets stay."""
-    aws = account(profile, credentials, endpoint, region, state)
     cut = run(_delete(aws, key, cascade))
     show(cut, COLUMNS, as_json)
     if not as_json:

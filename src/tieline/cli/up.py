@@ -17,13 +17,13 @@ from tieline.cli.home import DEFAULT, Home, NoHome, Taken
 from tieline.cli.inside import run_inside
 from tieline.cli.output import complain, out
 from tieline.cli.supervisor import NotReady, Part, Supervisor
+from tieline.cloud import hostport
 from tieline.cloud.client import ClientError
 from tieline.fabric.kernel import rootless
 from tieline.fabric.kernel.commands import KernelUnavailable, require
 
 HOST = "127.0.0.1"
 REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")  # as AWS names them, and clients put them into host names
-PLACE = re.compile(r"[0-9A-Za-z._:\[\]-]+:\d{1,5}")
 
 
 def parts(
@@ -103,8 +103,10 @@ def _check_options(console_port: int, aws_port: int, region: str, tls: str, cert
         raise NotReady(f"--console-port and --aws-port are both {console_port}: give different ones")
     if not REGION.fullmatch(region):
         raise NotReady(f"{region!r} is no region's name: for example --region us-east-1")
-    if tls and not PLACE.fullmatch(tls):
-        raise NotReady(f"{tls!r} is no HOST:PORT: for example --tls 0.0.0.0:8443")
+    try:
+        hostport.read(tls or "0.0.0.0:8443")
+    except ValueError as error:
+        raise NotReady(f"{tls!r} is no HOST:PORT, for example --tls 0.0.0.0:8443: {error}") from error
     if certificate and not tls:
         raise NotReady("--tls-name, --tls-chain and --tls-key are for the listener of --tls: give --tls HOST:PORT, too")
 

@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
-from tieline.cli.connection import ApiKey, Json, State, Url, connect
+from tieline.cli.connection import Json, Key, NewName, connect
 from tieline.cli.output import show
-from tieline.cloud.client import ClientError
+from tieline.cli.supplied import supplied
+from tieline.cloud.client import Client, ClientError
 from tieline.cloud.guard.records import UserView
 from tieline.cloud.guard.roles import Role
 
 app = typer.Typer(no_args_is_help=True, help="The people who may log in.")
 
 COLUMNS = ("id", "name", "role", "projects", "created")
-Key = Annotated[str, typer.Argument(help="Id or name.")]
 Projects = Annotated[list[str] | None, typer.Option("--project", help="For these projects only; again for each.")]
 Password = Annotated[
     str,
@@ -25,55 +25,51 @@ Password = Annotated[
 
 
 @app.command()
+@supplied(connect)
 def create(
-    name: Annotated[str, typer.Argument(help="Letters, digits, - and _.")],
+    client: Client,
+    name: NewName,
     role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.OPERATOR,
     project: Projects = None,
     password: Password = "",
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Create a user."""
-    with connect(url, api_key, state) as client:
-        made = client.create_user(name=name, role=role, projects=project or [], password=typed_password(password))
-        show(made, COLUMNS, as_json)
+    made = client.create_user(name=name, role=role, projects=project or [], password=typed_password(password))
+    show(made, COLUMNS, as_json)
 
 
 @app.command("list")
-def list_(as_json: Json = False, url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+@supplied(connect)
+def list_(client: Client, as_json: Json = False) -> None:
     """List the users."""
-    with connect(url, api_key, state) as client:
-        show(client.users(), COLUMNS, as_json)
+    show(client.users(), COLUMNS, as_json)
 
 
 @app.command()
+@supplied(connect)
 def change(
+    client: Client,
     key: Key,
     role: Annotated[Role | None, typer.Option(help="The new role.")] = None,
     project: Projects = None,
     new_password: Annotated[bool, typer.Option("--new-password", help="Set another password.")] = False,
     password: Password = "",
     as_json: Json = False,
-    url: Url = "",
-    api_key: ApiKey = "",
-    state: State = None,
 ) -> None:
     """Change a user's role, projects or password; the sessions end."""
     changes: dict[str, object] = {"role": role, "projects": project}
     if new_password:
         changes["password"] = typed_password(password)
-    with connect(url, api_key, state) as client:
-        given = {name: value for name, value in changes.items() if value is not None}
-        show(client.change(UserView, "users", key, changes=given), COLUMNS, as_json)
+    given = {name: value for name, value in changes.items() if value is not None}
+    show(client.change(UserView, "users", key, changes=given), COLUMNS, as_json)
 
 
 @app.command()
-def delete(key: Key, url: Url = "", api_key: ApiKey = "", state: State = None) -> None:
+@supplied(connect)
+def delete(client: Client, key: Key) -> None:
     """Delete a user; the sessions end at once."""
-    with connect(url, api_key, state) as client:
-        client.delete_user(key)
+    client.delete_user(key)
 
 
 def typed_password(given: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from tieline.cloud.hostport import port_number
 from tieline.cloud.records import PrivateLink, PrivateLinkView, Resource, Rule
 
 LINK_SCHEME = "link"
@@ -17,19 +18,13 @@ def split_server(server: str) -> tuple[str, str, int]:
     head, colon, tail = server.rpartition(":")
     if not colon or not head:
         raise ValueError("expected host:port or link:<name>:port")
-    if not tail.isdecimal() or not 1 <= int(tail) <= 65535:
-        raise ValueError(f"port {tail!r} is not a number from 1 to 65535")
+    port = port_number(tail)
     scheme, colon, name = head.partition(":")
     if colon and scheme == LINK_SCHEME:
-        return name, "", int(tail)
+        return name, "", port
     if "/" in head or (colon and not head.startswith("[")):
         raise ValueError("expected host:port without a scheme or a path")
-    return "", head.strip("[]"), int(tail)
-
-
-def joined(host: str, port: int) -> str:
-    """`host:port`, an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return "", head.strip("[]"), port
 
 
 def rewritten(address: str, place: Callable[[str, str, int], str]) -> str:

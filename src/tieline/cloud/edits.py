@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from tieline.cloud.problems import PlatformError
+from tieline.cloud.problems import PlatformError, malformed, misfits
 from tieline.cloud.records import Deployment, MqttUser, PrivateLink, Resource, Rule, Stored
 from tieline.cloud.retention import Retention, RetentionView
 
@@ -73,7 +73,4 @@ def checked(type: type[M], members: Mapping[str, Any]) -> M:
     try:
         return type.model_validate(members)
     except ValidationError as error:
-        fields = [{"field": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
-        message = "; ".join(f"{item['field']}: {item['message']}" for item in fields)
-        help = "correct these fields; nothing was changed"
-        raise PlatformError(422, "INVALID_REQUEST", message, help, fields=fields) from error
+        raise malformed(misfits(error.errors())) from error

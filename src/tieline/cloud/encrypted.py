@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tieline.cloud import hostport
 from tieline.cloud.alerts.transitions import State
 from tieline.cloud.alerts.transitions import certificate as certificate_state
 from tieline.cloud.certificates import Certificate, Renewal, Validity, given, renewal, renewed, self_signed, validity
@@ -62,11 +63,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def address(text: str) -> Address:
     """HOST:PORT; raises ArgumentTypeError."""
-    host, _, port = text.rpartition(":")
     try:
-        return Address(host=host.strip("[]"), port=int(port))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no HOST:PORT, for example 0.0.0.0:8443") from None
+        host, port = hostport.read(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no HOST:PORT, for example 0.0.0.0:8443: {error}") from None
+    return Address(host=host, port=port)
 
 
 def encrypted(chosen: argparse.Namespace, state: Path) -> Encrypted | None:

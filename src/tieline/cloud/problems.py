@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tieline.cloud.records import Stored
+from tieline.cloud.records import NAME_PATTERN, NAME_RULE, Stored
 
 
 class Dependant(BaseModel):
@@ -34,6 +35,28 @@ class PlatformError(Exception):
         super().__init__(f"{code}: {message}")
         self.status, self.code, self.message, self.hint, self.extra = status, code, message, hint, extra
         self.headers: dict[str, str] = {}
+
+
+def misfits(errors: Iterable[Any], skip: int = 0) -> list[dict[str, str]]:
+    """Each field that does not fit, and why: the values themselves stay out, for one of them may be a password.
+
+    `errors` are pydantic's; the first `skip` parts of where a field is are left out.
+    """
+    found = []
+    for item in errors:
+        field = ".".join(str(part) for part in item["loc"][skip:]) or str(next(iter(item["loc"]), ""))
+        named = item.get("ctx", {}).get("pattern") == NAME_PATTERN
+        found.append(
+            {"field": field, "message": NAME_RULE if named else str(item["msg"]).removeprefix("Value error, ")}
+        )
+    return found
+
+
+def malformed(fields: list[dict[str, str]]) -> PlatformError:
+    """A request with fields that do not fit."""
+    message = "; ".join(f"{item['field']}: {item['message']}" for item in fields)
+    hint = "correct these fields; nothing was changed"
+    return PlatformError(422, "INVALID_REQUEST", message, hint, fields=fields)
 
 
 def not_found(kind: str, key: str) -> PlatformError:

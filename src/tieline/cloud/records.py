@@ -7,10 +7,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tieline.cloud.hostport import HOST_PATTERN, joined
 from tieline.cloud.places import DeploymentAccount, Provider
 from tieline.integration.sinks import ACTIONS
 
 NAME_PATTERN = r"^[0-9a-zA-Z][-0-9a-zA-Z_]*$"  # as EMQX names connectors and rules
+NAME_RULE = "letters, digits, - and _ are allowed, and a letter or digit comes first"  # the pattern in words
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=254, examples=["orders"])]
 HISTORY_LIMIT = 50  # entries kept per record unless retention says otherwise; the oldest go first
 MASK = "******"
@@ -93,17 +95,17 @@ class Subnet(Value):
 class Address(Value):
     """A TCP address that somebody connects to."""
 
-    host: str = Field(pattern=r"^[0-9A-Za-z._:-]+$", max_length=253, examples=["127.0.0.1"])
+    host: str = Field(pattern=HOST_PATTERN, max_length=253, examples=["127.0.0.1"])
     port: int = Field(ge=1, le=65535, examples=[1883])
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return joined(self.host, self.port)
 
 
 class RemoteBroker(Value):
     """An MQTT 5 broker that the deployment's owner runs."""
 
-    host: str = Field(pattern=r"^[0-9A-Za-z._:-]+$", max_length=253, examples=["emqx.example.com"])
+    host: str = Field(pattern=HOST_PATTERN, max_length=253, examples=["emqx.example.com"])
     port: int = Field(ge=1, le=65535, examples=[8883])
     username: str = Field(default="", max_length=1000)
     tls: bool = False

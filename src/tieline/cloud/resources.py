@@ -12,8 +12,9 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tieline.cloud.addresses import check_address
-from tieline.cloud.dependants import joined, links_of, mapped, remapped, rewritten, rules_using, split_servers
+from tieline.cloud.dependants import links_of, mapped, remapped, rewritten, rules_using, split_servers
 from tieline.cloud.history import timestamp
+from tieline.cloud.hostport import joined
 from tieline.cloud.problems import PlatformError, in_use, name_taken
 from tieline.cloud.records import MASK, Deployment, Name, PrivateLink, Resource, ResourceView, Rule
 from tieline.cloud.repository import Repository

@@ -11,7 +11,8 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator
 
-from tieline.cloud.dependants import joined, split_servers
+from tieline.cloud.dependants import split_servers
+from tieline.cloud.hostport import joined
 from tieline.cloud.protocol import Carried
 from tieline.integration.config import Resource
 

@@ -11,8 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from tieline.cloud.problems import PlatformError, Problem
-from tieline.cloud.records import NAME_PATTERN
+from tieline.cloud.problems import PlatformError, Problem, malformed, misfits
 from tieline.store import Conflict
 
 log = logging.getLogger(__name__)
@@ -23,13 +22,6 @@ HINTS = {
     404: "the interface is described at /api/v1/openapi.json",
     405: "the interface is described at /api/v1/openapi.json",
 }
-
-
-def _said(item: dict[str, Any]) -> str:
-    """What is wrong with a field; a pattern that people meet every day in words."""
-    if item.get("ctx", {}).get("pattern") == NAME_PATTERN:
-        return "letters, digits, - and _ are allowed, and a letter or digit comes first"
-    return str(item["msg"]).removeprefix("Value error, ")
 
 
 def problem(status: int, code: str, message: str, hint: str = "", **extra: object) -> JSONResponse:
@@ -53,14 +45,8 @@ def install(app: FastAPI) -> None:
         return answer
 
     @app.exception_handler(RequestValidationError)
-    async def malformed(_: Request, error: RequestValidationError) -> JSONResponse:
-        # The values themselves stay out of the answer: one of them may be a password.
-        fields = [
-            {"field": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]), "message": _said(item)}
-            for item in error.errors()
-        ]
-        message = "; ".join(f"{item['field']}: {item['message']}" for item in fields)
-        return problem(422, "INVALID_REQUEST", message, "correct these fields; nothing was changed", fields=fields)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return await refused(request, malformed(misfits(error.errors(), skip=1)))  # the first part is body or query
 
     @app.exception_handler(Conflict)
     async def late(_: Request, error: Conflict) -> JSONResponse:

@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 
+from tieline.cloud.hostport import port_number
 from tieline.cloud.problems import PlatformError
-from tieline.cloud.records import NAME_PATTERN
+from tieline.cloud.records import NAME_PATTERN, NAME_RULE
 
 EXPOSE_TAG = "tieline:expose"  # on everything that belongs to an exposure; its value is the exposure's name
 LONGEST = 32  # characters of a load balancer's or target group's name
@@ -60,7 +61,7 @@ def exposure(
 ) -> Exposure:
     """The exposure that these words describe; raises PlatformError for words that describe none."""
     if not re.fullmatch(NAME_PATTERN, name):
-        raise PlatformError(422, "INVALID_NAME", f"{name!r} is no name", "letters, digits, - and _ are allowed")
+        raise PlatformError(422, "INVALID_NAME", f"{name!r} is no name", NAME_RULE)
     backends = tuple(sorted({backend(text) for text in to}, key=lambda one: (one.listen, one.host, one.port)))
     if not backends:
         raise PlatformError(422, "NO_TARGET", "nothing to expose", "give --to HOST:PORT")
@@ -111,9 +112,10 @@ def _is_address(host: str) -> bool:
 
 
 def _port(text: str, whole: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise _invalid(whole, f"port {text!r} is not a number from 1 to 65535")
-    return int(text)
+    try:
+        return port_number(text)
+    except ValueError as error:
+        raise _invalid(whole, str(error)) from error
 
 
 def _invalid(text: str, why: str) -> PlatformError:

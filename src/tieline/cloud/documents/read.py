@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from tieline.cloud.documents.shapes import FROM_ENVIRONMENT, SECTIONS, SHOWN, Documents
-from tieline.cloud.problems import PlatformError
+from tieline.cloud.problems import PlatformError, misfits
 from tieline.cloud.retention import RetentionChange
 
 GONE = object()
@@ -109,11 +109,8 @@ def _resolved(value: Any, environment: Mapping[str, str], place: str) -> Any:
 
 
 def _misfit(error: ValidationError) -> PlatformError:
-    """The values themselves stay out of the message: one of them may be a password."""
-    fields = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
-    return PlatformError(
-        422, "INVALID_DOCUMENT", "; ".join(fields), "nothing was changed; see /api/v1/schema/documents"
-    )
+    message = "; ".join(f"{item['field']}: {item['message']}" for item in misfits(error.errors()))
+    return PlatformError(422, "INVALID_DOCUMENT", message, "nothing was changed; see /api/v1/schema/documents")
 
 
 def _check_unique(documents: Documents) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pydantic import BaseModel, ConfigDict, Field
 
 from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
-from tieline.cloud.dependants import LINK_SCHEME, joined, remapped, resources_using, rewritten, rules_using
+from tieline.cloud.dependants import LINK_SCHEME, remapped, resources_using, rewritten, rules_using
 from tieline.cloud.history import remembered, timestamp
+from tieline.cloud.hostport import joined
 from tieline.cloud.links import states
 from tieline.cloud.links.observe import find_service
 from tieline.cloud.links.plan import Service, addresses, common, zone_sets
