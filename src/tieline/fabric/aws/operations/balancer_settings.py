@@ -54,6 +54,10 @@ def set_subnets(call: Call) -> Answer:
     if lost & carried:
         message = f"Endpoints are connected in {', '.join(sorted(lost & carried))}, which the new subnets leave out."
         raise AwsError("InvalidConfigurationRequest", message)
+    for subnet, address in wanted:
+        if address and subnet.id in present and address != present[subnet.id].address:
+            message = f"The load balancer has the address {present[subnet.id].address} in {subnet.id}, and keeps it."
+            raise AwsError("InvalidConfigurationRequest", message)
     kept = {subnet.id for subnet, _ in wanted}
     for placement in balancer.placements:
         gone = call.world.get(NetworkInterface, placement.interface)

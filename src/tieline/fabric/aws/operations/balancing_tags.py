@@ -6,7 +6,7 @@ import msgspec
 
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations import balancers, listeners, target_groups
-from tieline.fabric.aws.operations.calls import Answer, Call, operation, pairs, tag_list
+from tieline.fabric.aws.operations.calls import TAGS_LIMIT, Answer, Call, operation, pairs, tag_list
 from tieline.fabric.records import Listener, LoadBalancer, TargetGroup
 
 KINDS: dict[str, tuple[type[LoadBalancer] | type[TargetGroup] | type[Listener], tuple[str, str]]] = {
@@ -30,6 +30,8 @@ def _records(call: Call) -> list[LoadBalancer | TargetGroup | Listener]:
 def add_tags(call: Call) -> Answer:
     tags = pairs(call.p["Tags"])
     for record in _records(call):
+        if len(record.tags | tags) > TAGS_LIMIT:
+            raise AwsError("TooManyTags", f"The resource '{record.id}' can have at most {TAGS_LIMIT} tags.")
         call.world.put(msgspec.structs.replace(record, tags=record.tags | tags))
     return {}
 

@@ -63,6 +63,10 @@ def _decide(call: Call, event: states.Event) -> Answer:
         if endpoint is None or endpoint.service != service.id:
             unsuccessful.append(unsuccessful_item(id, NOT_FOUND[0], NOT_FOUND[1].format(id=id)))
             continue
+        if event == "accept" and any(door.balancer not in service.balancers for door in endpoint.doors):
+            message = f"The load balancer that '{id}' was asked for has left the service: its owner has to ask again."
+            unsuccessful.append(unsuccessful_item(id, "InvalidState", message))
+            continue
         try:
             state = states.after(endpoint.state, event)
         except states.NotPossible as refusal:

@@ -7,7 +7,7 @@ import json
 from tieline.fabric import names
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations.calls import Call, idle
-from tieline.fabric.records import Endpoint, EndpointService, Subnet, Vpc
+from tieline.fabric.records import Endpoint, EndpointService, LoadBalancer, Subnet, Vpc
 
 POLICY_LIMIT = 20480  # characters (AWS quota)
 OPEN_POLICY = json.dumps({"Statement": [{"Action": "*", "Effect": "Allow", "Principal": "*", "Resource": "*"}]})
@@ -76,13 +76,20 @@ def check_zones(call: Call, service: EndpointService, vpc: str, chosen: list[Sub
             message = f"Found another VPC endpoint subnet in the availability zone of {subnet.id}"
             raise AwsError("DuplicateSubnetsInSameZone", message)
         seen[subnet.zone] = subnet.id
-        if subnet.zone not in service.zones:
+        if subnet.zone not in service.zones or not serving(call, service, subnet.zone):
             name = names.service_name(call.region, service.id)
             message = (
                 f"The VPC endpoint service {name} does not support the availability zone of the subnet: {subnet.id}."
             )
-            served = f" The subnet is in {subnet.zone}; the service is in {', '.join(service.zones)}."
+            zones = ", ".join(zone for zone in service.zones if serving(call, service, zone))
+            served = f" The subnet is in {subnet.zone}; the service is in {zones}."
             raise AwsError("InvalidParameter", message + served)
+
+
+def serving(call: Call, service: EndpointService, zone: str) -> list[str]:
+    """The service's load balancers that are in a zone now: one may have left a zone that nobody was connected in."""
+    balancers = (balancer for arn in service.balancers if (balancer := call.world.get(LoadBalancer, arn)))
+    return [balancer.id for balancer in balancers if any(placement.zone == zone for placement in balancer.placements)]
 
 
 def private_dns(call: Call, service: EndpointService, vpc: Vpc, endpoint: str = "") -> bool:

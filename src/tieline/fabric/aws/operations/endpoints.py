@@ -25,6 +25,7 @@ from tieline.fabric.aws.operations.endpoint_requests import (
     fixed_address,
     private_dns,
     refuse_unsupported,
+    serving,
     subnet_ids,
 )
 from tieline.fabric.aws.operations.security_groups import groups_for
@@ -113,12 +114,6 @@ def doors(
             groups=groups,
         )
         near, far = next(pairs)
-        serving = [
-            arn
-            for arn in service.balancers
-            if (balancer := call.world.get(LoadBalancer, arn))
-            and any(placement.zone == subnet.zone for placement in balancer.placements)
-        ]
         yield Door(
             zone=subnet.zone,
             subnet=subnet.id,
@@ -126,7 +121,7 @@ def doors(
             address=interface.address,
             near=near,
             far=far,
-            balancer=call.ids.random.choice(serving),
+            balancer=call.ids.random.choice(serving(call, service, subnet.zone)),
         )
 
 

@@ -34,7 +34,8 @@ def create_listener(call: Call) -> Answer:
     if len(siblings) >= PER_BALANCER:
         raise AwsError("TooManyListeners", f"A load balancer can have at most {PER_BALANCER} listeners.")
     _check_port(balancer, siblings, protocol, port)
-    group = _forwarded(call, balancer, protocol)
+    group = _forwarded(call, balancer)
+    _check_pair(protocol, group)
     kind, name, id = balancer.id.split("/")[1:]
     listener = call.world.put(
         Listener(
@@ -61,9 +62,15 @@ def _check_port(balancer: LoadBalancer, siblings: list[Listener], protocol: str,
         raise AwsError("DuplicateListener", message)
 
 
-def _forwarded(call: Call, balancer: LoadBalancer, protocol: str) -> TargetGroup:
-    """The one target group that the actions forward to, which must fit the balancer and the protocol."""
-    actions = call.p.get("DefaultActions", [])
+def _check_pair(protocol: str, group: TargetGroup) -> None:
+    if group.protocol not in PAIRS[protocol]:
+        message = f"A {protocol} listener cannot forward to a target group with protocol {group.protocol}."
+        raise AwsError("IncompatibleProtocols", message)
+
+
+def _forwarded(call: Call, balancer: LoadBalancer) -> TargetGroup:
+    """The one target group that the actions forward to, which must fit the balancer."""
+    actions = call.p["DefaultActions"]
     if len(actions) != 1 or actions[0].get("Type") != "forward":
         raise AwsError("ValidationError", "A network load balancer's listener has one default action, of type forward.")
     arn = actions[0].get("TargetGroupArn")
@@ -72,9 +79,6 @@ def _forwarded(call: Call, balancer: LoadBalancer, protocol: str) -> TargetGroup
     if len(arns) != 1:
         raise AwsError("ValidationError", f"tieline forwards to exactly one target group, not to {len(arns)}.")
     group = call.find(TargetGroup, arns.pop(), *target_groups.NOT_FOUND)
-    if group.protocol not in PAIRS[protocol]:
-        message = f"A {protocol} listener cannot forward to a target group with protocol {group.protocol}."
-        raise AwsError("IncompatibleProtocols", message)
     if group.vpc != balancer.vpc:
         message = f"The target group is in {group.vpc}, the load balancer in {balancer.vpc}."
         raise AwsError("InvalidConfigurationRequest", message)
@@ -119,8 +123,11 @@ def modify_listener(call: Call) -> Answer:
     protocol, port = call.p.get("Protocol", listener.protocol), call.p.get("Port", listener.port)
     siblings = [o for o in call.world.where(Listener, "balancer", balancer.id) if o.id != listener.id]
     _check_port(balancer, siblings, protocol, port)
-    group = _forwarded(call, balancer, protocol).id if call.p.get("DefaultActions") else listener.group
-    listener = call.world.put(msgspec.structs.replace(listener, protocol=protocol, port=port, group=group))
+    group = _forwarded(call, balancer) if call.p.get("DefaultActions") else call.world.get(TargetGroup, listener.group)
+    assert group is not None, "a target group cannot be deleted while a listener has it"
+    _check_pair(protocol, group)
+    listener = call.world.put(msgspec.structs.replace(listener, protocol=protocol, port=port, group=group.id))
+    targets.check_quota(call, (balancer, [listener]))
     return {"Listeners": [render(listener)]}
 
 
@@ -146,14 +153,21 @@ def modify_listener_attributes(call: Call) -> Answer:
 @operation("elbv2", "DescribeRules", "ListenerArn RuleArns Marker PageSize")
 def describe_rules(call: Call) -> Answer:
     """A network load balancer's listener has its default rule only."""
-    if not call.p.get("ListenerArn"):
+    arns = call.p.get("RuleArns", [])
+    if bool(arns) == bool(call.p.get("ListenerArn")):
+        raise AwsError("ValidationError", "You must specify either a listener ARN or rule ARNs")
+    by_rule = {_rule_arn(listener): listener for listener in call.mine(Listener)} if arns else {}
+    if any(arn not in by_rule for arn in arns):
         raise AwsError("RuleNotFound", "One or more rules not found")
-    listener = find(call)
-    rule = {
-        "RuleArn": listener.id.replace(":listener/", ":listener-rule/") + "/default",
-        "Priority": "default",
-        "Conditions": [],
-        "Actions": render(listener)["DefaultActions"],
-        "IsDefault": True,
-    }
-    return {"Rules": [rule]}
+    chosen = [by_rule[arn] for arn in dict.fromkeys(arns)] or [find(call)]
+    return elb_page(call, chosen, "Rules", _rule)
+
+
+def _rule_arn(listener: Listener) -> str:
+    return listener.id.replace(":listener/", ":listener-rule/") + "/default"
+
+
+def _rule(listener: Listener) -> dict[str, Any]:
+    actions = render(listener)["DefaultActions"]
+    default = {"Priority": "default", "Conditions": [], "IsDefault": True}
+    return default | {"RuleArn": _rule_arn(listener), "Actions": actions}

@@ -14,6 +14,7 @@ from tieline.fabric.aws.operations.security_groups import NOT_FOUND, merged, nam
 from tieline.fabric.records import Permission, SecurityGroup
 
 NUMBERS = {"6": "tcp", "17": "udp", "1": "icmp", "-1": "-1"}
+MESSAGES = range(-1, 256)  # types and codes of ICMP, -1 for all (RFC 792; EC2 API, IpPermission)
 LIMIT = 60  # inbound or outbound rules in one group (AWS quota)
 
 
@@ -75,6 +76,15 @@ def _parsed(call: Call, egress: bool) -> list[Permission]:
     return [p for item in items for p in _permissions(call, item, egress, tags)]
 
 
+def _named(rules: list[Permission]) -> list[Permission]:
+    """The rules of a request that must have some, each once."""
+    if not rules:
+        raise AwsError("MissingParameter", "The request must contain the parameter IpPermissions, with a rule.")
+    if len({_content(p) for p in rules}) < len(rules):
+        raise AwsError("InvalidParameterValue", "The same permission must not appear multiple times")
+    return rules
+
+
 def _permissions(call: Call, item: Mapping[str, Any], egress: bool, tags: dict[str, str]) -> Iterable[Permission]:
     protocol = str(item.get("IpProtocol", "-1")).lower()
     protocol = NUMBERS.get(protocol, protocol)
@@ -85,9 +95,18 @@ def _permissions(call: Call, item: Mapping[str, Any], egress: bool, tags: dict[s
     first, last = (-1, -1) if protocol == "-1" else (item.get("FromPort", -1), item.get("ToPort", -1))
     if protocol in ("tcp", "udp") and not 0 <= first <= last <= 65535:
         raise AwsError("InvalidParameterValue", f"Invalid value for portRange: {first}-{last}. Use ports 0 to 65535.")
+    if protocol == "icmp" and not (first in MESSAGES and last in MESSAGES and (first != -1 or last == -1)):
+        message = (
+            f"Invalid value for ICMP: type {first}, code {last}. Use -1 to 255; all types (-1) have all codes (-1)."
+        )
+        raise AwsError("InvalidParameterValue", message)
     if item.get("PrefixListIds"):
         raise AwsError("UnsupportedOperation", "tieline has no prefix lists. Name CIDR blocks or groups.")
-    for source in _sources(call, item):
+    sources = list(_sources(call, item))
+    if not sources:
+        message = f"The rule for {protocol} names no source: give IpRanges, Ipv6Ranges or UserIdGroupPairs."
+        raise AwsError("MissingParameter", message)
+    for source in sources:
         text = source.pop("Description", None)
         yield Permission(
             id=call.ids.new("sgr"),
@@ -124,7 +143,7 @@ def _content(p: Permission) -> tuple[object, ...]:
 
 def _authorize(call: Call, egress: bool) -> Answer:
     group = named(call)
-    new = _parsed(call, egress)
+    new = _named(_parsed(call, egress))
     present = {_content(p) for p in group.permissions}
     for p in new:
         if _content(p) in present:
@@ -143,6 +162,8 @@ def _revoke(call: Call, egress: bool) -> Answer:
     group = named(call)
     ids = set(call.p.get("SecurityGroupRuleIds", []))
     contents = {_content(p) for p in _parsed(call, egress)}
+    if not ids and not contents:
+        raise AwsError("MissingParameter", "Name the rules by IpPermissions or by SecurityGroupRuleIds.")
     gone = [p for p in group.permissions if p.egress == egress and (p.id in ids or _content(p) in contents)]
     missing = len(ids) + len(contents) - len(gone)
     if missing > 0 and not (egress and contents):  # clients revoke the IPv6 default blindly: AWS answers unknown ones

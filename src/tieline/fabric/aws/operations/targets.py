@@ -95,8 +95,9 @@ def _address(call: Call, group: TargetGroup, wanted: dict[str, Any]) -> tuple[st
         address = IPv4Address(text)
     except ValueError:
         raise AwsError("ValidationError", f"The IP address '{text}' is not a valid IPv4 address") from None
-    vpc = call.world.get(Vpc, group.vpc)
-    assert vpc is not None, "a VPC cannot be deleted while it has target groups' subnets"
+    vpc = call.world.get(Vpc, group.vpc)  # a target group does not keep its VPC from being deleted (AWS)
+    if vpc is None:
+        raise AwsError("InvalidTarget", f"The target group's VPC {group.vpc} is deleted: delete the group, too.")
     if address not in IPv4Network(vpc.cidr):
         message = (
             f"The IP address '{text}' is outside the VPC {vpc.id} ({vpc.cidr}): tieline routes to no other network."
