@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
-from tieline.fabric.kernel import instances, names, processes
+from tieline.fabric.kernel import announcers, instances, names, passages, processes
+from tieline.fabric.kernel.announcements import Announcement
 from tieline.fabric.kernel.commands import KernelError
 from tieline.fabric.kernel.driver import Kernel
-from tieline.fabric.topology import Instance
+from tieline.fabric.topology import Instance, Passage
 from world.kernel.conftest import CLIENT, ENDPOINT, FIRST, NAME, RESOLVER, World, consumer, provider
 
 pytestmark = pytest.mark.world
@@ -113,6 +116,24 @@ async def test_no_handle_leads_out_of_its_root(world: World) -> None:
     await world.kernel.converge_instance(machine(BY_HANDLE, "/usr/bin/env python3"), consumer())
     said = await finished(world)
     assert said.startswith("refused: Operation not permitted\n"), said
+
+
+async def test_it_cannot_pass_for_a_process_of_the_fabrics_own(world: World) -> None:
+    """Whoever is taken for a passage's or an announcer's process keeps the real one from being started."""
+    passage = Passage(id="p-in", instance=CLIENT, direction="inward", listen=("127.0.0.1", 1), connect=("127.0.0.1", 1))
+    announcement = Announcement(address=ENDPOINT, ports=(5432,), source="169.254.8.0", onwards="169.254.8.1")
+    forwarder = passages.Owner(prefix=world.prefix, inode=1, passage=passage)
+    announcer = announcers.Owner(prefix=world.prefix, vpc="vpc-a", inode=1, announcement=announcement)
+    lies = [
+        ("tail", "-f", "-q", "--", "forwarder.py", msgspec.json.encode(forwarder).decode(), "1", "2", "3", "/tmp/lie"),
+        ("tail", "-f", "-q", "--", announcers.MODULE, msgspec.json.encode(announcer).decode(), "/tmp/lie"),
+    ]
+    started = "\n".join(f"{shlex.join(lie)} 2> /dev/null &" for lie in lies)
+    await world.kernel.converge_vpc(consumer())
+    await world.kernel.converge_instance(machine(f"touch /tmp/lie\n{started}\nsleep 1000"), consumer())
+    await until(lambda: {lie for lie in lies if list(lie) in commands_of(world)} == set(lies))
+    assert (await world.kernel.observe()).passages == {}
+    assert announcers._running(footprint(world)) == []
 
 
 async def test_the_fabrics_state_is_hidden_from_it(world: World) -> None:
@@ -238,6 +259,10 @@ async def test_down_removes_everything_of_this_prefix_and_nothing_else(
 def tree(world: World) -> list[processes.Process]:
     """All processes of the client's instance, by its network namespace."""
     return processes.found(processes.within(names.path(world.namespace(CLIENT))))
+
+
+def commands_of(world: World) -> list[list[str]]:
+    return [processes.command(process.pid) for process in tree(world)]
 
 
 async def finished(world: World, times: int = 1) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 PROC = Path("/proc")
 GRACE = 5.0  # seconds until a killed process must have gone; it only lacks the processor's time
 POLL = 0.01
+NOBODY = "65534"  # whom forwarders and announcers become
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,12 @@ def is_init(pid: int) -> bool:
     """Whether this is process 1 of a pid namespace inside ours."""
     ids = _status(pid, "NSpid")
     return len(ids) > 1 and ids[-1] == "1"
+
+
+def is_servant(pid: int) -> bool:
+    """Whether root started this beside us: what an instance or another user runs may say anything of itself."""
+    users, ids = _status(pid, "Uid"), _status(pid, "NSpid")
+    return len(ids) == len(_status(os.getpid(), "NSpid")) and users[1:2] in (["0"], [NOBODY])
 
 
 async def end(processes: Iterable[Process]) -> bool:

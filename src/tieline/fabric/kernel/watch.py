@@ -208,13 +208,12 @@ def _processes(footprint: Footprint) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
     youngest_first = sorted(processes.found(lambda _: True), key=lambda one: one.began, reverse=True)
     for process in youngest_first:  # a resolver's own children are younger than it
-        command = processes.command(process.pid)
-        if owner := passages.owner(footprint, command):
+        if owner := passages.owner_of(footprint, process.pid):
             found["passage", owner.passage.id] = process.pid
         elif id := spaces.get(_inode(processes.PROC / str(process.pid) / "ns/net") or 0):
             if not names.is_vpc(id) and processes.is_init(process.pid):
                 found["instance", id] = process.pid
-            elif command[:1] == ["dnsmasq"]:
+            elif processes.command(process.pid)[:1] == ["dnsmasq"]:
                 found["vpc", id] = process.pid
     return found
 
