@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from world.faults.fabric import Fabric
-from world.faults.linked import Linked
+from world.faults.linked import PORT, Linked
 from world.running import until
 
 pytestmark = pytest.mark.world
@@ -81,6 +81,20 @@ def test_a_locked_store_refuses_with_its_reason_and_recovers(mortal: Fabric) -> 
     lock.execute("rollback")
     lock.close()
     linked.join()
+
+
+def test_a_target_whose_health_could_not_be_written_is_probed_on(mortal: Fabric) -> None:
+    mortal.up()
+    linked = Linked(mortal)
+    lock = sqlite3.connect(mortal.state / "fabric.db", isolation_level=None)
+    lock.execute("begin immediate")
+    chain = f"type filter hook input priority 0; tcp dport {PORT} reject with tcp reset;"
+    mortal.inside(linked.server, "nft", f"table ip refusing {{ chain enter {{ {chain} }}; }}").check_returncode()
+    until(mortal.log.read_text, lambda log: "the health of" in log, seconds=90)
+    assert linked.customer.health(linked.group) == ["healthy"], "what is not written is not told"
+    lock.execute("rollback")
+    lock.close()
+    until(lambda: linked.customer.health(linked.group), lambda states: states == ["unhealthy"], seconds=60)
 
 
 def fill(path: Path) -> None:

@@ -48,7 +48,7 @@ class Prober:
         }
         for key in self._tasks.keys() - keys:
             self._tasks.pop(key).cancel()
-        for key in keys - self._tasks.keys():
+        for key in [key for key in keys if key not in self._tasks or self._tasks[key].done()]:
             self._tasks[key] = asyncio.create_task(self._watch(key), name=f"probe {key}")
 
     async def _watch(self, key: Key) -> None:
@@ -73,11 +73,16 @@ class Prober:
             return Outcome(passed=False, reason=health.INTERNAL, cause=str(error))
 
     def _record(self, group: TargetGroup, after: Health) -> None:
+        """Where the store refuses, the target keeps the state that is recorded until the next probe's is written."""
         if self._world.get(TargetGroup, group.id) is None:
             return
-        log.info("target %s of %s is %s %s", after.id.split("|")[1], group.name, after.state, after.cause)
-        with self._world.transaction():
-            self._world.put(after)
+        target = after.id.split("|")[1]
+        log.info("target %s of %s is %s %s", target, group.name, after.state, after.cause)
+        try:
+            with self._world.transaction():
+                self._world.put(after)
+        except Exception as error:
+            log.warning("the health of %s stays as it is recorded until its next probe: %s", target, error)
 
 
 def probed(world: World, group: TargetGroup, target: Registration) -> bool:
