@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tieline.integration import batcher as batching
-from tieline.integration.batcher import Batcher
+from tieline.integration.batcher import Batcher, Bury
 from tieline.integration.config import Sql
 from tieline.integration.message import Message
 from tieline.integration.sinks.base import Rejected, Unavailable
@@ -58,9 +58,8 @@ def test_each_row_is_written_once_or_buried(
 
     async def run() -> None:
         action = Sql(id="a", resource="r", sql="x", batch_size=batch_size, batch_bytes=batch_bytes, batch_time=0)
-        one = Batcher(
-            action, table, done.extend, lambda message, output, error: buried.append(output["n"]), lambda: 0.0
-        )
+        bury: Bury = lambda rows: buried.extend(output["n"] for output, _, _ in rows)  # noqa: E731
+        one = Batcher(action, table, done.extend, bury, lambda: 0.0)
         task = asyncio.create_task(one.run())
         for number in range(count):
             one.add([({"n": number}, Message("t", b"x" * number))], number)

@@ -12,7 +12,7 @@ import pytest
 
 from tieline.integration import batcher as batching
 from tieline.integration import buffer as buffering
-from tieline.integration.batcher import Batcher
+from tieline.integration.batcher import Batcher, Buried
 from tieline.integration.buffer import Buffer
 from tieline.integration.config import Sql
 from tieline.integration.message import Message
@@ -48,8 +48,8 @@ class Way:
         self.batcher = Batcher(action, table, self.acknowledged.extend, self._bury, lambda: NOW)
         self.buffer = Buffer(directory, self.batcher, self.acknowledged.extend)
 
-    def _bury(self, message: Message, output: dict[str, Any], error: str) -> None:
-        self.buried.append(output["n"])
+    def _bury(self, rows: Sequence[Buried]) -> None:
+        self.buried += [output["n"] for output, _, _ in rows]
 
     def add(self, numbers: Sequence[int], time: float = NOW) -> None:
         self.buffer.add([({"n": n}, Message("t", b"x" * 50, 1, int(time * 1000))) for n in numbers], 50 * len(numbers))

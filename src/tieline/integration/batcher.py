@@ -21,7 +21,8 @@ LONGEST_PAUSE: Final = 5.0
 
 log = logging.getLogger(__name__)
 Done = Callable[[Sequence[Message]], None]
-Bury = Callable[[Message, dict[str, Any], str], None]
+Buried = tuple[dict[str, Any], Message, str]  # a row, its message, and why it is not wanted
+Bury = Callable[[Sequence[Buried]], None]  # all of them, or raises OSError
 
 
 def _unforeseen(error: Exception) -> Unavailable:
@@ -241,17 +242,16 @@ class Batcher:
             self.metrics.latency.add(now - message.timestamp, step)
         self.done([message for _, message in batch])
 
-    async def reject(self, items: list[tuple[dict[str, Any], Message, str]]) -> None:
+    async def reject(self, items: Sequence[Buried]) -> None:
         """Put the rows into the dead letters; a disk that does not take them is waited for."""
-        for output, message, error in items:
-            self.metrics.last_error, self.metrics.last_error_at = error, int(self._clock() * 1000)
-            while True:
-                try:
-                    self.bury(message, output, error)
-                    break
-                except OSError as full:
-                    self._note(Unavailable("statement", f"a dead letter could not be kept: {full}"))
-                    await asyncio.sleep(LONGEST_PAUSE)
+        while True:
+            try:
+                self.bury(items)
+                break
+            except OSError as full:
+                self._note(Unavailable("statement", f"a dead letter could not be kept: {full}"))
+                await asyncio.sleep(LONGEST_PAUSE)
+        self.metrics.last_error, self.metrics.last_error_at = items[-1][2], int(self._clock() * 1000)
         self.refused += len(items)
         self.metrics.failed += len(items)
         self.done([message for _, message, _ in items])

@@ -18,7 +18,7 @@ from tieline.integration import topics
 from tieline.integration.batcher import Batcher
 from tieline.integration.buffer import DIRECTORY
 from tieline.integration.config import Broker
-from tieline.integration.deadletters import DeadLetters, letter
+from tieline.integration.deadletters import DeadLetter, DeadLetters, letter
 from tieline.integration.ending import cancelled
 from tieline.integration.memory import Memory
 from tieline.integration.message import UNREAD, Message, identified
@@ -115,7 +115,7 @@ class Lane:
     def _apply(self, routes: tuple[Route, ...], messages: list[Message]) -> None:
         """Put what these rules make of these messages on its way, and acknowledge what they make nothing of."""
         if len(routes) == 1 and len(routes[0].batchers) == 1 and not routes[0].foreach:
-            items = self._evaluate(routes[0], messages, keep=False)
+            (items,) = self._evaluate(routes, messages, keep=False)
             size = sum([len(message.payload) for _, message in items])
             way = routes[0].batchers[0]
             way.add(identified(items) if way.once else items, size)
@@ -131,8 +131,7 @@ class Lane:
         """The general case: a message may become any number of rows in any number of places."""
         for message in messages:
             message.more = -1
-        for route in routes:
-            items = self._evaluate(route, messages, keep=True)
+        for route, items in zip(routes, self._evaluate(routes, messages, keep=True), strict=True):
             size = sum([len(message.payload) for _, message in items])
             for batcher in route.batchers:
                 for _, message in items:
@@ -149,21 +148,35 @@ class Lane:
                 self._held += 1
         self.session.acknowledge(unused)
 
-    def _evaluate(self, route: Route, messages: list[Message], keep: bool) -> list[Item]:
-        failures: Failures = []
-        items = route.apply(messages, failures, keep)
-        if route.counts:
-            route.metrics.matched += len(messages)
-            route.metrics.passed += len({id(message) for _, message in items}) if route.foreach else len(items)
-            for message, error in failures:
-                self._failed(route, message, error)
-        return items
+    def _evaluate(self, routes: tuple[Route, ...], messages: list[Message], keep: bool) -> list[list[Item]]:
+        """What each rule makes of the messages, once the dead letters are safe. Raises OSError, and then nothing counts:
+        none of the messages is in hand, and the broker sends them again.
+        """
+        found: list[list[Item]] = []
+        letters: list[DeadLetter] = []
+        for route in routes:
+            failures: Failures = []
+            found.append(route.apply(messages, failures, keep))
+            if failures and route.counts:
+                letters += self._failed(route, failures)
+        if letters:
+            try:
+                self._letters.add(letters)
+            except OSError as full:
+                raise OSError(f"a dead letter could not be kept: {full}") from full
+        for route, items in zip(routes, found, strict=True):
+            if route.counts:
+                route.metrics.matched += len(messages)
+                route.metrics.passed += len({id(message) for _, message in items}) if route.foreach else len(items)
+        for one in letters:
+            self._routes[one.rule].metrics.exceptions += 1
+        return found
 
-    def _failed(self, route: Route, message: Message, error: Exception) -> None:
-        metrics, reason, now = route.metrics, str(failure(error)), int(self._clock() * 1000)
-        metrics.exceptions += 1
-        metrics.last_error, metrics.last_error_at = reason, now
-        self._letters.add([letter(message, route.rule, "", reason, now)])
+    def _failed(self, route: Route, failures: Failures) -> list[DeadLetter]:
+        now = int(self._clock() * 1000)
+        letters = [letter(message, route.rule, "", str(failure(error)), now) for message, error in failures]
+        route.metrics.last_error, route.metrics.last_error_at = letters[-1].error, now
+        return letters
 
     def _done(self, messages: Sequence[Message]) -> None:
         """One row of each of these messages needs nothing more; a message without rows is acknowledged."""

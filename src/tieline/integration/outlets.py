@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from tieline.integration.batcher import Batcher, Done
+from tieline.integration.batcher import Batcher, Buried, Done
 from tieline.integration.buffer import Buffer
 from tieline.integration.config import Action
 from tieline.integration.deadletters import DeadLetters, letter
@@ -49,9 +48,9 @@ class Outlets:
         if batcher is None:
             rule = key[0]
 
-            def bury(message: Message, output: dict[str, Any], error: str) -> None:
+            def bury(rows: Sequence[Buried]) -> None:
                 now = int(self._clock() * 1000)
-                self._letters.add([letter(message, rule, action.id, error, now, output)])
+                self._letters.add([letter(message, rule, action.id, why, now, output) for output, message, why in rows])
 
             batcher = self.batchers[key] = Batcher(action, writer, self._done, bury, self._clock)
             self._run(batcher)

@@ -119,7 +119,7 @@ class Session:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._open.wait()
             self._write(mqtt5.PingReqPacket().write())  # who does not read sees a lost connection by writing only
-            if self._writer is None or self._writer.transport.is_closing():
+            if not self._reachable:
                 raise ConnectionError("the connection was lost")
 
     async def confirmed(self) -> None:
@@ -195,7 +195,7 @@ class Session:
 
     def acknowledge(self, messages: Iterable[Message]) -> None:
         """Tell the broker that these messages are safe; QoS 0 needs nothing."""
-        if self.connected:
+        if self.connected and self._reachable:
             self._write(self._deliveries.acknowledge(messages))
         else:
             self._deliveries.finish(messages)
@@ -228,8 +228,13 @@ class Session:
             self._write(self.subscriptions.difference())
             self._answered()
 
+    @property
+    def _reachable(self) -> bool:
+        """Whether the connection takes bytes: while nothing is read, it may be lost already, and nobody knows yet."""
+        return self._writer is not None and not self._writer.transport.is_closing()
+
     def _write(self, data: bytes) -> None:
-        if self._writer is not None and data:
+        if self._writer is not None and data and self._reachable:  # uvloop raises RuntimeError where it is lost
             self._writer.write(data)
 
     def _hang_up(self) -> None:

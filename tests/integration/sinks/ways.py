@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from servers import Server
-from tieline.integration.batcher import Batcher
+from tieline.integration.batcher import Batcher, Buried
 from tieline.integration.message import Message
 from tieline.integration.sinks import Action, Resource, open_sink
 
@@ -30,8 +30,8 @@ class Way:
     def _finish(self, messages: Sequence[Message]) -> None:
         self.done += len(messages)
 
-    def _bury(self, message: Message, output: dict[str, Any], error: str) -> None:
-        self.buried.append((output, error))
+    def _bury(self, rows: Sequence[Buried]) -> None:
+        self.buried += [(output, error) for output, _, error in rows]
 
     def add(self, *outputs: dict[str, Any]) -> None:
         """Send rows on their way."""

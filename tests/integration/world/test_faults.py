@@ -19,6 +19,7 @@ import pytest
 from integration.world import flow
 from servers import Mosquitto, PostgreSQL, wait_until
 from tieline.integration import config
+from tieline.integration.deadletters import FILE
 
 pytestmark = pytest.mark.world
 
@@ -125,3 +126,26 @@ async def test_a_missing_table_is_waited_for(mosquitto: Mosquitto, postgresql: P
         postgresql.execute(f"create table {target}(device text, temp float8, ts bigint)")
         await flow.eventually(lambda: flow.devices(postgresql, target) == flow.wanted(100), "every row")
         assert json.dumps(pipeline.status()["resources"]["pg"]["status"]) == '"connected"'
+
+
+async def test_a_full_disk_holds_a_message_until_its_letter_is_kept(
+    mosquitto: Mosquitto, postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    """One of two rules fails on a message, and its letter finds no room: the row of the other acknowledges nothing."""
+    target, letters = flow.table(postgresql), tmp_path / FILE
+    reading = 'SELECT payload.device as device, {} as temp, timestamp FROM "full/#"'
+    rules = tuple(
+        flow.rule(target, reading.format(temp), id=f"r{n}") for n, temp in enumerate(("1", "payload.temp + 1"))
+    )
+    what = config.Config(resources=(flow.resource(postgresql),), rules=rules)
+    async with flow.running(flow.broker(mosquitto), what, tmp_path) as pipeline:
+        letters.symlink_to("/dev/full")
+        await asyncio.to_thread(flow.publish, mosquitto, [("full/1", {"device": "a", "temp": [1]})])
+        await flow.eventually(lambda: bool(pipeline.status()["resources"]["pg"]["broker"]["reason"]), "the reason")
+        letters.unlink()
+        await flow.eventually(lambda: len(pipeline.dead_letters) == 1, "the letter")
+        await flow.eventually(lambda: flow.devices(postgresql, target) == ["a"], "the row")
+        assert pipeline.dead_letters.list()[0].rule == "r1"
+        await flow.eventually(lambda: pipeline.status()["resources"]["pg"]["pending"] == 0, "acknowledged")
+        assert [rule["matched"] for rule in pipeline.metrics()["rules"].values()] == [1, 1]
+    assert len(letters.read_bytes().splitlines()) == 1

@@ -6,10 +6,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from integration.world import flow
 from servers import Mosquitto, PostgreSQL, wait_until
-from tieline.integration import config, pipeline
+from tieline.integration import config, pipeline, session
+from tieline.integration.memory import Memory
+from tieline.integration.message import Message
 
 pytestmark = pytest.mark.world
 
@@ -83,3 +86,39 @@ async def test_the_session_of_a_removed_resource_ends(
         await asyncio.to_thread(wait_until, lambda: not running._memory.clients(), "the first is forgotten")
     async with flow.running(where, both, tmp_path):
         pass
+
+
+def test_what_is_safe_when_nobody_knows_yet_that_the_broker_is_gone(
+    mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nothing is read, a lost connection is seen late; uvloop, under which workers run, raises for a write."""
+    monkeypatch.setattr(session, "LOOK_SECONDS", 3.0)
+    where, taken, held = flow.broker(mosquitto), list[Message](), list[Message]()
+
+    def receive(messages: list[Message]) -> None:
+        taken.extend(messages)
+        held.extend(messages)
+
+    async def scenario() -> None:
+        one = session.Session(where, where.client_id, receive, lambda: held, Memory())
+        one.subscribe(["late/#"])
+        running = asyncio.create_task(one.run())
+        await one.subscribed.wait()
+        one.read(False)  # after what is being waited for
+        await asyncio.to_thread(flow.publish, mosquitto, [("late/1", "first")])
+        await flow.eventually(lambda: len(taken) == 1, "the message")
+        assert one._writer is not None
+        one._writer.transport.abort()
+        await flow.eventually(lambda: one._writer is not None and one._writer.transport.is_closing(), "the loss")
+        await asyncio.sleep(0.1)
+        assert one.connected
+        one.acknowledge([held.pop()])
+        one.read(True)
+        await flow.eventually(lambda: one.subscribed.is_set() and not one._deliveries.expected, "told to the broker")
+        await asyncio.to_thread(flow.publish, mosquitto, [("late/1", "second")])
+        await flow.eventually(lambda: len(taken) > 1, "the next message")
+        running.cancel()
+        await one.close(forget=True)
+
+    uvloop.run(scenario())
+    assert [message.payload for message in taken] == [b'"first"', b'"second"']
