@@ -17,16 +17,23 @@ from world.running import Account, Tieline, until
 
 pytestmark = [pytest.mark.world, pytest.mark.timeout(240)]
 PORT = 5432
+HEADERS = 40  # bytes of IPv4 and TCP without options
+SMALL = 1300  # bytes: the MTU of a NIC, as that of a tunnel, which the server behind it does not know of
 SERVER = f"""
-import socketserver
+import socket, socketserver
 class Answer(socketserver.BaseRequestHandler):
     def handle(self):
-        self.request.sendall(b"I was here before " + self.client_address[0].encode())
+        segment = self.request.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+        self.request.sendall(f"I was here before {{self.client_address[0]}} {{segment}}".encode())
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
 Server(("", {PORT}), Answer).serve_forever()
 """
-CLIENT = "import socket, sys; print(socket.create_connection((sys.argv[1], {port}), 3).recv(99).decode())"
+CLIENT = """
+import socket, sys
+made = socket.create_connection((sys.argv[1], {port}), 3)
+print(made.recv(99).decode(), made.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG))
+"""
 
 
 def run(*argv: str) -> None:
@@ -126,14 +133,16 @@ def test_an_address_behind_a_nic_serves_through_a_link(tieline: Tieline) -> None
     nic = new_prefix()
     lan = (
         ("link", "add", nic, "type", "veth", "peer", "name", "eth0", "netns", "{name}"),
-        ("link", "set", nic, "up"),
+        ("link", "set", nic, "up", "mtu", str(SMALL)),
         ("-n", "{name}", "address", "add", "10.0.2.77/16", "dev", "eth0"),
         ("-n", "{name}", "link", "set", "eth0", "up"),
     )
     with elsewhere(*lan):
         interface = scene.attach(scene.subnets[1], "10.0.2.77", "--nic", nic)
         _, address = scene.link("nic", "10.0.2.77")
-        assert scene.ask(address).startswith("I was here before 10.0.")
+        said = scene.ask(address)
+        assert said.startswith("I was here before 10.0.")
+        assert all(int(segment) <= SMALL - HEADERS for segment in said.split()[-2:]), said
         tieline.command("detach", "--state", str(tieline.state), interface)
         until(lambda: scene.ask(address), lambda said: said == "")
 

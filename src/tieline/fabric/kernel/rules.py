@@ -49,7 +49,7 @@ CHAINS = """
   }}
   chain pass {{
     type filter hook forward priority filter; policy drop;
-{forwarded}    ct state established,related accept
+{clamped}{forwarded}    ct state established,related accept
     iifname "h-*" jump aim
     ct status dnat accept
     iifname "h-*" oifname "h-*" accept
@@ -81,6 +81,10 @@ CHAINS = """
   }}
 """
 
+# A network that was attached may lead through a tunnel, of whose smaller MTU only its link here knows, and which drops
+# in silence: both ends are told of it as they connect.
+CLAMP = "    tcp flags syn tcp option maxseg size set rt mtu\n"
+
 STICKY_SLOTS = 128  # by which sources are shared out; with four targets, a share is 15 % off as a rule
 SEED = "0x7469656c"  # any fixed number: without one, the kernel draws another at each load, and sources would move
 
@@ -107,7 +111,10 @@ def table(vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> str:
         *metering.chains(outgoing),
         *filtering.chains(vpc),
         CHAINS.format(
-            resolver=vpc.resolver, forwarded=metering.forwarded(outgoing), entering=metering.entering(outgoing)
+            resolver=vpc.resolver,
+            clamped=CLAMP if any(host.kind == "link" for host in vpc.hosts) else "",
+            forwarded=metering.forwarded(outgoing),
+            entering=metering.entering(outgoing),
         ).strip("\n"),
     ]
     return f"table {TABLE} {{\n" + "\n".join(parts) + "\n}\n"
