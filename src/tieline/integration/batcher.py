@@ -99,6 +99,11 @@ class Batcher:
         self._retired = True
         self._changed.set()
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits or is being written."""
+        return not self._idle.is_set()
+
     async def drained(self) -> None:
         """Return when nothing waits and nothing is being written."""
         await self._idle.wait()

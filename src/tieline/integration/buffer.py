@@ -23,7 +23,6 @@ from tieline.integration.rules.compile import Item
 from tieline.integration.spool import Spool
 
 PASSING: Final = 4  # batches that may wait in memory before rows go to disk
-DIRECTORY: Final = "buffer"
 DRAIN_POLL: Final = 0.05
 PORTION: Final = 2000  # rows written to disk, or read, at once
 PORTION_BYTES: Final = 4 << 20

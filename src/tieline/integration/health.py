@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, Final
 
 from tieline.integration.batcher import Batcher
 from tieline.integration.lane import Lane
+from tieline.integration.rules.errors import TemplateError
 from tieline.integration.sinks.base import Rejected, Sink, Unavailable
 
+TIMEOUT: Final = 15.0  # seconds for a check, as for a Test
 INTERVAL: Final = 15.0  # seconds between checks, EMQX's health_check_interval
 SUSPICIOUS: Final = 100  # rejected rows, and none taken between, that are no longer a few bad messages
 SOON: Final = 1.0  # seconds between checks while something is wrong
+log = logging.getLogger(__name__)
 
 
 class Health:
@@ -43,13 +47,19 @@ class Health:
             await asyncio.sleep(SOON if self._checked else INTERVAL)
 
     async def _check(self) -> None:
-        actions = [batcher.action for batcher in self._lane.actions().values()]
+        actions = [batcher.action for batcher in self._lane.working()]
         try:
-            await self._sink().check(actions)
+            async with asyncio.timeout(TIMEOUT):
+                await self._sink().check(actions)
         except Unavailable as trouble:
             self._checked = trouble
-        except Rejected as rejected:
+        except TimeoutError:
+            self._checked = Unavailable("tcp", f"a check had no answer within {TIMEOUT} s")
+        except (Rejected, TemplateError) as rejected:
             self._checked = Unavailable("statement", str(rejected))
+        except Exception as error:  # whatever it was, what is not known to be well is not shown as well
+            log.exception("a check broke")
+            self._checked = Unavailable("statement", f"the check broke: {type(error).__name__}: {error}")
         else:
             self._checked = None
         self._checked_at = self._clock()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,14 +16,13 @@ import msgspec
 
 from tieline.integration import topics
 from tieline.integration.batcher import Batcher
-from tieline.integration.buffer import DIRECTORY
 from tieline.integration.config import Broker
 from tieline.integration.deadletters import DeadLetter, DeadLetters, letter
 from tieline.integration.ending import cancelled
 from tieline.integration.memory import Memory
 from tieline.integration.message import UNREAD, Message, identified
 from tieline.integration.metrics import RuleMetrics
-from tieline.integration.outlets import Outlets
+from tieline.integration.outlets import Key, Outlets
 from tieline.integration.routes import Plan, Route
 from tieline.integration.rules.compile import Failures, Item, failure
 from tieline.integration.rules.errors import NotMatched
@@ -53,8 +52,7 @@ class Lane:
         self._letters = letters
         self._clock = clock
         self._index: topics.Index[Route] = topics.Index(())
-        place = directory / DIRECTORY / (name or "broker") if directory is not None else None
-        self._outlets = Outlets(letters, clock, self._done, place)
+        self._outlets = Outlets(letters, clock, self._done, name, directory)
         self._receiving: asyncio.Task[None] | None = None
         self._routes: dict[str, Route] = {}
         self._replays: dict[int, tuple[Message, Callable[[], None]]] = {}
@@ -65,18 +63,19 @@ class Lane:
 
     # Changing rules
 
-    def apply(self, plans: Sequence[Plan], metrics: dict[str, RuleMetrics]) -> None:
-        """Take these rules from the next message on; rows that wait go to their action as it is now."""
+    def apply(self, plans: Sequence[Plan], metrics: dict[str, RuleMetrics], wanted: Collection[Key]) -> None:
+        """Take these rules from the next message on; rows that wait go to their action as it is now. Those of actions
+        that are not wanted any more are dropped, if they cannot be written at once.
+        """
         routes: list[tuple[str, Route]] = []
-        wanted = set()
         for plan in plans:
             keys = [(plan.rule.id, action.id) for action, _ in plan.actions]
             ways = [
                 self._outlets.inlet(k, action, writer) for k, (action, writer) in zip(keys, plan.actions, strict=True)
             ]
-            wanted.update(keys)
-            route = Route(plan, ways, metrics[plan.rule.id])
-            routes.extend((topic, route) for topic in plan.compiled.topics)
+            if plan.rule.enable:
+                route = Route(plan, ways, metrics[plan.rule.id])
+                routes.extend((topic, route) for topic in plan.compiled.topics)
         self._index = topics.Index(routes)
         self._routes = {route.rule: route for _, route in routes}
         self._outlets.keep(wanted)
@@ -149,7 +148,7 @@ class Lane:
         self.session.acknowledge(unused)
 
     def _evaluate(self, routes: tuple[Route, ...], messages: list[Message], keep: bool) -> list[list[Item]]:
-        """What each rule makes of the messages, once the dead letters are safe. Raises OSError, and then nothing counts:
+        """What each rule makes of the messages, once the dead letters are safe. Raises OSError, and nothing counts:
         none of the messages is in hand, and the broker sends them again.
         """
         found: list[list[Item]] = []
@@ -200,7 +199,8 @@ class Lane:
 
     def serves(self, rule: str, action: str) -> bool:
         """Whether an action of a rule, or any of it where none is named, writes here."""
-        return any(owner == rule and action in ("", name) for owner, name in self._outlets.batchers)
+        known = self._outlets.batchers if rule in self._routes else ()
+        return any(owner == rule and action in ("", name) for owner, name in known)
 
     def replay(self, rule: str, action: str, message: Message, done: Callable[[], None]) -> None:
         """Put a message through a rule again for this action, or for all; `done` is called when its rows are safe or in
@@ -251,6 +251,10 @@ class Lane:
     def places(self) -> set[Path]:
         """The directories of its buffers."""
         return self._outlets.places()
+
+    def working(self) -> list[Batcher]:
+        """The batches of rules that run, and those that still have rows."""
+        return [one for (rule, _), one in self._outlets.batchers.items() if rule in self._routes or one.busy]
 
     def actions(self) -> dict[tuple[str, str], Batcher]:
         """The batches on their way, by rule and action."""

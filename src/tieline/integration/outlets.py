@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
 from tieline.integration.batcher import Batcher, Buried, Done
@@ -16,25 +17,32 @@ from tieline.integration.message import Message
 from tieline.integration.sinks.base import Writer
 
 Key = tuple[str, str]  # a rule's id and an action's
+DIRECTORY: Final = "buffer"
+
+
+def place_of(directory: Path, resource: str, key: Key) -> Path:
+    """Where rows of an action wait on disk; the broker, as a place to write to, has no name."""
+    return directory / DIRECTORY / (resource or "broker") / quote(".".join(key), safe="")
 
 
 class Outlets:
-    """`done` is called with the messages of rows that need nothing more; the directory keeps the buffers."""
+    """`done` is called with the messages of rows that need nothing more; the directory keeps a resource's buffers."""
 
     def __init__(
-        self, letters: DeadLetters, clock: Callable[[], float], done: Done, directory: Path | None = None
+        self, letters: DeadLetters, clock: Callable[[], float], done: Done, resource: str, directory: Path | None = None
     ) -> None:
         self.batchers: dict[Key, Batcher] = {}
         self._buffers: dict[Key, Buffer] = {}
         self._all: list[Batcher | Buffer] = []  # with those that are being retired
         self._tasks: dict[object, asyncio.Task[None]] = {}
-        self._letters, self._clock, self._done, self._directory = letters, clock, done, directory
+        self._letters, self._clock, self._done = letters, clock, done
+        self._resource, self._directory = resource, directory
 
     def inlet(self, key: Key, action: Action, writer: Writer) -> Batcher | Buffer:
         """Where rows of an action go from now on; what waits goes to the action as it is now."""
         batcher, buffer = self._batcher(key, action, writer), self._buffers.get(key)
         if buffer is None and self._directory is not None:
-            place = self._directory / quote(".".join(key), safe="")
+            place = place_of(self._directory, self._resource, key)
             if action.buffer_mode != "disk" and not place.exists():
                 return batcher
             buffer = self._buffers[key] = Buffer(place, batcher, self._done)

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from tieline.integration.batcher import Batcher
-from tieline.integration.buffer import DIRECTORY
 from tieline.integration.config import Broker, Config, Resource, Rule
 from tieline.integration.deadletters import DeadLetters
 from tieline.integration.definition import Definition, check_broker, define
 from tieline.integration.greeting import Refused
 from tieline.integration.memory import Memory
 from tieline.integration.metrics import INTERVAL, RuleMetrics
+from tieline.integration.outlets import DIRECTORY, place_of
 from tieline.integration.replay import Replayer
 from tieline.integration.rules.errors import RuleError, TemplateError
 from tieline.integration.session import CONNECT_SECONDS, Session
@@ -92,7 +92,7 @@ class Pipeline:
         definitions = self._define(config.rules, resources)
         self._rules = {rule.id: self._rules.get(rule.id, RuleMetrics()) for rule in config.rules}
         for station in self._stations.values():
-            self._faults |= station.apply(definitions, self._rules)
+            self._faults |= station.apply(definitions, config.rules, self._rules)
         counted = [one.history for one in self._rules.values()] + [one.metrics.history for _, one in self._batchers()]
         for history in counted:
             history.keep(config.metrics_minutes)
@@ -137,6 +137,8 @@ class Pipeline:
         if self._directory is None or not all(task.done() for task in self._leaving.values()):
             return
         used = set().union(*(station.lane.places() for station in self._stations.values()))
+        actions = [(rule.id, action) for rule in self.config.rules for action in rule.actions]
+        used |= {place_of(self._directory, action.resource, (rule, action.id)) for rule, action in actions}
         for place in set(self._directory.glob(f"{DIRECTORY}/*/*")) - used:
             log.warning("rows in %s are of no action any more, and removed", place)
             shutil.rmtree(place, ignore_errors=True)
@@ -151,8 +153,7 @@ class Pipeline:
             except (RuleError, TemplateError) as fault:
                 self._faults[rule.id] = fault
             else:
-                if rule.enable:
-                    definitions.append(definition)
+                definitions.append(definition)
         return definitions
 
     async def ready(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -60,8 +60,12 @@ class Station:
         old, self.resource, self.sink = self.sink, resource, open_sink(resource)
         await old.close()
 
-    def apply(self, definitions: list[Definition], metrics: dict[str, RuleMetrics]) -> dict[str, TemplateError]:
-        """Run those of the rules that have something to do here; the answer is why others cannot, by rule."""
+    def apply(
+        self, definitions: list[Definition], rules: Sequence[Rule], metrics: dict[str, RuleMetrics]
+    ) -> dict[str, TemplateError]:
+        """Run those of the definitions that have something to do here; the answer is why others cannot, by rule. Rows
+        of other `rules`, which are disabled or cannot run, stay.
+        """
         plans, faults = [], {}
         for definition in definitions:
             try:
@@ -70,7 +74,8 @@ class Station:
                 faults[definition.rule.id] = fault
             else:
                 plans += [plan] if plan is not None else []
-        self.lane.apply(plans, metrics)
+        wanted = {(rule.id, action.id) for rule in rules for action in rule.actions if self._takes(action, rule)}
+        self.lane.apply(plans, metrics, wanted)
         if self.resource is not None or any(plan.actions for plan in plans):
             self.health.start()
         return faults

@@ -10,7 +10,9 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psycopg
@@ -19,6 +21,7 @@ import pytest
 from integration.world import flow
 from servers import Mosquitto, PostgreSQL, wait_until
 from tieline.integration import config
+from tieline.integration import pipeline as pipelines
 from tieline.integration.deadletters import FILE
 
 pytestmark = pytest.mark.world
@@ -149,3 +152,37 @@ async def test_a_full_disk_holds_a_message_until_its_letter_is_kept(
         await flow.eventually(lambda: pipeline.status()["resources"]["pg"]["pending"] == 0, "acknowledged")
         assert [rule["matched"] for rule in pipeline.metrics()["rules"].values()] == [1, 1]
     assert len(letters.read_bytes().splitlines()) == 1
+
+
+def counted(pipeline: pipelines.Pipeline) -> dict[str, Any]:
+    found: dict[str, Any] = pipeline.metrics()["actions"]["r"]["write"]
+    return found
+
+
+@pytest.mark.parametrize("mode", ["broker", "disk"])
+async def test_a_rule_that_is_disabled_while_its_database_is_away_keeps_its_rows(
+    mosquitto: Mosquitto, postgresql: PostgreSQL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """A pause is no order to throw rows away: they were taken before it, and some acknowledged from disk."""
+    monkeypatch.setattr(pipelines, "SWEEP_SECONDS", 0.05)
+    target, where = flow.unique("t"), flow.broker(mosquitto)  # a table that is not there yet
+    action = msgspec.structs.replace(flow.rule(target).actions[0], buffer_mode=mode)
+    rule = msgspec.structs.replace(flow.rule(target), actions=(action,))
+    runs = config.Config(version=1, resources=(flow.resource(postgresql),), rules=(rule,))
+    paused = msgspec.structs.replace(runs, version=2, rules=(msgspec.structs.replace(rule, enable=False),))
+    async with flow.running(where, runs, tmp_path) as pipeline:
+        waits = partial(counted, pipeline)
+        await asyncio.to_thread(flow.publish, mosquitto, flow.numbered(40))
+        await flow.eventually(lambda: waits()["retried"] > 0, "a first try")
+        await asyncio.to_thread(flow.publish, mosquitto, flow.numbered(400)[40:])
+        await flow.eventually(lambda: waits()["received"] == len(flow.wanted(400)), "all rows")
+        await pipeline.apply(paused)
+        await asyncio.sleep(0.3)  # a retired action would drop its rows now
+        assert (waits()["dropped"], waits()["queuing"] + waits()["inflight"]) == (0, len(flow.wanted(400)))
+        if mode == "disk":
+            await flow.eventually(lambda: waits()["queuing_bytes"] > 0, "rows on disk")
+    async with flow.running(where, paused, tmp_path) as pipeline:
+        await asyncio.sleep(0.3)  # and what is swept from the disk would be gone
+        await pipeline.apply(runs)
+        postgresql.execute(f"create table {target}(device text, temp float8, ts bigint)")
+        await flow.eventually(lambda: set(flow.devices(postgresql, target)) == set(flow.wanted(400)), "every row")
