@@ -39,7 +39,8 @@ def specification(footprint: Footprint, instance: Instance, resolver: str) -> di
         "place": str(place),
         "console": str(place / "console.log"),
         "hidden": [str(footprint.state.resolve())],
-        "kept": [sys.prefix, str(Path(__file__).parents[3])],  # tieline itself, for boot scripts that start its agent
+        # tieline itself with its Python, for boot scripts that start its agent
+        "kept": sorted({sys.base_prefix, sys.prefix, str(Path(__file__).parents[3])}),
         "hostname": instance.hostname,
         "address": instance.host.address,
         "resolver": resolver,

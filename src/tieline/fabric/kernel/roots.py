@@ -1,4 +1,4 @@
-"""An instance's root: its own layer over a view of the machine's files, with all that is secret or shared hidden."""
+"""An instance's root: its own layer over a view of the machine's software, with all that is secret or shared hidden."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tieline.fabric.kernel import views
 from tieline.fabric.kernel.syscalls import (
     BIND,
     DETACH,
@@ -23,27 +24,24 @@ from tieline.fabric.kernel.syscalls import (
 )
 
 SCRIPT = "var/lib/cloud/instance/scripts/part-001"  # where cloud-init keeps user data that is a script
-WRITTEN = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")  # a container's are mounts
 PRIVATE_DIRECTORIES = ("run", "tmp", "dev/shm")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # As container runtimes have it: with user id 0, writing here would reach the whole machine.
 PROC_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 PROC_HIDDEN = ("kcore", "keys", "timer_list", "sched_debug")
-OWN = ("etc", "var", "srv", "root")
 VAR = ("lib", "log", "tmp", "cache", "spool", "opt")
-SECRETS = (".aws", ".ssh", ".gnupg")  # in the home directories of the machine's own users
 # Kernel views, and memory: what is in them is the machine's and not installed software.
 PSEUDO = {"proc", "sysfs", "devtmpfs", "devpts", "tmpfs", "ramfs", "cgroup", "cgroup2", "mqueue", "nsfs", "securityfs"}
 PSEUDO |= {"debugfs", "tracefs", "bpf", "pstore", "hugetlbfs", "efivarfs", "configfs", "binfmt_misc", "autofs"}
-ANEW = ("/proc", "/sys", "/dev", "/run", "/tmp")
+VIEWED = "viewed"  # beside an instance's layers once its /etc is its own
 
 
 def furnish(specification: dict[str, Any]) -> None:
-    """A root of the instance's own over a view of the machine's, with all that is secret or shared hidden."""
+    """A root of the instance's own over a view of the machine's software, with all that is secret or shared hidden."""
     place = Path(specification["place"])
     root = place / "root"
     check(libc.mount(b"none", b"/", None, RECURSIVE | PRIVATE, None), "detach the mounts")
-    submounts = real_mounts(place)
+    submounts = real_mounts()
     overlay(place, root)
     for point in submounts:
         target = root / point.lstrip("/")
@@ -55,10 +53,7 @@ def furnish(specification: dict[str, Any]) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         mount("tmpfs", directory, "tmpfs", NO_SUID | NO_DEV, "mode=0755" if name == "run" else "mode=1777")
     keep(root, specification["kept"])
-    for place_of_secrets in specification["hidden"]:  # also where a root that was made anew lacks it: one view for all
-        with suppress(OSError):
-            (root / place_of_secrets.lstrip("/")).mkdir(parents=True, exist_ok=True)
-    hide(root, specification["hidden"])
+    hide(root, specification["hidden"], specification["kept"])
     write_files(root, specification)
     become(root)
 
@@ -79,10 +74,20 @@ def overlay(place: Path, root: Path) -> None:
     if Path("/proc/self/uid_map").read_text().split()[:2] != ["0", "0"]:
         return piecewise(root, layers)
     try:
-        return layer(Path("/"), root, layers)
+        return layered(root, layers)
     except OSError:
         mount("tmpfs", layers, "tmpfs", 0, "mode=0755")
-        return layer(Path("/"), root, layers)
+        return layered(root, layers)
+
+
+def layered(root: Path, layers: Path) -> None:
+    views.conceal(layers / "upper")
+    layer(Path("/"), root, layers)
+    for path in filter(os.path.isdir, views.PACKAGES):
+        layer(Path(path), root / path.lstrip("/"), layers / Path(path).name)
+    if not (layers / VIEWED).exists():
+        views.withhold(root / "etc")
+        (layers / VIEWED).touch()
 
 
 def layer(lower: Path, target: Path, layers: Path) -> None:
@@ -93,9 +98,9 @@ def layer(lower: Path, target: Path, layers: Path) -> None:
 
 
 def piecewise(root: Path, own: Path) -> None:
-    """In a user namespace the machine's files stay its root's: they are shown, and what must be written is made anew.
+    """In a user namespace the machine's files stay its root's: software is shown, what is written is made anew.
 
-    /etc is a copy of what can be read of it; /var, /srv and /root begin empty, in the state directory.
+    /etc is a copy of what can be read of it; all else begins empty, in the state directory.
     """
     mount("tmpfs", root, "tmpfs", 0, "mode=0755")
     for entry in sorted(Path("/").iterdir()):
@@ -104,13 +109,16 @@ def piecewise(root: Path, own: Path) -> None:
             target.symlink_to(entry.readlink())
         elif entry.is_dir():
             target.mkdir()
-            if entry.name in OWN:
-                (own / entry.name).mkdir(exist_ok=True)
-                mount(str(own / entry.name), target, "", BIND)
-            elif str(entry) not in ANEW:
+            if views.is_software(str(entry)):
                 mount(str(entry), target, "", BIND | RECURSIVE)
                 protect(target)
-    copy(Path("/etc"), root / "etc")
+            elif str(entry) not in views.ANEW:
+                (own / entry.name).mkdir(exist_ok=True)
+                mount(str(own / entry.name), target, "", BIND)
+    if not (own / VIEWED).exists():
+        copy(Path("/etc"), root / "etc")
+        views.lock(root / "etc")
+        (own / VIEWED).touch()
     for name in VAR:
         (root / "var" / name).mkdir(exist_ok=True)
     (root / "var/tmp").chmod(0o1777)
@@ -131,14 +139,13 @@ def copy(source: Path, target: Path) -> None:
                 place.chmod(entry.stat().st_mode & 0o777)
 
 
-def real_mounts(place: Path) -> list[str]:
-    """Mount points of filesystems with files in them, outside of what every instance has anew."""
+def real_mounts() -> list[str]:
+    """Mount points of filesystems with software in them."""
     found = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields, _, rest = line.partition(" - ")
         point, kind = fields.split()[4].encode().decode("unicode_escape"), rest.split()[0]
-        anew = point in ("/", *WRITTEN) or point.startswith((*ANEW, str(place)))
-        if kind not in PSEUDO and not anew:
+        if kind not in PSEUDO and views.is_software(point):
             found.append(point)
     return found
 
@@ -167,20 +174,20 @@ def kernel_views(root: Path) -> None:
 
 
 def keep(root: Path, kept: list[str]) -> None:
-    """Show directories that lie below what every instance has anew, such as an installation in /tmp."""
+    """Show directories that lie where an instance's files begin empty, such as an installation in somebody's home."""
     for path in kept:
-        if path.startswith(tuple(f"{place}/" for place in ANEW)):
+        if views.is_empty(path):
             point = root / path.lstrip("/")
             point.mkdir(parents=True, exist_ok=True)
             mount(path, point, "", BIND | READ_ONLY)
 
 
-def hide(root: Path, hidden: list[str]) -> None:
-    """Cover directories with empty ones that cannot be written to."""
-    homes = [Path("/root"), *(Path("/home").iterdir() if Path("/home").is_dir() else ())]
-    for path in [*hidden, *(str(home / name) for home in homes for name in SECRETS)]:
+def hide(root: Path, hidden: list[str], kept: list[str]) -> None:
+    """Cover directories with empty ones that cannot be written to, unless they lie where files begin empty anyway."""
+    for path in hidden:
         point = root / path.lstrip("/")
-        if os.path.isdir(point) and not point.is_symlink():  # noqa: PTH112 - false where it cannot be looked at
+        shown = not views.is_empty(path) or path.startswith(tuple(f"{one}/" for one in kept))
+        if shown and point.is_dir():
             mount("tmpfs", point, "tmpfs", NO_SUID | NO_DEV | READ_ONLY, "mode=0555")
 
 
