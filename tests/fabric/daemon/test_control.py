@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import configparser
+import contextlib
 import random
+import sqlite3
 import stat
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -17,15 +19,17 @@ from tieline.fabric.daemon import accounts, control
 from tieline.fabric.daemon.control import Command, Control, Create, Delete, Listing, Outcome, Rotate, Trust
 from tieline.fabric.daemon.dispatch import key_lookup
 from tieline.fabric.ids import Ids
+from tieline.store import SQLiteStore
 
 
 class Served:
     """A fabric's control on a directory whose path is longer than a socket's may be."""
 
     def __init__(self, place: Path) -> None:
-        self.fabric = Fabric()
         self.state = place / ("long" * 30)
         self.state.mkdir()
+        self.file = self.state / "fabric.db"
+        self.fabric = Fabric(store=SQLiteStore(self.file))
         ids = Ids(random.Random(2))
         self.credentials = self.state / "credentials"
         self.control = Control(self.fabric.world, REGION, ids, lambda: self.fabric.now, self.credentials)
@@ -110,6 +114,25 @@ async def test_an_account_is_deleted_when_it_owns_nothing_and_does_not_come_back
     await served.ask(Delete("customer"))
     accounts.ensure_first(served.fabric.world, REGION, Ids(random.Random(3)))
     assert served.profiles().keys() == {"platform"}
+
+
+async def test_what_cannot_be_written_is_told_and_not_done(served: Served) -> None:
+    file = served.file
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        outcome = await served.ask(Create("plant-2"))
+        assert (outcome.code, outcome.accounts) == ("ServiceUnavailable", ()) and "locked" in outcome.message
+    assert (await served.ask(Create("plant-2"))).code == ""
+
+
+async def test_a_file_of_credentials_that_cannot_be_written_is_told(served: Served) -> None:
+    draft = served.credentials.with_suffix(".new")
+    draft.mkdir()
+    outcome = await served.ask(Create("plant-2"))
+    assert outcome.code == "NOT_WRITTEN" and "directory" in outcome.message
+    draft.rmdir()
+    await served.ask(Create("plant-3"))
+    assert {"plant-2", "plant-3"} <= served.profiles().keys()
 
 
 async def test_the_socket_is_its_owners_alone_and_nonsense_does_nothing(served: Served) -> None:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
+from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.daemon import accounts
 from tieline.fabric.daemon.accounts import Refused
 from tieline.fabric.ids import Ids
@@ -92,8 +93,14 @@ class Control:
             concerned = self._perform(command)
         except Refused as refusal:
             return Outcome(code=refusal.code, message=refusal.message, hint=refusal.hint)
-        if not isinstance(command, Listing):
-            accounts.write_credentials(self._world, self._region, self._credentials)
+        except AwsError as error:  # the store's own refusal: nothing was changed
+            return Outcome(code=error.code, message=error.message, hint="see to the disk of the state directory")
+        try:
+            if not isinstance(command, Listing):
+                accounts.write_credentials(self._world, self._region, self._credentials)
+        except OSError as error:
+            message = f"it is done, and the file of credentials could not be written: {error.strerror}"
+            return Outcome(code="NOT_WRITTEN", message=message, hint="the next account command writes it, or a restart")
         return Outcome(tuple(concerned))
 
     def _perform(self, command: Command) -> list[View]:
