@@ -16,6 +16,13 @@ def scene() -> Scene:
     return Scene()
 
 
+@pytest.mark.parametrize("block", ["0.0.0.0/16", "127.0.0.0/16", "169.254.0.0/16", "224.0.0.0/16", "239.255.0.0/24"])
+def test_a_network_of_addresses_that_no_host_can_have(scene: Scene, block: str) -> None:
+    message = scene.fabric.customer.refused("InvalidVpc.Range", "ec2", "CreateVpc", CidrBlock=block)
+    assert block in message
+    scene.fabric.customer.ec2("CreateVpc", CidrBlock="8.8.0.0/16")
+
+
 @pytest.mark.parametrize(("type", "code"), [(999, 0), (3, 256), (-7, -1), (-1, 3)])
 @pytest.mark.parametrize("way", ["Ingress", "Egress"])
 def test_an_icmp_message_that_does_not_exist(scene: Scene, way: str, type: int, code: int) -> None:

@@ -14,7 +14,12 @@ from tieline.fabric.records import Endpoint, EndpointService, NetworkInterface, 
 from tieline.fabric.world import World
 
 NOT_FOUND = "InvalidVpcID.NotFound", "The vpc ID '{id}' does not exist"
-WIRES = IPv4Network("169.254.0.0/16")
+RESERVED = {  # what no VPC may use (AWS, VPC CIDR blocks): a kernel routes none of it from host to host
+    IPv4Network("0.0.0.0/8"): "this network's",
+    IPv4Network("127.0.0.0/8"): "every host's own",
+    IPv4Network("169.254.0.0/16"): "link-local",  # wires have theirs there
+    IPv4Network("224.0.0.0/4"): "for multicast",
+}
 
 
 def network(text: str | None, parameter: str, shortest: int, longest: int, code: str) -> IPv4Network:
@@ -34,8 +39,9 @@ def create_vpc(call: Call) -> Answer:
     if call.p.get("InstanceTenancy", "default") != "default":
         raise AwsError("UnsupportedOperation", "Instances share this machine: the tenancy is always default.")
     block = network(call.p.get("CidrBlock"), "cidrBlock", 16, 28, "InvalidVpc.Range")
-    if block.overlaps(WIRES):
-        raise AwsError("InvalidVpc.Range", f"The CIDR '{block}' is link-local, which no VPC may use.")
+    for range, whose in RESERVED.items():
+        if block.overlaps(range):
+            raise AwsError("InvalidVpc.Range", f"The CIDR '{block}' is {whose} ({range}), which no VPC may use.")
     vpc = call.world.put(
         Vpc(
             id=call.ids.new("vpc"),
