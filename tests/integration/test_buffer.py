@@ -17,6 +17,7 @@ from tieline.integration.buffer import Buffer
 from tieline.integration.config import Sql
 from tieline.integration.message import Message
 from tieline.integration.sinks.base import Rejected, Unavailable
+from tieline.integration.spool import SUFFIX
 
 NOW = 1_000.0
 
@@ -156,3 +157,41 @@ async def test_rows_that_became_too_old_are_dropped_and_counted(tmp_path: Path) 
         table.away = False
         await until(lambda: table.rows == list(range(5, 10)))
         assert one.figures()["received"] == 10 and len(one.acknowledged) == 10
+
+
+async def test_rows_that_are_damaged_on_disk_are_counted_and_hold_up_no_others(tmp_path: Path) -> None:
+    table = Table()
+    async with way(tmp_path, table) as one:
+        one.add([0])
+        await until(lambda: one.batcher.trouble is not None)
+        one.add(range(1, 101))
+        await until(lambda: len(one.acknowledged) == 100)
+    file = next(tmp_path.glob(f"*{SUFFIX}"))
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    async with way(tmp_path, table) as one:
+        file.write_bytes(content)  # while it is in use
+        await asyncio.sleep(0)
+        table.away = False
+        await until(lambda: one.figures().get("dropped.damaged", 0) > 0)
+        one.add(range(200, 210))
+        await until(lambda: table.rows[-10:] == list(range(200, 210)) and not one.buffer.spool.rows)
+        figures = one.figures()
+        assert len(table.rows) + figures["dropped.damaged"] == 110
+        assert figures["received"] == 110 == figures["success"] + figures["dropped"]
+        assert "lost" in figures["last_error"]
+
+
+async def test_a_disk_that_takes_no_note_of_what_is_done_holds_up_no_row(tmp_path: Path) -> None:
+    table = Table()
+    async with way(tmp_path, table) as one:
+        (tmp_path / "front.new").symlink_to("/dev/full")
+        for start in (0, 100):  # two outages: the first must not end what reads from disk
+            table.away = True
+            one.add([start])
+            await until(lambda: one.batcher.trouble is not None)
+            one.add(range(start + 1, start + 100))
+            await until(lambda: one.buffer.spool.rows == 99)
+            table.away = False
+            await until(lambda: not one.buffer.spool.rows and not one.batcher.busy)
+            assert table.rows == list(range(start + 100))

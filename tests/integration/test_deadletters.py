@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tieline.integration.deadletters import FILE, DeadLetters, letter, page
 from tieline.integration.message import Message
 
@@ -65,3 +67,15 @@ def test_pages_of_letters_leave_nothing_out() -> None:
         after = (found[-1].time, found[-1].id)
     assert sorted(seen) == sorted(one.id for one in letters) and len(seen) == 10
     assert {one.rule for one in page(letters, "r", (0, ""), 9)} == {"r"}
+
+
+def test_a_disk_that_is_full_changes_nothing(tmp_path: Path) -> None:
+    letters = DeadLetters(tmp_path)
+    letters.add([letter(Message("t", b"1"), "r", "a", "one", 7)])
+    known = letters.list()
+    (tmp_path / FILE).with_suffix(".new").symlink_to("/dev/full")
+    with pytest.raises(OSError):
+        letters.remove([known[0].id])
+    with pytest.raises(OSError):
+        letters.edit(known[0].id, {"payload": "2"})
+    assert letters.list() == known == DeadLetters(tmp_path).list()

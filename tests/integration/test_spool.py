@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tieline.integration import spool as spools
-from tieline.integration.spool import Spool
+from tieline.integration.spool import Damaged, Spool
 
 
 def records(first: int, count: int) -> list[bytes]:
@@ -109,3 +109,43 @@ def test_a_disk_that_takes_no_more_leaves_nothing_half_written(tmp_path: Path) -
     assert resource.getrlimit(resource.RLIMIT_FSIZE)
     done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() in ("27", "28")  # EFBIG, or a part that was taken
+
+
+def test_what_is_damaged_loses_its_segment_and_nothing_before_or_behind_it(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 10_000)
+    spool._segment_bytes = 1
+    for first in (0, 10, 20):
+        spool.append(records(first, 10))
+    file = sorted(tmp_path.glob(f"*{spools.SUFFIX}"))[1]
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2 + 8] ^= 0xFF  # in the text of record 15
+    file.write_bytes(content)
+    assert spool.take(100, 1000) == (0, records(0, 15))
+    for _ in range(2):  # the same answer each time
+        with pytest.raises(Damaged):
+            spool.take(100, 1000)
+    assert spool.skip_damaged() == 5
+    assert spool.take(100, 1000) == (20, records(20, 10))
+    spool.close()
+    again = Spool(tmp_path, 10_000)  # which cuts the segment off at the damage
+    assert again.take(100, 1000) == (0, records(0, 15))
+    with pytest.raises(Damaged):
+        again.take(100, 1000)
+    assert again.skip_damaged() == 5 and again.take(100, 1000) == (20, records(20, 10))
+    again.close()
+
+
+def test_a_read_that_fails_once_skips_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool, reading = Spool(tmp_path, 10_000), Spool._next
+    spool.append(records(0, 20))
+    fails = iter([False] * 7 + [True] + [False] * 30)
+
+    def once(self: Spool) -> bytes:
+        if next(fails):
+            raise OSError(5, "Input/output error")
+        return reading(self)
+
+    monkeypatch.setattr(Spool, "_next", once)
+    assert spool.take(100, 1000) == (0, records(0, 7))
+    assert spool.take(100, 1000) == (7, records(7, 13))
+    spool.close()

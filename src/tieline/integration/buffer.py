@@ -20,7 +20,7 @@ from tieline.integration.batcher import Batcher, Done
 from tieline.integration.config import Action
 from tieline.integration.message import Message
 from tieline.integration.rules.compile import Item
-from tieline.integration.spool import Spool
+from tieline.integration.spool import Damaged, Spool
 
 PASSING: Final = 4  # batches that may wait in memory before rows go to disk
 DRAIN_POLL: Final = 0.05
@@ -181,6 +181,14 @@ class Buffer:
     async def _read_some(self) -> None:
         try:
             first, records = await self._locked(self.spool.take, PORTION, PORTION_BYTES)
+        except Damaged as damage:
+            lost = await self._locked(self.spool.skip_damaged)
+            self.batcher.metrics.received += lost
+            self.batcher.metrics.dropped["damaged"] += lost
+            self._reading.append(Chunk(self.spool.end - self.spool.unread, 0))
+            self._say(f"{lost} rows on disk are lost: {damage}")
+            self._gauge()
+            return
         except OSError as error:
             self._say(f"the buffer on disk cannot be read: {error}")
             await asyncio.sleep(PAUSE)

@@ -93,26 +93,25 @@ class DeadLetters:
         fields = {
             name: value for name, value in known.message.items() if name != "payload_base64" or "payload" not in message
         }
-        self._letters[id] = msgspec.structs.replace(known, message=fields | message)
-        self._rewrite(self._letters)
+        self._rewrite(self._letters | {id: msgspec.structs.replace(known, message=fields | message)})
 
     def remove(self, ids: Iterable[str]) -> None:
-        """Forget these letters."""
-        for id in ids:
-            self._letters.pop(id, None)
-        self._rewrite(self._letters)
+        """Forget these letters, or none of them: raises OSError where the disk does not take the list of the others."""
+        gone = set(ids)
+        self._rewrite({id: one for id, one in self._letters.items() if id not in gone})
 
     def _make_room(self, letters: dict[str, DeadLetter]) -> None:
         surplus = len(letters) - self.limit
         kept = dict(list(letters.items())[surplus:])
         self._rewrite(kept)
-        self._letters = kept
         self.dropped += surplus
 
     def _rewrite(self, letters: dict[str, DeadLetter]) -> None:
+        """Keep these letters and no others, on disk first."""
         if self._path is not None:
             self._write("wb", letters.values(), self._path.with_suffix(".new"))
             self._path.with_suffix(".new").replace(self._path)
+        self._letters = letters
 
     def _write(self, mode: str, letters: Iterable[DeadLetter], path: Path | None = None) -> None:
         if self._path is None:

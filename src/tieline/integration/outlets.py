@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -14,10 +16,11 @@ from tieline.integration.config import Action
 from tieline.integration.deadletters import DeadLetters, letter
 from tieline.integration.ending import cancelled
 from tieline.integration.message import Message
-from tieline.integration.sinks.base import Writer
+from tieline.integration.sinks.base import Unavailable, Writer
 
 Key = tuple[str, str]  # a rule's id and an action's
 DIRECTORY: Final = "buffer"
+log = logging.getLogger(__name__)
 
 
 def place_of(directory: Path, resource: str, key: Key) -> Path:
@@ -45,7 +48,11 @@ class Outlets:
             place = place_of(self._directory, self._resource, key)
             if action.buffer_mode != "disk" and not place.exists():
                 return batcher
-            buffer = self._buffers[key] = Buffer(place, batcher, self._done)
+            try:
+                buffer = self._buffers[key] = Buffer(place, batcher, self._done)
+            except OSError as error:  # the broker keeps the rows then
+                log.error("rows of action %s cannot be kept on disk: %s", action.id, error)
+                return batcher
             self._run(buffer)
         if buffer is not None:
             buffer.update(action)
@@ -69,6 +76,7 @@ class Outlets:
     def _run(self, one: Batcher | Buffer) -> None:
         self._all.append(one)
         self._tasks[one] = asyncio.create_task(one.run())
+        self._tasks[one].add_done_callback(partial(_ended, one))
 
     def keep(self, wanted: Collection[Key]) -> None:
         """Retire the ways of all other actions: what waits is written if that succeeds at once."""
@@ -114,3 +122,12 @@ class Outlets:
     async def end(self) -> None:
         """Stop everything."""
         await cancelled(*self._tasks.values())
+
+
+def _ended(one: Batcher | Buffer, task: asyncio.Task[None]) -> None:
+    """A way out that ends by itself is a fault of ours, and its rows wait: nobody is to see a green light."""
+    if not task.cancelled() and (error := task.exception()):
+        log.error("action %s is not written any more", one.action.id, exc_info=error)
+        said = f"writing ended by a fault of ours: {type(error).__name__}: {error}"
+        batcher = one.batcher if isinstance(one, Buffer) else one
+        batcher.trouble = Unavailable("statement", said, "restart the agent, and report it with the agent's log")

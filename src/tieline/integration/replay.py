@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -13,6 +14,9 @@ from tieline.integration.message import Message
 from tieline.integration.rules.errors import NotMatched, RuleFailure
 
 TOGETHER: Final = 0.05  # seconds in which letters that are done are collected and taken off the disk together
+AGAIN: Final = 5.0  # seconds before a disk that took nothing is tried again
+
+log = logging.getLogger(__name__)
 
 
 class Replayer:
@@ -46,6 +50,8 @@ class Replayer:
         return ""
 
     def _finished(self, id: str) -> None:
+        if id not in self._left:  # another place refused it, so that it stays a letter
+            return
         self._left[id] -= 1
         if self._left[id]:
             return
@@ -55,8 +61,13 @@ class Replayer:
         self._done.add(id)
 
     def _remove(self) -> None:
-        done, self._done = self._done, set()
-        self._letters.remove(done)
+        try:
+            self._letters.remove(self._done)
+        except OSError as full:
+            log.warning("letters that are done cannot be removed yet: %s", full)
+            asyncio.get_running_loop().call_later(AGAIN, self._remove)
+        else:
+            self._done = set()
 
 
 def restored(fields: dict[str, Any]) -> Message:

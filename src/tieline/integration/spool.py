@@ -23,6 +23,10 @@ _HEAD: Final = struct.Struct(">II")
 log = logging.getLogger(__name__)
 
 
+class Damaged(OSError):
+    """What is read is not what was written, and will not be tomorrow."""
+
+
 @dataclass
 class Segment:
     """One file: the number of its first record, and how much is in it."""
@@ -108,39 +112,70 @@ class Spool:
         segment.size += len(data)
 
     def take(self, count: int, size: int) -> tuple[int, list[bytes]]:
-        """The records that are read next, at most so many and about so many bytes; and the number of the first."""
+        """The records that are read next, at most so many and about so many bytes; and the number of the first. Raises
+        Damaged where the first cannot be read any more.
+        """
         first = self._read
         found: list[bytes] = []
-        while len(found) < count and size > 0 and self._read < self.end:
-            record = self._next()
-            found.append(record)
-            size -= len(record)
-            self._read += 1
+        try:
+            while len(found) < count and size > 0 and self._read < self.end:
+                record = self._next()
+                found.append(record)
+                size -= len(record)
+                self._read += 1
+        except OSError:
+            self._close_reader()  # where it stands nobody knows
+            if not found:
+                raise
         return first, found
 
     def _next(self) -> bytes:
-        segment = next(one for one in self._segments if self._read < one.end)
+        segment = self._segment()
+        if self._read < segment.first:
+            raise Damaged(f"{segment.path}: the records before {segment.first} are gone")
         if self._reading is not segment or self._reader is None:
-            if self._reader is not None:
-                self._reader.close()
+            self._close_reader()
             self._reading, self._reader = segment, segment.path.open("rb")
             for _ in range(self._read - segment.first):
-                length, _ = _HEAD.unpack(self._reader.read(_HEAD.size))
+                length, _ = self._head(self._reader)
                 self._reader.seek(length, os.SEEK_CUR)
-        length, checksum = _HEAD.unpack(self._reader.read(_HEAD.size))
+        length, checksum = self._head(self._reader)
         record = self._reader.read(length)
         if zlib.crc32(record) != checksum:
-            raise OSError(f"{segment.path}: record {self._read} is damaged")
+            raise Damaged(f"{segment.path}: record {self._read} is damaged")
         return record
 
+    def _segment(self) -> Segment:
+        return next(one for one in self._segments if self._read < one.end)
+
+    def _head(self, reader: BinaryIO) -> tuple[int, int]:
+        head = reader.read(_HEAD.size)
+        if len(head) < _HEAD.size:
+            raise Damaged(f"{self._read}: the record is not there")
+        length, checksum = _HEAD.unpack(head)
+        return length, checksum
+
+    def skip_damaged(self) -> int:
+        """Go on behind what cannot be read, at the next segment; how many records are lost by that."""
+        segment, before = self._segment(), self._read
+        self._read = segment.first if before < segment.first else segment.end
+        self._close_reader()
+        return self._read - before
+
     def give_up(self, number: int) -> None:
-        """The records before this number are not needed any more."""
-        if number > self.front:
-            self.front = number
+        """The records before this number are not needed any more. Where that cannot be written down, as on a full
+        disk, a restart reads some of them again.
+        """
+        if number <= self.front:
+            return
+        self.front = number
+        try:
+            self._forget()  # first, as it makes room
             new = self.directory / f"{FRONT}.new"
             new.write_text(str(number))
             new.replace(self.directory / FRONT)
-            self._forget()
+        except OSError as error:
+            log.warning("%s: the front cannot be written down: %s", self.directory, error)
 
     def drop_oldest(self) -> int:
         """Make room by giving up the oldest segment; how many records are lost by that which nobody had read."""
@@ -155,9 +190,12 @@ class Spool:
     def close(self) -> None:
         """Close the files; what is in them stays."""
         self._close()
+        self._close_reader()
+
+    def _close_reader(self) -> None:
         if self._reader is not None:
             self._reader.close()
-            self._reader = self._reading = None
+        self._reader = self._reading = None
 
     def _close(self) -> None:
         if self._file is not None:
@@ -171,9 +209,8 @@ class Spool:
                 if not self._segments[0].count:
                     return
                 self._close()
-            if self._reading is self._segments[0] and self._reader is not None:
-                self._reader.close()
-                self._reader = self._reading = None
+            if self._reading is self._segments[0]:
+                self._close_reader()
             self._segments.pop(0).path.unlink(missing_ok=True)
 
     def _kept_front(self) -> int:
