@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from world.clients import mirror
 from world.clients.absent import absent
 from world.clients.apart import NotInstalled, environment
-from world.clients.mirror import cli_configuration
 from world.running import Tieline
 
 pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
-NETWORK = """
-terraform {
-  required_providers {
-    aws = { source = "hashicorp/aws" }
-  }
-}
-provider "aws" {
+NETWORK = f"""{mirror.NEEDED}
+provider "aws" {{
   region = "us-east-1"
-}
-resource "aws_vpc" "here" {
+}}
+resource "aws_vpc" "here" {{
   cidr_block = "10.7.0.0/16"
-}
+}}
 """
 
 
@@ -85,14 +79,8 @@ def test_awslocal(account: str, local: Local) -> None:
 
 
 def test_tflocal(tieline: Tieline, account: str, local: Local, tmp_path: Path) -> None:
-    if shutil.which("terraform") is None:
-        absent("tflocal", "there is no terraform on this machine")
-    configuration = cli_configuration()
-    if not configuration:
-        absent("tflocal", "no local mirror of Terraform's AWS provider was found; name one in TF_CLI_CONFIG_FILE")
-    (tmp_path / "rc").write_text(configuration)
+    settings = mirror.environment("tflocal", tmp_path)
     (tmp_path / "main.tf").write_text(NETWORK)
-    settings = {"TF_CLI_CONFIG_FILE": str(tmp_path / "rc"), "CHECKPOINT_DISABLE": "1"}
     local("tflocal", "init", "-no-color", **settings)
     local("tflocal", "apply", "-auto-approve", "-no-color", **settings)
     shown = json.loads(local("awslocal", "--output", "json", "ec2", "describe-vpcs"))["Vpcs"]

@@ -14,8 +14,7 @@ import pytest
 from tieline.demo.inside import Inside
 from tieline.fabric.records import Instance
 from tieline.store import SQLiteStore
-from world.clients.absent import absent
-from world.clients.mirror import cli_configuration
+from world.clients import mirror
 from world.running import Tieline, until
 
 pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]
@@ -26,17 +25,14 @@ READ = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], ti
 class Terraform:
     """A working directory with the guide in it."""
 
-    def __init__(self, place: Path, tieline: Tieline, configuration: str) -> None:
+    def __init__(self, place: Path, tieline: Tieline, settings: dict[str, str]) -> None:
         self._place = place
         shutil.copy(GUIDE, place)
-        settings = place / "terraform.rc"
-        settings.write_text(configuration)
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))},
             "AWS_ENDPOINT_URL": tieline.wire,
             "AWS_SHARED_CREDENTIALS_FILE": str(tieline.state / "credentials"),
-            "TF_CLI_CONFIG_FILE": str(settings),
-            "CHECKPOINT_DISABLE": "1",
+            **settings,
         }
 
     def __call__(self, *arguments: str, status: int = 0) -> str:
@@ -56,12 +52,7 @@ class Terraform:
 
 @pytest.fixture
 def terraform(tieline: Tieline, tmp_path: Path) -> Iterator[Terraform]:
-    if shutil.which("terraform") is None:
-        absent("Terraform", "there is no terraform on this machine")
-    configuration = cli_configuration()
-    if not configuration:
-        absent("Terraform", "no local mirror of its AWS provider was found; name one in TF_CLI_CONFIG_FILE")
-    yield Terraform(tmp_path, tieline, configuration)
+    yield Terraform(tmp_path, tieline, mirror.environment("Terraform", tmp_path))
 
 
 def remaining(tieline: Tieline) -> set[str]:
