@@ -39,7 +39,7 @@ class Published:
     def reaches(self, endpoint: str) -> bool:
         """Whether a byte gets through."""
         address = self.platform.addresses(endpoint)[0]
-        done = self.tieline.inside(self.client, "curl", "-fsm", "2", f"http://{address}:8080/")
+        done = self.tieline.inside(self.client, "curl", "-fsm", "5", f"http://{address}:8080/")
         return done.returncode == 0
 
     def service(self, *arguments: str, check: bool = True) -> Any:

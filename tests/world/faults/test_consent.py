@@ -19,7 +19,7 @@ from world.running import until
 
 pytestmark = pytest.mark.world
 FLOWS = 50
-LATE = 1.0  # seconds from the answer to the last reset: 0.25, and what a loaded machine adds
+LATE = 5.0  # seconds from the answer to the last reset: 0.25 at rest, and what a loaded machine adds
 # Counts what it receives, and tells it to whoever asks on a local socket.
 COUNT = f"""#!/usr/bin/env python3
 import selectors, socket
@@ -109,7 +109,7 @@ def test_every_flow_is_reset_and_no_later_byte_passes(linked: Linked, withdraw: 
         moment, _, ends = flowing.stdout.readline().partition(" ")
         assert float(moment) - answered < LATE
         assert set(ends.split()) <= {"ConnectionResetError", "BrokenPipeError"}  # none timed out
-        received = total(linked)
+        received = settled(linked)
         assert not linked.passes() and total(linked) == received
         if withdraw is reject:
             delete(linked)
@@ -153,6 +153,15 @@ def test_an_account_that_is_removed_takes_its_consent_with_it(mortal: Fabric) ->
 def endpoint(linked: Linked) -> str | None:
     found = linked.platform.ec2.describe_vpc_endpoints()["VpcEndpoints"]
     return found[0]["VpcEndpointId"] if found else None
+
+
+def settled(linked: Linked) -> int:
+    """How many bytes the server has received once it has read what had arrived before the end."""
+    before, now = -1, total(linked)
+    while now != before:
+        time.sleep(0.3)
+        before, now = now, total(linked)
+    return now
 
 
 def total(linked: Linked) -> int:
