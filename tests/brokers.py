@@ -8,6 +8,7 @@ They behave as the servers of `servers` do: own directory, own loopback ports, `
 
 from __future__ import annotations
 
+import shutil
 import sys
 import urllib.request
 from typing import Any
@@ -36,8 +37,34 @@ class RabbitMQ(Server):
     def __init__(self, authority: Authority | None = None) -> None:
         super().__init__()
         self.authority = authority
-        self.tls_port = free_port()
+        self._choose_ports()
+        self._starts = 0  # that went well
+
+    def _choose_ports(self) -> None:
+        self.port, self.tls_port = free_port(), free_port()
         self._names, self._distribution = free_port(), free_port()
+
+    def start(self) -> None:
+        """It takes seconds until it listens: a port that somebody else has by then is exchanged, before clients know."""
+        try:
+            super().start()
+        except RuntimeError:
+            if self._starts:
+                raise
+            self.kill()
+            shutil.rmtree(self.directory / "data", ignore_errors=True)
+            (self.directory / "log").unlink()
+            self._choose_ports()
+            self.prepare()
+            super().start()
+        self._starts += 1
+
+    def ready(self) -> bool:
+        """By its own word: who accepts connections on its port may be somebody else, and it runs on without it."""
+        log = self.log()
+        if "Failed to start Ranch listener" in log:
+            raise RuntimeError(f"RabbitMQ has not got a port:\n{log}")
+        return log.count("Server startup complete") > self._starts
 
     def command(self) -> list[str]:
         environment = {

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -29,15 +30,17 @@ from psycopg.rows import TupleRow
 from programs import program, require
 
 START_SECONDS = 20.0
+SERVER_PORTS = range(10_000, 32_000)  # below those that Linux gives to outgoing connections (ip_local_port_range)
 PREFIX = "tl-test-"
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that nobody uses, and that no outgoing connection takes before it is listened on."""
+    while True:
+        port = SERVER_PORTS.start + secrets.randbelow(len(SERVER_PORTS))
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def as_ordinary_user(command: Sequence[str]) -> list[str]:
