@@ -92,6 +92,16 @@ async def test_it_cannot_pass_for_a_process_of_the_fabrics_own(world: World) -> 
     assert announcers._running(footprint(world)) == []
 
 
+async def test_it_cannot_keep_itself_from_being_removed(world: World) -> None:
+    """By directories that are nested deeper than a recursion goes, and closed to all but root."""
+    nest = "import os\nfor _ in range(3000): os.mkdir('d'); os.chmod('d', 0); os.chdir('d')\nprint('nested')"
+    await world.kernel.converge_vpc(consumer())
+    await world.kernel.converge_instance(machine(f"cd /srv\npython3 -c {shlex.quote(nest)}"), consumer())
+    assert "nested" in await finished(world)
+    await world.kernel.stop_instance(CLIENT)
+    assert list((world.state / "instances").iterdir()) == []
+
+
 @pytest.fixture
 def private(prefix: str) -> Iterator[list[Path]]:
     """Files of the machine that are nobody's business: in homes, data, logs, and among its settings."""

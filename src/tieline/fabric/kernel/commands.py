@@ -43,10 +43,16 @@ async def read(*argv: str, stdin: str = "", accept: tuple[int, ...] = (0,)) -> s
     return await _run(argv, stdin, accept)
 
 
-async def write(*argv: str, stdin: str = "", accept: tuple[int, ...] = (0,)) -> str:
+async def write(*argv: str, stdin: str = "", accept: tuple[int, ...] = (0,), seconds: float | None = SECONDS) -> str:
     """Run a command that changes something, and return its output; raises KernelError as `read` does."""
     log.info("%s", _typed(argv, stdin))
-    return await _run(argv, stdin, accept)
+    return await _run(argv, stdin, accept, seconds)
+
+
+async def remove_tree(path: Path) -> None:
+    """Remove a directory with all in it, if it is there; what instances write is of any size, and nested at will."""
+    if path.exists():
+        await write("rm", "-rf", "--", str(path), seconds=None)
 
 
 async def batch(namespace: str, lines: list[str]) -> bool:
@@ -92,16 +98,16 @@ def _file(text: str) -> BinaryIO:
     return file
 
 
-async def _run(argv: tuple[str, ...], stdin: str, accept: tuple[int, ...]) -> str:
+async def _run(argv: tuple[str, ...], stdin: str, accept: tuple[int, ...], seconds: float | None = SECONDS) -> str:
     environment = {"PATH": f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}", "LC_ALL": "C"}
     pipe = asyncio.subprocess.PIPE
     with _file(stdin) as source:
         process = await asyncio.create_subprocess_exec(*argv, stdin=source, stdout=pipe, stderr=pipe, env=environment)
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             out, err = await process.communicate()
     except TimeoutError:
-        raise KernelError(shlex.join(argv), -1, f"no end within {SECONDS:.0f} s") from None
+        raise KernelError(shlex.join(argv), -1, f"no end within {seconds} s") from None
     finally:
         if process.returncode is None:
             process.kill()

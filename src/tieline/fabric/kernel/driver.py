@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -151,6 +150,6 @@ class Kernel:
         ours = (self._footprint.namespace(id) for id in ids if not names.is_foreign(id))
         await asyncio.gather(*(namespaces.remove(namespace) for namespace in ours))
         for directory in (self._footprint.runtime, self._footprint.instances):
-            shutil.rmtree(directory, ignore_errors=True)
+            await commands.remove_tree(directory)
         with suppress(OSError):  # whoever else keeps something there keeps the directory
             self._footprint.state.rmdir()

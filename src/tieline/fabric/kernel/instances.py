@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
 import sys
 from pathlib import Path
 
@@ -51,7 +49,7 @@ def specification(footprint: Footprint, instance: Instance, resolver: str) -> di
 async def stop(footprint: Footprint, id: str) -> None:
     """End the instance's whole process tree and remove its namespace, its root and its console."""
     await namespaces.remove(footprint.namespace(id))
-    await asyncio.to_thread(shutil.rmtree, footprint.instances / id, ignore_errors=True)
+    await commands.remove_tree(footprint.instances / id)
 
 
 def is_running(footprint: Footprint, id: str) -> bool:
