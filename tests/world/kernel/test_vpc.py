@@ -13,7 +13,8 @@ from typing import TypeVar
 import pytest
 from msgspec.structs import replace
 
-from tieline.fabric.kernel import names, processes
+from tieline.fabric.kernel import names, namespaces, processes
+from tieline.fabric.kernel.commands import KernelError
 from tieline.fabric.topology import Name
 from world.kernel.conftest import (
     CLIENT,
@@ -96,6 +97,13 @@ async def test_what_is_no_longer_wanted_goes(world: World) -> None:
     assert ENDPOINT not in shown and names.host_link(CLIENT) not in shown
     assert ENDPOINT not in await world.run("vpc-a", "nft", "list", "ruleset")
     assert names.wire_link(joined.id) in shown, "a wire is not its VPC's to remove"
+
+
+async def test_a_link_that_has_gone_by_itself_needs_no_removal(world: World) -> None:
+    await world.kernel.converge_vpc(consumer())
+    await namespaces.remove_link(world.namespace("vpc-a"), "gone")
+    with pytest.raises(KernelError):
+        await namespaces.remove_link(world.namespace("vpc-a"), "lo")
 
 
 async def test_names_exist_inside_their_vpc_only(world: World) -> None:

@@ -44,6 +44,6 @@ async def unplug(footprint: Footprint, id: str) -> None:
     if namespaces.exists(namespace):
         inner = names.inner_link(id)
         if inner in (await namespaces.space(namespace)).links:
-            await commands.write("ip", "-n", namespace, "link", "del", inner)
+            await namespaces.remove_link(namespace, inner)
     if names.path(namespace).exists():
         await commands.write("ip", "netns", "delete", namespace)

@@ -94,6 +94,15 @@ async def link(namespace: str, name: str) -> Space:
     return parse(answer, name) if answer.count("\n") == 2 else Space({})  # it may go while it is looked at
 
 
+async def remove_link(namespace: str, name: str) -> None:
+    """Remove a link and its other end; one that goes by that end meanwhile has gone. Raises KernelError."""
+    try:
+        await commands.write("ip", "-n", namespace, "link", "del", name)
+    except commands.KernelError:
+        if name in (await space(namespace)).links:
+            raise
+
+
 async def inside(namespace: str, work: Callable[[], T]) -> T:
     """The result of `work`, run by a thread that is inside the namespace meanwhile.
 

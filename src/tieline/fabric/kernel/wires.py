@@ -36,7 +36,7 @@ async def remove(footprint: Footprint, wire: Wire) -> None:
     for vpc in {wire.consumer, wire.provider}:
         namespace, name = footprint.namespace(vpc), wire_link(wire.id)
         if namespaces.exists(namespace) and (await namespaces.link(namespace, name)).links:
-            await commands.batch(namespace, [f"link del {name}"])
+            await namespaces.remove_link(namespace, name)
     (footprint.wires / wire.id).unlink(missing_ok=True)
 
 
