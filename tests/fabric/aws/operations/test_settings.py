@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fabric.aws.operations.scene import SCRIPT, Scene
-from tieline.fabric.aws.operations import balancers, targets
+from tieline.fabric.aws.operations import balancers, instances, targets
 
 NAME = "db.plant.internal"
 
@@ -121,6 +121,20 @@ def test_a_protected_instance_is_not_terminated_and_none_is_stopped(scene: Scene
     customer.ec2("TerminateInstances", InstanceIds=[id])
 
 
+def test_an_interface_has_as_many_groups_as_the_account_is_told(scene: Scene) -> None:
+    customer, subnet = scene.fabric.customer, scene.ids["subnet"]
+    told = customer.ec2("DescribeAccountAttributes", AttributeNames=["vpc-max-security-groups-per-interface"])
+    most = int(told["AccountAttributes"][0]["AttributeValues"][0]["AttributeValue"])
+    make = {"Description": "d", "VpcId": scene.ids["vpc"]}
+    groups = [customer.ec2("CreateSecurityGroup", GroupName=f"g{n}", **make)["GroupId"] for n in range(most + 1)]
+    code, wanted = "SecurityGroupsPerInterfaceLimitExceeded", {"SubnetId": subnet, "Groups": groups}
+    customer.refused(code, "ec2", "CreateNetworkInterface", **wanted)
+    many = {"Name": "many", "Type": "network", "Scheme": "internal", "Subnets": [subnet], "SecurityGroups": groups}
+    customer.refused("InvalidConfigurationRequest", "elbv2", "CreateLoadBalancer", **many)
+    made = customer.ec2("CreateNetworkInterface", **wanted | {"Groups": [*groups[:most], groups[0]]})
+    assert [group["GroupId"] for group in made["NetworkInterface"]["Groups"]] == groups[:most]
+
+
 def test_a_token_of_another_request_is_refused_everywhere(scene: Scene) -> None:
     customer, platform = scene.fabric.customer, scene.fabric.platform
     run = {"ImageId": "local", "MinCount": 1, "MaxCount": 2, "SubnetId": scene.ids["subnet"], "UserData": SCRIPT}
@@ -138,6 +152,10 @@ def test_quotas_are_kept(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(balancers, "PER_REGION", 1)
     more = {"Name": "more", "Type": "network", "Scheme": "internal", "Subnets": [scene.ids["subnet"]]}
     customer.refused("TooManyLoadBalancers", "elbv2", "CreateLoadBalancer", **more)
+    monkeypatch.setattr(instances, "MOST", 3)
+    run = {"ImageId": "local", "MinCount": 1, "MaxCount": 3, "SubnetId": scene.ids["subnet"]}
+    customer.refused("InstanceLimitExceeded", "ec2", "RunInstances", **run)
+    customer.ec2("RunInstances", **run | {"MaxCount": 2})
     monkeypatch.setattr(targets, "PER_ZONE", 2)
     wanted = [{"Id": f"10.0.1.{n}"} for n in range(11, 14)]
     customer.refused("TooManyTargets", "elbv2", "RegisterTargets", TargetGroupArn=scene.ids["targets"], Targets=wanted)

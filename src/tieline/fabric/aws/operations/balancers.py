@@ -10,6 +10,7 @@ from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations import interfaces
 from tieline.fabric.aws.operations.balancing import chosen_by_arn, elb_page, elb_tags, named
 from tieline.fabric.aws.operations.calls import Answer, Call, asked, operation
+from tieline.fabric.aws.operations.security_groups import PER_INTERFACE
 from tieline.fabric.records import EndpointService, Listener, LoadBalancer, Placement, SecurityGroup, Subnet
 
 NOT_FOUND = "LoadBalancerNotFound", "Load balancers '[{id}]' not found"
@@ -91,9 +92,10 @@ def mappings(call: Call) -> list[tuple[Subnet, str | None]]:
 
 def security_groups(call: Call, ids: list[str], vpc: str) -> tuple[str, ...]:
     """The caller's groups in the balancer's VPC; none is a choice that cannot be changed later (AWS)."""
-    found = [
-        call.find(SecurityGroup, id, "InvalidSecurityGroup", "The security group '{id}' does not exist") for id in ids
-    ]
+    missing = "InvalidSecurityGroup", "The security group '{id}' does not exist"
+    found = [call.find(SecurityGroup, id, *missing) for id in dict.fromkeys(ids)]
+    if len(found) > PER_INTERFACE:
+        raise AwsError("InvalidConfigurationRequest", f"A load balancer can have at most {PER_INTERFACE} groups.")
     for group in found:
         if group.vpc != vpc:
             raise AwsError("InvalidSecurityGroup", f"The security group '{group.id}' is not in the VPC {vpc}.")

@@ -32,6 +32,7 @@ from tieline.fabric.records import Instance, NetworkInterface, SecurityGroup, Su
 NOT_FOUND = "InvalidInstanceID.NotFound", "The instance ID '{id}' does not exist"
 IMAGE = "local"  # the machine's own file system, seen through a private overlay
 LAUNCHED = ("instance", "network-interface", "volume")  # what a launch can tag; there are no volumes here
+MOST = 1000  # instances of an account
 USER_DATA_LIMIT = 16384  # bytes (AWS)
 CANNOT_STOP = "An instance's root is an instance store, so that it cannot be stopped: it can only be terminated."
 
@@ -59,6 +60,8 @@ def run_instances(call: Call) -> Answer:
         raise AwsError(
             "InvalidParameterValue", "MinCount must be at least 1 and at most MaxCount, which is at most 100."
         )
+    if sum(instance.state != "terminated" for instance in call.mine(Instance)) + count > MOST:
+        raise AwsError("InstanceLimitExceeded", f"An account can have at most {MOST} instances.")
     if place.get("PrivateIpAddress") and count > 1:
         raise AwsError("InvalidParameterCombination", "A private address can be given to one instance only.")
     if call.p.get("InstanceInitiatedShutdownBehavior", "terminate") != "terminate":

@@ -6,6 +6,8 @@ from tieline.fabric import zones
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.filters import select
 from tieline.fabric.aws.operations.calls import Answer, Call, operation
+from tieline.fabric.aws.operations.instances import MOST
+from tieline.fabric.aws.operations.security_groups import PER_INTERFACE
 
 
 @operation("ec2", "DescribeRegions", "RegionNames AllRegions Filters")
@@ -60,8 +62,8 @@ def _zone(call: Call, id: str) -> dict[str, str]:
 ATTRIBUTES = {
     "supported-platforms": ["VPC"],
     "default-vpc": ["none"],
-    "max-instances": ["1000"],
-    "vpc-max-security-groups-per-interface": ["5"],
+    "max-instances": [str(MOST)],
+    "vpc-max-security-groups-per-interface": [str(PER_INTERFACE)],
 }
 
 

@@ -19,6 +19,7 @@ from tieline.fabric.aws.operations.calls import (
 from tieline.fabric.records import NetworkInterface, Permission, SecurityGroup, Vpc
 
 NOT_FOUND = "InvalidGroup.NotFound", "The security group '{id}' does not exist"
+PER_INTERFACE = 5  # groups of one network interface (AWS quota)
 NAME = re.compile(r"[\w .\-:/()#,@\[\]+=&;{}!$*]{1,255}", re.ASCII)
 
 
@@ -51,8 +52,11 @@ def default_group(call: Call, vpc: str) -> str:
 
 
 def groups_for(call: Call, ids: Iterable[str], vpc: str) -> tuple[str, ...]:
-    """The groups that a request names, all in `vpc`; the VPC's default group where it names none."""
-    found = [call.find(SecurityGroup, id, *NOT_FOUND) for id in ids]
+    """The groups that a request names, each once, all in `vpc`; the VPC's default group where it names none."""
+    found = [call.find(SecurityGroup, id, *NOT_FOUND) for id in dict.fromkeys(ids)]
+    if len(found) > PER_INTERFACE:
+        message = f"The maximum number of security groups per interface, {PER_INTERFACE}, has been reached."
+        raise AwsError("SecurityGroupsPerInterfaceLimitExceeded", message)
     for group in found:
         if group.vpc != vpc:
             message = f"You have specified two resources that of different networks: {group.id} is in {group.vpc}."
