@@ -119,12 +119,17 @@ def test_creating_the_same_thing_twice_gives_the_first_and_another_is_refused(fa
     fabric.customer.refused("DuplicateTargetGroupName", "elbv2", "CreateTargetGroup", Port=5433, **group)
 
 
-def test_a_second_listener_on_a_port_is_refused(fabric: Fabric) -> None:
+def test_another_listener_on_a_port_is_refused(fabric: Fabric) -> None:
     vpc, subnets = fabric.customer.network()
     arn = fabric.customer.balancer(vpc, subnets)
     actions = [{"Type": "forward", "TargetGroupArn": group_arn(fabric)}]
     request: dict[str, Any] = {"LoadBalancerArn": arn, "Protocol": "TCP", "DefaultActions": actions}
-    message = fabric.customer.refused("DuplicateListener", "elbv2", "CreateListener", Port=5432, **request)
+    again = fabric.customer.elb("CreateListener", Port=5432, **request)["Listeners"]
+    assert again == fabric.customer.elb("DescribeListeners")["Listeners"], "the same again is the first"
+    group = {"Name": "other", "Protocol": "TCP", "Port": 1, "VpcId": vpc, "TargetType": "ip"}
+    other = fabric.customer.elb("CreateTargetGroup", **group)["TargetGroups"][0]["TargetGroupArn"]
+    second = request | {"DefaultActions": [{"Type": "forward", "TargetGroupArn": other}]}
+    message = fabric.customer.refused("DuplicateListener", "elbv2", "CreateListener", Port=5432, **second)
     assert arn in message
     for port in (0, -1, 65536):
         fabric.customer.refused("ValidationError", "elbv2", "CreateListener", Port=port, **request)

@@ -28,13 +28,17 @@ SETTABLE = {"tcp.idle_timeout.seconds": r"[6-9]\d|[1-9]\d{2}|[1-5]\d{3}|6000"}  
 
 @operation("elbv2", "CreateListener", "LoadBalancerArn Protocol Port DefaultActions Tags")
 def create_listener(call: Call) -> Answer:
+    """Creating the same listener again gives the one that is there (AWS)."""
     balancer = balancers.find(call)
     protocol, port = call.p.get("Protocol", "TCP"), call.p.get("Port", 0)
     siblings = call.world.where(Listener, "balancer", balancer.id)
+    group = _forwarded(call, balancer)
+    same = [one for one in siblings if (one.protocol, one.port, one.group) == (protocol, port, group.id)]
+    if same:
+        return {"Listeners": [render(same[0])]}
     if len(siblings) >= PER_BALANCER:
         raise AwsError("TooManyListeners", f"A load balancer can have at most {PER_BALANCER} listeners.")
     _check_port(balancer, siblings, protocol, port)
-    group = _forwarded(call, balancer)
     _check_pair(protocol, group)
     kind, name, id = balancer.id.split("/")[1:]
     listener = call.world.put(
