@@ -150,7 +150,7 @@ def test_no_request_of_the_right_shape_breaks_anything(
     serializer = create_serializer(described.service_model.protocol, include_validation=False)
     required, taken = set(shape.required_members), catalogue.served()[service, operation].accepts - {"DryRun"}
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(parameters=values(shape, operation, known(wire.scene)), limit=st.sampled_from([9, *range(6), *range(6)]))
     def run(parameters: dict[str, Any], limit: int) -> None:
         form = serializer.serialize_to_request(few(parameters, required, taken, limit), described)["body"]
@@ -166,7 +166,7 @@ NAMES |= st.sampled_from(["Names.member.1", "Targets.member.1.Id", "TargetGroupA
 NAMES |= st.text(alphabet="AVpcId.1234member", max_size=12)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(
     served=st.sampled_from(SERVED), form=st.dictionaries(NAMES, st.sampled_from(ODD) | st.text(max_size=9), max_size=5)
 )
