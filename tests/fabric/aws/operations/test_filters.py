@@ -10,14 +10,14 @@ import pytest
 
 from fabric.aws.operations.scene import Scene, model
 from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.operations import instance_filters, interfaces, security_groups, vpcs
+from tieline.fabric.aws.operations import instance_filters, interfaces, security_groups, vpc_parts, vpcs
 
 SHOWN: dict[str, Mapping[str, str]] = {
     "DescribeInstances": instance_filters.SHOWN,
     "DescribeNetworkInterfaces": interfaces.SHOWN,
     "DescribeSecurityGroups": security_groups.SHOWN,
-    "DescribeNetworkAcls": vpcs.ENTRIES,
-    "DescribeRouteTables": vpcs.ROUTES,
+    "DescribeNetworkAcls": vpc_parts.ENTRIES,
+    "DescribeRouteTables": vpc_parts.ROUTES,
     "DescribeVpcs": vpcs.SHOWN,
 }
 LINKS = {  # operation: the documented filters that it does not know

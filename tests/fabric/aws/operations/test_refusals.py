@@ -116,6 +116,23 @@ def test_accepting_what_was_asked_of_a_balancer_that_has_left(scene: Scene) -> N
     assert scene.fabric.platform.endpoint_state(endpoint) == "rejected"
 
 
+@pytest.mark.parametrize(
+    ("operation", "parameter", "kind", "code"),
+    [
+        ("DescribeNetworkAcls", "NetworkAclIds", "acl", "InvalidNetworkAclID.NotFound"),
+        ("DescribeRouteTables", "RouteTableIds", "routes", "InvalidRouteTableID.NotFound"),
+        ("DescribePrefixLists", "PrefixListIds", "", "InvalidPrefixListID.NotFound"),
+        ("DescribeSecurityGroups", "GroupNames", "", "InvalidGroup.NotFound"),
+    ],
+)
+def test_what_is_named_and_not_there(scene: Scene, operation: str, parameter: str, kind: str, code: str) -> None:
+    customer, known = scene.fabric.customer, [scene.ids[kind]] if kind else []
+    assert customer.ec2(operation, **{parameter: known})
+    assert "nobodys" in customer.refused(code, "ec2", operation, **{parameter: [*known, "nobodys"]})
+    if known:
+        scene.fabric.other.refused(code, "ec2", operation, **{parameter: known})
+
+
 def test_a_rule_is_found_by_the_name_that_it_has(scene: Scene) -> None:
     customer = scene.fabric.customer
     shown = customer.elb("DescribeRules", ListenerArn=scene.ids["listener"])["Rules"]

@@ -166,6 +166,9 @@ SHOWN |= {f"egress.{name}": f"IpPermissionsEgress.{path}" for name, path in RULE
 @operation("ec2", "DescribeSecurityGroups", "GroupIds GroupNames Filters MaxResults NextToken")
 def describe_security_groups(call: Call) -> Answer:
     chosen = chosen_by_id(call, SecurityGroup, "GroupIds", *NOT_FOUND)
-    names = call.p.get("GroupNames")
+    names = call.p.get("GroupNames", [])
+    for name in names:
+        if all(group.name != name for group in chosen):
+            raise AwsError(NOT_FOUND[0], NOT_FOUND[1].format(id=name))
     chosen = [group for group in chosen if not names or group.name in names]
     return listing(call, chosen, FIELDS, "SecurityGroups", lambda g: render(call, g), SHOWN)

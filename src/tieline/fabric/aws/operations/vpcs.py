@@ -1,4 +1,4 @@
-"""EC2: VPCs, their attributes, and the access list and route table that each one is born with."""
+"""EC2: VPCs and their attributes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations.calls import Answer, Call, chosen_by_id, listing, operation, tag_list, tags_of
 from tieline.fabric.aws.operations.security_groups import make_default_group
-from tieline.fabric.records import Endpoint, EndpointService, NetworkInterface, SecurityGroup, Subnet, Vpc
+from tieline.fabric.records import Endpoint, NetworkInterface, SecurityGroup, Subnet, Vpc
 from tieline.fabric.world import World
 
 NOT_FOUND = "InvalidVpcID.NotFound", "The vpc ID '{id}' does not exist"
@@ -141,113 +141,3 @@ def modify_vpc_attribute(call: Call) -> Answer:
         raise AwsError("InvalidParameterCombination", "Modify exactly one attribute in a call.")
     call.world.put(msgspec.structs.replace(vpc, **changes))
     return {}
-
-
-ENTRIES = {
-    "association.association-id": "Associations.NetworkAclAssociationId",
-    "association.network-acl-id": "Associations.NetworkAclId",
-    "entry.cidr": "Entries.CidrBlock",
-    "entry.egress": "Entries.Egress",
-    "entry.protocol": "Entries.Protocol",
-    "entry.rule-action": "Entries.RuleAction",
-    "entry.rule-number": "Entries.RuleNumber",
-}
-
-
-@operation("ec2", "DescribeNetworkAcls", "NetworkAclIds Filters MaxResults NextToken")
-def describe_network_acls(call: Call) -> Answer:
-    fields = {
-        "default": lambda _: "true",
-        "vpc-id": lambda v: v.id,
-        "network-acl-id": lambda v: v.default_acl,
-        "owner-id": lambda v: v.owner,
-        "association.subnet-id": lambda v: [s.id for s in call.world.where(Subnet, "vpc", v.id)],
-    }
-    wanted = call.p.get("NetworkAclIds")
-    vpcs = [v for v in call.mine(Vpc) if not wanted or v.default_acl in wanted]
-    return listing(call, vpcs, fields, "NetworkAcls", lambda v: _acl(call, v), ENTRIES)
-
-
-def _acl(call: Call, vpc: Vpc) -> dict[str, Any]:
-    def entry(number: int, action: str, egress: bool) -> dict[str, Any]:
-        return {
-            "RuleNumber": number,
-            "Protocol": "-1",
-            "RuleAction": action,
-            "Egress": egress,
-            "CidrBlock": "0.0.0.0/0",
-        }
-
-    rules = ((100, "allow"), (32767, "deny"))
-    return {
-        "NetworkAclId": vpc.default_acl,
-        "VpcId": vpc.id,
-        "OwnerId": vpc.owner,
-        "IsDefault": True,
-        "Entries": [entry(number, action, egress) for egress in (True, False) for number, action in rules],
-        "Associations": [
-            {
-                "NetworkAclAssociationId": "aclassoc-" + s.id[7:],
-                "NetworkAclId": vpc.default_acl,
-                "SubnetId": s.id,
-            }
-            for s in call.world.where(Subnet, "vpc", vpc.id)
-        ],
-        "Tags": [],
-    }
-
-
-ROUTES = {
-    "association.route-table-association-id": "Associations.RouteTableAssociationId",
-    "route.destination-cidr-block": "Routes.DestinationCidrBlock",
-    "route.gateway-id": "Routes.GatewayId",
-    "route.origin": "Routes.Origin",
-    "route.state": "Routes.State",
-}
-
-
-@operation("ec2", "DescribeRouteTables", "RouteTableIds Filters MaxResults NextToken")
-def describe_route_tables(call: Call) -> Answer:
-    fields = {
-        "association.main": lambda _: "true",
-        "vpc-id": lambda v: v.id,
-        "route-table-id": lambda v: v.main_route_table,
-        "association.route-table-id": lambda v: v.main_route_table,
-        "association.subnet-id": lambda _: [],  # subnets follow the main table implicitly
-        "owner-id": lambda v: v.owner,
-    }
-    wanted = call.p.get("RouteTableIds")
-    vpcs = [v for v in call.mine(Vpc) if not wanted or v.main_route_table in wanted]
-    return listing(call, vpcs, fields, "RouteTables", _route_table, ROUTES)
-
-
-def _route_table(vpc: Vpc) -> dict[str, Any]:
-    association = {
-        "Main": True,
-        "RouteTableAssociationId": "rtbassoc-" + vpc.id[4:],
-        "RouteTableId": vpc.main_route_table,
-        "AssociationState": {"State": "associated"},
-    }
-    route = {
-        "DestinationCidrBlock": vpc.cidr,
-        "GatewayId": "local",
-        "Origin": "CreateRouteTable",
-        "State": "active",
-    }
-    return {
-        "RouteTableId": vpc.main_route_table,
-        "VpcId": vpc.id,
-        "OwnerId": vpc.owner,
-        "Associations": [association],
-        "Routes": [route],
-        "PropagatingVgws": [],
-        "Tags": [],
-    }
-
-
-@operation("ec2", "DescribePrefixLists", "PrefixListIds Filters MaxResults NextToken")
-def describe_prefix_lists(call: Call) -> Answer:
-    """Prefix lists belong to gateway endpoints, which tieline does not have: there are none."""
-    fields: dict[str, Any] = {"prefix-list-id": lambda _: "", "prefix-list-name": lambda _: ""}
-    none: list[EndpointService] = []
-    return listing(call, none, fields, "PrefixLists", lambda _: {})
