@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import socket
 import ssl
@@ -20,6 +19,7 @@ from tieline.cloud.guard.records import EVERY
 from tieline.cloud.problems import PlatformError
 from tieline.cloud.records import Address
 from tieline.cloud.renewals import Warnings
+from tieline.cloud.rounds import rounds
 from tieline.cloud.secrets import write_private
 
 log = logging.getLogger(__name__)
@@ -135,12 +135,14 @@ class Keeper:
 
     async def run(self) -> None:
         """Look at once, and then for ever."""
-        while True:
+
+        def look() -> None:
             try:
                 self.look()
             except (OSError, ValueError, PlatformError) as error:
                 log.warning("the certificate of the TLS listener stays as it is: %s", getattr(error, "message", error))
-            await asyncio.sleep(LOOK_SECONDS)
+
+        await rounds("certificate", look, LOOK_SECONDS)
 
     def look(self) -> None:
         """Renew and take what is to be; raises OSError, ValueError, PlatformError where the files are of no use.

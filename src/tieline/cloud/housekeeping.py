@@ -12,6 +12,7 @@ from functools import partial
 from tieline.cloud.records import Deployment, PrivateLink
 from tieline.cloud.repository import Repository
 from tieline.cloud.retention import expired, shortened
+from tieline.cloud.rounds import rounds
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +33,13 @@ class Housekeeping:
 
     async def run(self) -> None:
         """For ever."""
-        while True:
-            self._asked.clear()
-            await self.tidy()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._asked.wait()
+        await rounds("housekeeping", self.tidy, self._pause)
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._asked.wait()
+        self._asked.clear()
 
     async def tidy(self) -> None:
         """Remove what is too old now. What fails is told, stops nothing else, and is tried again at the next look."""

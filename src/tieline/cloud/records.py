@@ -195,11 +195,12 @@ class PrivateLinkView(Value):
 
 
 class PrivateLink(PrivateLinkView, Stored):
-    """The link as stored; its id is the ClientToken of its endpoint, so that creating is idempotent."""
+    """The link as stored; its id is the ClientToken of its first endpoint, so that creating is idempotent."""
 
     kind: ClassVar[str] = "link"
     endpoint_state: str = ""  # AWS's word for it when last looked at
     sent: float = 0.0  # when CreateVpcEndpoint was last sent, in seconds since the epoch; 0 never
+    restarted: str = ""  # when it was last reconnected: each attempt since then has one ClientToken
 
 
 class ResourceView(Value):

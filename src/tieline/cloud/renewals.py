@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from tieline.cloud.deployments.listeners import certificate, certified
 from tieline.cloud.history import remembered, timestamp
 from tieline.cloud.records import Deployment, DeploymentStatus
 from tieline.cloud.repository import Repository
+from tieline.cloud.rounds import rounds
 from tieline.cloud.secrets import Vault
 
 log = logging.getLogger(__name__)
@@ -60,9 +60,7 @@ class Renewals:
 
     async def run(self) -> None:
         """Look at once, and then for ever."""
-        while True:
-            self.look()
-            await asyncio.sleep(LOOK_SECONDS)
+        await rounds("renewals", self.look, LOOK_SECONDS)
 
     def look(self) -> None:
         """Renew what is due, and warn of what nobody here can renew; a deployment that fails stops no other."""

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from tieline.cloud.accounts import Accounts
+from tieline.cloud.aws import Aws, AwsSettings
+from tieline.cloud.links.plan import Endpoint, Show, shown
 from tieline.cloud.links.reconnect import RECONNECT, client_token, restarted
 from tieline.cloud.links.requests import NewLink
+from tieline.cloud.links.worker import LinkWorker
 from tieline.cloud.records import LinkStatus, PrivateLink, Reason
+from tieline.cloud.repository import Repository
+from tieline.store import SQLiteStore
 
 SERVICE = "com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0"
 AGAIN = NewLink(name="orders", service_name=SERVICE + "1", ports=(5432,))
@@ -47,9 +53,24 @@ def test_a_link_that_changed_meanwhile_is_left_alone(status: LinkStatus) -> None
 
 def test_each_reconnection_has_a_token_of_its_own_that_repetitions_share() -> None:
     once = restarted(FAILED, AGAIN, "2026-01-02T00:00:00.000Z", "somebody")
-    failed = once.model_copy(update={"status": LinkStatus.FAILED})
+    failed = once.model_copy(update={"status": LinkStatus.FAILED, "history": ()})  # which retention may have shortened
     twice = restarted(failed, AGAIN, "2026-01-03T00:00:00.000Z", "somebody")
     tokens = [client_token(link) for link in (FAILED, once, twice)]
     assert len(set(tokens)) == 3
     assert client_token(failed) == tokens[1]
     assert all(len(token) <= 64 for token in tokens)  # the longest ClientToken that EC2 takes
+
+
+def test_what_was_seen_before_a_reconnection_does_not_undo_it() -> None:
+    records = Repository(SQLiteStore(":memory:"))
+    records.commit(write=[FAILED.model_copy(update={"version": 0})])
+    worker = LinkWorker(records, Accounts(Aws(AwsSettings("us-east-1", None, None, None))), lambda _: None)
+    before = records.all(PrivateLink)[0]
+    records.commit(write=[restarted(before, AGAIN, "2026-01-02T00:00:00.000Z", "somebody")])
+    seen = Show(LinkStatus.FAILED, Reason.ENDPOINT_REMOVED, "", Endpoint("vpce-1", "deleting"))
+    worker._write(before, lambda now: shown(now, seen, "", "2026-01-02T00:00:01.000Z"))
+    present = records.all(PrivateLink)[0]
+    assert (present.status, present.endpoint) == (LinkStatus.CREATING, "")
+    worker._write(present, lambda now: shown(now, seen, "", "2026-01-02T00:00:01.000Z"))
+    assert records.all(PrivateLink)[0].endpoint == "vpce-1"
+    records.close()

@@ -19,6 +19,7 @@ from tieline.cloud.history import timestamp
 from tieline.cloud.protocol import Report
 from tieline.cloud.records import Deployment, PrivateLink, Resource
 from tieline.cloud.repository import Repository
+from tieline.cloud.rounds import rounds
 from tieline.cloud.secrets import Vault
 
 log = logging.getLogger(__name__)
@@ -60,12 +61,8 @@ class Watch:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                self._tell()
-            except Exception:
-                log.exception("alerts: this look failed, the next one follows")
+        await asyncio.sleep(LOOK_SECONDS)  # by then agents are back, and what is in no record was noted
+        await rounds("alerts", self._tell, LOOK_SECONDS)
 
     def _tell(self) -> None:
         webhooks = self._records.all(Webhook)

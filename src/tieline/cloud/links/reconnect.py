@@ -53,14 +53,13 @@ def restarted(link: PrivateLink, again: NewLink, at: str, who: str) -> PrivateLi
         return link
     fresh = {"endpoint": "", "endpoint_state": "", "address": "", "addresses": (), "zones": (), "sent": 0.0}
     said = {"status": LinkStatus.CREATING, "reason": None, "hint": "", "cause": ""}
-    asked = {"service_name": again.service_name, "ports": again.ports}
+    asked = {"service_name": again.service_name, "ports": again.ports, "restarted": at}
     return remembered(link.model_copy(update={**fresh, **said, **asked}), at, who, RECONNECT)
 
 
 def client_token(link: PrivateLink) -> str:
     """The same for every attempt to create one endpoint, and another one after each reconnection."""
-    asked = [entry.at for entry in link.history if entry.event == RECONNECT]
-    return f"{link.id}-{asked[-1]}" if asked else link.id
+    return f"{link.id}-{link.restarted}" if link.restarted else link.id
 
 
 async def delete_endpoint(aws: Aws, endpoint: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tieline.cloud.aws import Aws, AwsError
 from tieline.cloud.links.observe import endpoint_states
 from tieline.cloud.records import PrivateLink
+from tieline.cloud.rounds import rounds
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +39,14 @@ class Sweep:
     async def run(self) -> None:
         """For ever."""
         looking: dict[Aws, asyncio.Task[None]] = {}
+
+        def look() -> None:
+            for aws in self._accounts():
+                if aws not in looking or looking[aws].done():
+                    looking[aws] = asyncio.create_task(self._look(aws), name="sweep of an account")
+
         try:
-            while True:
-                for aws in self._accounts():
-                    if aws not in looking or looking[aws].done():
-                        looking[aws] = asyncio.create_task(self._look(aws), name="sweep of an account")
-                await asyncio.sleep(LOOK_SECONDS)
+            await rounds("sweep", look, LOOK_SECONDS)
         finally:
             for task in looking.values():
                 task.cancel()

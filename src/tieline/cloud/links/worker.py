@@ -111,7 +111,7 @@ class LinkWorker:
             reason = states.refusal(error.code, error.message)
             if reason in states.PASSING:
                 raise
-            await self._show(link, Show(LinkStatus.FAILED, reason, str(error)))
+            await self._show(sent, Show(LinkStatus.FAILED, reason, str(error)))
             return
         made = {"endpoint": endpoint, "zones": step.zones}
         self._records.update(PrivateLink, link.id, lambda now: now.model_copy(update=made))
@@ -135,7 +135,7 @@ class LinkWorker:
     async def _show(self, link: PrivateLink, show: Show) -> None:
         principal = (await self._aws(link).identity()).principal
         at = timestamp(time.time())
-        self._write(link.id, lambda now: shown(now, show, principal, at))
+        self._write(link, lambda now: shown(now, show, principal, at))
 
     async def _explain(self, link: PrivateLink, error: AwsError) -> None:
         """Say on a record that is on its way why nothing moves; the status stays, for the next try may succeed."""
@@ -147,13 +147,15 @@ class LinkWorker:
         if link.status not in (LinkStatus.RUNNING, LinkStatus.FAILED):
             self._records.update(PrivateLink, link.id, lambda now: now.model_copy(update=said))
 
-    def _write(self, id: str, change: Callable[[PrivateLink], PrivateLink]) -> None:
-        """Write what was seen, unless somebody asked for deletion meanwhile."""
-        before = self._records.get(PrivateLink, id)
+    def _write(self, seen: PrivateLink, change: Callable[[PrivateLink], PrivateLink]) -> None:
+        """Write what was seen, unless the link was changed meanwhile: then it is looked at again.
+
+        A reconnection would else be lost to what was seen of the endpoint before it.
+        """
         after = self._records.update(
-            PrivateLink, id, lambda now: now if now.status is LinkStatus.DELETING else change(now)
+            PrivateLink, seen.id, lambda now: change(now) if now.version == seen.version else now
         )
-        if before and after and (before.status, before.address) != (after.status, after.address):
+        if after and (seen.status, seen.address) != (after.status, after.address):
             self._changed(after.deployment)
 
     def _forget(self, link: PrivateLink) -> None:
