@@ -74,7 +74,7 @@ class DeploymentWorker:
                 case plan.Forget():
                     self._forget(deployment)
                 case plan.Show():
-                    self._write(deployment.id, lambda now: plan.shown(now, step, timestamp(time.time())))
+                    self._write(deployment, lambda now: plan.shown(now, step, timestamp(time.time())))
                 case plan.CreateVpc() | plan.CreateSubnet() | plan.RunInstance():
                     await self._make(deployment, step)
                 case _:
@@ -136,14 +136,14 @@ class DeploymentWorker:
         if deployment.status is DeploymentStatus.CREATING:
             final = reason not in PASSING
             show = plan.Show(DeploymentStatus.FAILED if final else DeploymentStatus.CREATING, reason, str(error))
-            self._write(deployment.id, lambda now: plan.shown(now, show, timestamp(time.time())))
+            self._write(deployment, lambda now: plan.shown(now, show, timestamp(time.time())))
         elif _leaving(deployment):
             said = {"reason": reason, "hint": plan.HINTS[reason].format(cause=error, vpc="", instance="")}
             self._records.update(Deployment, deployment.id, lambda now: now.model_copy(update=said))
 
-    def _write(self, id: str, change: Callable[[Deployment], Deployment]) -> None:
-        """Write what was seen, unless somebody asked for deletion meanwhile."""
-        self._records.update(Deployment, id, lambda now: now if _leaving(now) else change(now))
+    def _write(self, seen: Deployment, change: Callable[[Deployment], Deployment]) -> None:
+        """Write what was seen, unless the deployment was asked for something else meanwhile: it is looked at again."""
+        self._records.update(Deployment, seen.id, lambda now: change(now) if _asked(now) == _asked(seen) else now)
 
     def _forget(self, deployment: Deployment) -> None:
         present = self._records.get(Deployment, deployment.id)
@@ -173,6 +173,11 @@ async def observe(aws: Aws, deployment: Deployment) -> plan.Observed:
 
 def _tags(items: Sequence[TagTypeDef]) -> dict[str, str]:
     return {item["Key"]: item["Value"] for item in items}
+
+
+def _asked(deployment: Deployment) -> tuple[object, ...]:
+    """What a judgement of a deployment's status rests on, beside AWS."""
+    return _leaving(deployment), deployment.wanted, deployment.joined, deployment.halted
 
 
 def _leaving(deployment: Deployment) -> bool:

@@ -1,0 +1,45 @@
+"""What was seen of a deployment is written over what it was seen of, and over nothing that was asked for meanwhile."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tieline.cloud.aws import Aws, AwsSettings
+from tieline.cloud.deployments import boot, plan
+from tieline.cloud.deployments.requests import delete_deployment, switch
+from tieline.cloud.deployments.worker import DeploymentWorker
+from tieline.cloud.history import timestamp
+from tieline.cloud.records import Address, Deployment, DeploymentStatus
+from tieline.cloud.repository import Repository
+from tieline.cloud.secrets import Vault
+from tieline.store import SQLiteStore
+
+PLACE = Address(host="127.0.0.1", port=1)
+PLANT = Deployment(
+    id="dep-1", name="plant", provider="fabric", mqtt=PLACE, broker=PLACE, created="", token_hash="", joined=True
+)
+RUNNING = plan.Show(DeploymentStatus.RUNNING)
+
+
+@pytest.mark.parametrize("asked", ["nothing", "another name", "stop", "delete"])
+def test_what_was_asked_for_meanwhile_is_judged_anew(tmp_path: Path, asked: str) -> None:
+    records = Repository(SQLiteStore(":memory:"))
+    records.commit(write=[PLANT])
+    machine = boot.Machine("/usr/bin/python3", PLACE, tmp_path)
+    aws = Aws(AwsSettings("us-east-1", None, None, None))
+    worker = DeploymentWorker(records, aws, Vault.open(tmp_path / "key"), machine, lambda _: None)
+    seen = records.all(Deployment)[0]
+    match asked:
+        case "another name":
+            records.commit(write=[seen.model_copy(update={"name": "mill"})])
+        case "stop":
+            switch(records, seen, "stopped", "ada")
+        case "delete":
+            delete_deployment(records, seen, "ada")
+    worker._write(seen, lambda now: plan.shown(now, RUNNING, timestamp(time.time())))
+    present = records.all(Deployment)[0]
+    assert (present.status is DeploymentStatus.RUNNING) is (asked in ("nothing", "another name"))
+    records.close()
