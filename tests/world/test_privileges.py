@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from tieline.fabric.kernel.boot import KEPT as INSTANCE
 from tieline.fabric.kernel.privileges import DAEMON, PLATFORM
 from world.running import Tieline, until
 
@@ -84,6 +85,27 @@ def test_each_process_has_what_it_needs_and_no_more(running: Tieline) -> None:
         assert (running.state / name).stat().st_mode & 0o077 == 0, name
 
 
+def test_what_a_deployment_runs_has_what_it_needs_and_no_more(running: Tieline) -> None:
+    client = running.client()
+    client.create_deployment(name="plant")
+    until(lambda: client.deployment("plant"), lambda found: found.status == "running", 60)
+    platform = running.account("platform").ec2
+    instance = platform.describe_instances()["Reservations"][0]["Instances"][0]["InstanceId"]
+    inside = {words(pid): status(pid) for pid in within(running.namespace(instance))}
+    own = {command: found for command, found in inside.items() if "forwarder.py" not in command}
+    assert len(own) >= 3, own.keys()  # process 1, the agent, the broker
+    for command, found in own.items():
+        assert int(found["CapBnd"], 16) & ~bits(INSTANCE) == 0, command
+    broker = next(found for command, found in own.items() if "mosquitto -c" in command)
+    assert int(broker["CapEff"], 16) == int(broker["CapPrm"], 16) == 0 and "0" not in broker["Uid"].split()
+    mark = f'"prefix":"{running.prefix}"'
+    forwarders = [status(pid) for pid in everybody() if "forwarder.py" in words(pid) and mark in words(pid)]
+    assert len(forwarders) == 2  # its port for devices, and its way to the platform
+    for found in forwarders:
+        assert int(found["CapEff"], 16) == int(found["CapPrm"], 16) == 0
+        assert found["NoNewPrivs"] == "1" and found["Uid"].split() == ["65534"] * 4
+
+
 def test_only_the_published_ports_are_in_the_machines_network(running: Tieline) -> None:
     running.account("customer").network()
     pids = {f"pid={pid}," for pid in processes(running.state).values()}
@@ -115,12 +137,28 @@ def test_instances_can_be_switched_off(tmp_path: Path, prefix: str) -> None:
 
 def users(namespace: str) -> set[str]:
     """The effective user of every process in a namespace; one that ends meanwhile has none."""
-    done = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False)
     found = set()
-    for pid in done.stdout.split():
+    for pid in within(namespace):
         with suppress(OSError):
-            found.add(status(int(pid))["Uid"].split()[1])
+            found.add(status(pid)["Uid"].split()[1])
     return found
+
+
+def within(namespace: str) -> list[int]:
+    """The processes in a network namespace."""
+    done = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False)
+    return [int(pid) for pid in done.stdout.split()]
+
+
+def everybody() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+
+
+def words(pid: int) -> str:
+    """A process's command line; empty for one that has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return ""
 
 
 def test_the_platforms_confinement_holds(tmp_path: Path) -> None:
