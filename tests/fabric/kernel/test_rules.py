@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from tieline.fabric.kernel import rules
 from tieline.fabric.kernel.names import wire_link
-from tieline.fabric.topology import Crossing, Listener, Node, Protocol, Target, Vpc, Wire
+from tieline.fabric.topology import Crossing, Host, Listener, Node, Protocol, Target, Vpc, Wire
 
 PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")
 ports = st.integers(1, 65535)
@@ -111,3 +111,11 @@ def test_a_wire_to_the_same_vpc_uses_the_listener_itself() -> None:
     assert "10.0.0.50 . tcp . 1 : goto to-10.0.0.60-tcp-1" in elements(text, "listeners")
     assert elements(text, "endpoints") == elements(text, "arrivals") == set()
     assert f"10.0.0.50 : {NODE}" in elements(text, "sources")
+
+
+def test_segments_are_clamped_where_a_link_is_attached_and_cost_nothing_elsewhere() -> None:
+    machine = Host(id="i-1", address="10.0.0.10", prefix_length=24, router="10.0.0.1")
+    attached = replace(machine, id="eni-2", address="10.0.0.11", kind="link")
+    assert "maxseg" not in rules.table(replace(vpc(), hosts=(machine,)), [], [])
+    text = rules.table(replace(vpc(), hosts=(machine, attached)), [], [])
+    assert text.index("maxseg size set rt mtu") < text.index("ct state established,related accept")
