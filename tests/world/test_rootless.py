@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import tieline
+from world.running import REGION, Account, Tieline, until
 
 pytestmark = pytest.mark.world
 
@@ -55,6 +56,48 @@ def test_the_demo_passes_without_any_privilege(as_ordinary_user: list[str], home
     assert list(home.iterdir()) == []
     ps = subprocess.run(["ps", "-U", str(USER), "-o", "args="], capture_output=True, text=True, check=False)
     assert [line for line in ps.stdout.splitlines() if "<defunct>" not in line] == []
+
+
+@pytest.fixture
+def letter(prefix: str) -> Iterator[Path]:
+    """A file in somebody's home that everybody may read."""
+    file = Path("/home", prefix, "letter")
+    file.parent.mkdir()
+    file.write_text("private")
+    yield file
+    shutil.rmtree(file.parent)
+
+
+@pytest.fixture
+def account(as_ordinary_user: list[str], home: Path) -> Iterator[Account]:
+    """The customer of an ordinary user's `tieline up`."""
+    running = Tieline(home / "state", "")
+    (running.state / "prefix").unlink()  # nothing of it is in the machine's network: it may choose its own
+    os.chown(running.state, USER, USER)
+    ports = ["--console-port", str(running.console_port), "--aws-port", str(running.aws_port), "--region", REGION]
+    command = [*as_ordinary_user, sys.executable, "-m", "tieline"]
+    running.process = subprocess.Popen(
+        [*command, "up", "--state", str(running.state), *ports], stdout=subprocess.DEVNULL
+    )
+    try:
+        until(running._answers, seconds=60)
+        yield running.account("customer")
+    finally:
+        running.terminate()
+        subprocess.run([*command, "down", "--state", str(running.state)], check=True, capture_output=True)
+
+
+def test_user_data_sees_software_and_no_home_of_the_machine(account: Account, letter: Path) -> None:
+    _, subnets = account.network(("use1-az1",))
+    script = f"#!/bin/sh\ncat {letter}; ls /usr/bin/env; touch /usr/x || echo kept; su nobody -s /bin/sh -c 'id -un'\n"
+    instance = account.instance(subnets[0], script)
+    said = until(lambda: console(account, instance), lambda text: "the boot script ended" in text)
+    assert "private" not in said
+    assert "/usr/bin/env\n" in said and "kept\n" in said and "\nnobody\n" in said
+
+
+def console(account: Account, instance: str) -> str:
+    return str(account.ec2.get_console_output(InstanceId=instance).get("Output", ""))
 
 
 def closed(*files: str) -> list[Path]:
