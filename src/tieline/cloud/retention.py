@@ -1,4 +1,4 @@
-"""How long the platform keeps what nobody needs for ever: one setting, and what is too old by it. Pure."""
+"""How long the platform keeps what nobody needs for ever: one setting, and what is too old by it; pure."""
 
 from __future__ import annotations
 
