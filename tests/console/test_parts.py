@@ -210,6 +210,7 @@ def test_the_audit_log_tells_of_letters_by_number_and_deployment() -> None:
         )  # fmt: skip
 
     assert audit.told(entry("changed", "rule", {"sql": "…"})) == "changed rule plant"
+    assert audit.told(entry("changed", "retention", {}).model_copy(update={"name": "retention"})) == "changed retention"
     assert audit.told(entry("discarded", LETTER, {"letters": 3, "ids": []})) == "discarded 3 dead letters of plant"
     assert audit.told(entry("replayed", LETTER, {"letters": 1, "ids": []})) == "replayed dead letter of plant"
     assert audit.told(entry("corrected", LETTER, {"fields": ["payload"]})) == "corrected dead letter of plant"

@@ -72,7 +72,7 @@ class Rest(Client):
         self._send("PUT", "/session/password", {"old": old, "new": new})
 
     def rule_metrics(self, deployment: str, key: str) -> RuleMetrics:
-        """A rule's counters, now and in the last hour."""
+        """A rule's counters, now and for as long as they are kept."""
         return self._read(RuleMetrics, "GET", at("deployments", deployment, "rules", key, "metrics"))
 
     def reset_metrics(self, deployment: str, key: str) -> None:

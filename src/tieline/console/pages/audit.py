@@ -8,10 +8,23 @@ from typing import Any
 from tieline.cloud.audit import AuditEntry
 from tieline.cloud.client import ClientError
 from tieline.cloud.letters import LETTER
+from tieline.cloud.retention import SETTING
 from tieline.console import parts
 from tieline.console.shell import Desk, words
 
-KINDS = ("deployment", "link", "resource", "rule", LETTER, "mqtt-user", "user", "api-key", "webhook", "session")
+KINDS = (
+    "deployment",
+    "link",
+    "resource",
+    "rule",
+    LETTER,
+    "mqtt-user",
+    "user",
+    "api-key",
+    "webhook",
+    "session",
+    SETTING,
+)
 
 
 class Log:
@@ -20,6 +33,7 @@ class Log:
     def __init__(self, view: Desk) -> None:
         self._view = view
         self._cursor: str | None = ""
+        self._turn = 0  # of what was asked last; an answer that somebody did not wait for is not shown
         with parts.card(), parts.tag("div", "grid"):
             self._who = parts.field("Who")
             self._kind = parts.choice("Kind", {"": "all", **{kind: kind for kind in KINDS}}, "")
@@ -35,19 +49,18 @@ class Log:
     async def look(self) -> None:
         """Show the newest that are asked for."""
         self._cursor = ""
-        self._found.clear()
         await self._more()
 
     async def _more(self) -> None:
+        self._turn = turn = self._turn + 1
         asked: dict[str, Any] = {"who": self._who.value, "kind": self._kind.value, "record": self._record.value}
         asked = {name: value.strip() for name, value in asked.items()} | {"cursor": self._cursor, "limit": 50}
-        try:
-            page = await self._view.ask(lambda client: client.audit(**asked))
-        except ClientError as error:
-            with self._found:
-                parts.problem(words(error))
+        page = await self._view.act(lambda client: client.audit(**asked), self._refuse)
+        if page is None or turn != self._turn:
             return
-        first, self._cursor = not self._cursor, page.next_cursor
+        if first := not self._cursor:
+            self._found.clear()
+        self._cursor = page.next_cursor
         self._older.set_visibility(bool(page.next_cursor))
         with self._found:
             if page.entries:
@@ -57,9 +70,16 @@ class Log:
             elif first:
                 parts.say("Nothing was changed that fits.", "muted")
 
+    def _refuse(self, error: ClientError) -> None:
+        self._found.clear()
+        with self._found:
+            parts.problem(words(error))
+
 
 def told(entry: AuditEntry) -> str:
-    """What was done to what: a letter has no name, and is told by its deployment's. Pure."""
+    """What was done to what: a letter has no name, and is told by its deployment's; of a setting there is one. Pure."""
+    if entry.kind == entry.name == SETTING:
+        return f"{entry.action} {SETTING}"
     if entry.kind != LETTER:
         return f"{entry.action} {entry.kind} {entry.name}"
     count = (entry.after or {}).get("letters", 1)

@@ -1,4 +1,4 @@
-"""A rule's last hour: messages and rows per second, and its counters now."""
+"""A rule's past: messages and rows per second, as long as they are kept, and its counters now."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Past:
         self._view, self._deployment, self._rule = view, deployment, rule
         with parts.card():
             with parts.row("between"):
-                parts.heading("The last hour")
+                parts.heading("Messages and rows per second")
                 parts.button("Count from zero", self._reset, kind="other")
             self._told = parts.stack()
-            self._chart = Chart("Messages and rows per second over the last hour")
+            self._chart = Chart("Messages and rows per second, as long as they are kept")
         ui.timer(SECONDS, self._look)
 
     async def _look(self) -> None:
@@ -65,7 +65,8 @@ def series(found: RuleMetrics) -> list[Series]:
 
 def _now(found: RuleMetrics) -> None:
     counted = found.metrics
-    pairs = [(name, f"{int(counted.get(name, 0)):,}") for name in ("matched", "passed", "failed")]
+    shown = (("matched", "matched"), ("passed", "passed"), ("failed", "kept out"))
+    pairs = [(word, f"{int(counted.get(name, 0)):,}") for name, word in shown]
     actions = found.action_metrics
     written = sum(int(action.get("success", 0)) for action in actions)
     waiting = sum(int(action.get("queuing", 0)) + int(action.get("inflight", 0)) for action in actions)

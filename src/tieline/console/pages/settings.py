@@ -14,24 +14,14 @@ from starlette.requests import Request
 from tieline.cloud.alerts.webhooks import WebhookView
 from tieline.cloud.answers import Identity
 from tieline.cloud.client import ClientError
-from tieline.cloud.guard.identify import IDLE_SECONDS, LONGEST_SECONDS
-from tieline.cloud.records import HISTORY_LIMIT
-from tieline.cloud.traffic import SECONDS as TRAFFIC_SECONDS
 from tieline.console import context, parts
 from tieline.console.pages.access import listed
+from tieline.console.pages.retention import retention
 from tieline.console.rest import Rest
 from tieline.console.shell import Desk, View, desk, frame, words
-from tieline.integration.deadletters import LIMIT as MOST_LETTERS
+from tieline.console.snapshot import Snapshot
 
 PATH, SECONDS = "/settings", 2.0
-RETENTION = (
-    ("Audit log", "for ever"),
-    ("History of a deployment or link", f"the last {HISTORY_LIMIT} entries"),
-    ("Counters of rules", "the last hour, a sample every five seconds"),
-    ("Traffic of links", f"the last {TRAFFIC_SECONDS / 60:.0f} minutes"),
-    ("Dead letters", f"the newest {MOST_LETTERS:,} of a deployment, on its agent's disk; more are counted"),
-    ("Sessions", f"{IDLE_SECONDS / 3600:.0f} hours without a request, {LONGEST_SECONDS / 86400:.0f} days at most"),
-)
 
 
 @dataclass(frozen=True)
@@ -61,10 +51,8 @@ async def settings(request: Request) -> None:
             parts.say("Each change of state is sent to these webhooks as JSON, again where one does not answer.")
             hooks.live(lambda now: now, lambda found: _hooks(view, hooks, found))
             _new_hook(view, hooks)
-        with parts.card("What is kept, and how long"):
-            parts.say("Nobody needs to clean up, and nothing of this can be set.", "muted")
-            parts.facts(RETENTION)
-        view.live(lambda now: tuple(_encrypted(now)), lambda found: _certificates(view, found))
+        await retention(view)
+        view.live(_encrypted, lambda found: _certificates(view, found))
         _about(await view.act(lambda client: client.identity()))
 
 
@@ -122,19 +110,21 @@ def _new_hook(view: Desk, hooks: View[Webhooks]) -> None:
                 parts.button("Create webhook", create)
 
 
-def _encrypted(now: object) -> list[tuple[str, str]]:
-    """Name and TLS address of the deployments that have one."""
-    ones = getattr(now, "deployments", ())
-    return [(one.deployment.name, str(one.deployment.mqtts)) for one in ones if one.deployment.mqtts]
+def _encrypted(now: Snapshot) -> list[tuple[str, str, str]]:
+    """Name, TLS address and what is known of the listener's certificate, of the deployments that have one."""
+    ones = [one.deployment for one in now.deployments]
+    return [(one.name, str(one.mqtts), str(one.tls_certificate or "is not made yet")) for one in ones if one.mqtts]
 
 
-def _certificates(view: Desk, found: tuple[tuple[str, str], ...]) -> None:
+def _certificates(view: Desk, found: list[tuple[str, str, str]]) -> None:
     with parts.card("Certificates"):
         if not found:
             parts.say("No deployment has a TLS listener.", "muted")
-        for name, address in found:
+        for name, address, told in found:
             with parts.row("between"):
-                parts.say(f"{name}, {address}")
+                with parts.stack():
+                    parts.say(f"{name}, {address}")
+                    parts.say(f"The server's certificate {told}", "muted")
                 place = parts.stack()
                 parts.button("Show", partial(_show, view, name, place), kind="other").props(
                     f'aria-label="Show the certificate of {name}"'
@@ -149,9 +139,8 @@ async def _show(view: Desk, name: str, place: ui.element) -> None:
         return
     authority = x509.load_pem_x509_certificate(pem.encode())
     with place:
-        parts.say(
-            f"Authority {authority.subject.rfc4514_string()}, valid until {authority.not_valid_after_utc:%Y-%m-%d}"
-        )
+        subject, ends = authority.subject.rfc4514_string(), f"{authority.not_valid_after_utc:%Y-%m-%d}"
+        parts.say(f"What devices verify it with: the authority {subject}, which ends {ends}")
         parts.copied(pem, f"the certificate of {name}", block=True)
 
 
