@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tieline.cloud.answers import DeploymentAnswer, ResourceAnswer, RuleAnswer
 from tieline.cloud.client import Client, ClientError
@@ -11,6 +13,7 @@ from tieline.cloud.records import HistoryEntry, PrivateLinkView
 from tieline.console.feed import shared
 
 CHANGES = 12  # entries of the overview's list
+R = TypeVar("R", PrivateLinkView, ResourceAnswer, RuleAnswer)
 Change = tuple[HistoryEntry, str, str]  # what happened, to what, and the page of that
 
 
@@ -52,21 +55,19 @@ class Snapshot:
 def read(client: Client) -> Snapshot:
     """The present state; never raises ClientError."""
     try:
-        deployments, links = client.deployments(), defaultdict[str, list[PrivateLinkView]](list)
-        for link in client.links():
-            links[link.deployment].append(link)
-        return Snapshot(tuple(_inside(client, one, tuple(links[one.id])) for one in deployments))
+        found = client.deployments()
+        links, resources, rules = _by(client.links()), _by(client.all_resources()), _by(client.all_rules())
     except ClientError as error:
         return Snapshot(problem=f"{error.message}. {error.hint}", signed_out=error.status == 401)
+    return Snapshot(tuple(Inside(one, links[one.id], resources[one.id], rules[one.id]) for one in found))
 
 
-def _inside(client: Client, deployment: DeploymentAnswer, links: tuple[PrivateLinkView, ...]) -> Inside:
-    try:
-        return Inside(deployment, links, tuple(client.resources(deployment.id)), tuple(client.rules(deployment.id)))
-    except ClientError as error:
-        if error.status == 404:  # deleted between the two reads
-            return Inside(deployment)
-        raise
+def _by(records: Iterable[R]) -> defaultdict[str, tuple[R, ...]]:
+    """Records by the id of the deployment that they belong to."""
+    found = defaultdict[str, list[R]](list)
+    for record in records:
+        found[record.deployment].append(record)
+    return defaultdict(tuple, {id: tuple(ones) for id, ones in found.items()})
 
 
 @shared
