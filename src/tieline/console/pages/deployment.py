@@ -8,12 +8,12 @@ from typing import Literal
 from nicegui import ui
 from starlette.requests import Request
 
-from tieline.cloud.answers import DeploymentAnswer, ResourceAnswer
+from tieline.cloud.answers import DeploymentAnswer
 from tieline.cloud.client import ClientError
 from tieline.cloud.places import DeploymentAccount
 from tieline.cloud.records import LinkStatus, PrivateLinkView, Subnet
 from tieline.console import parts
-from tieline.console.pages.integration import resources, rules
+from tieline.console.pages.integration import Resources, rules
 from tieline.console.pages.monitoring import monitoring
 from tieline.console.pages.mqtt import mqtt_users
 from tieline.console.shell import Desk, desk, frame, trail
@@ -49,7 +49,7 @@ async def deployment(request: Request, name: str, tab: str = "network") -> None:
             await _provider(view, name)
             Links(view, name)
         elif tab == "integration":
-            view.live(lambda now: _parts(now.inside(name)), lambda found: resources(view, name, *found))
+            Resources(view, name)
             view.live(lambda now: _rules_of(now.inside(name)), lambda found: rules(view, name, found))
         elif tab == "users":
             await mqtt_users(view, name)
@@ -67,10 +67,6 @@ def _only(found: Inside | None) -> DeploymentAnswer | None:
 
 def _links_of(found: Inside | None) -> tuple[PrivateLinkView, ...]:
     return found.links if found else ()
-
-
-def _parts(found: Inside | None) -> tuple[tuple[ResourceAnswer, ...], bool]:
-    return (found.resources, bool(found.links)) if found else ((), False)
 
 
 def _rules_of(found: Inside | None) -> tuple[tuple[object, ...], bool]:

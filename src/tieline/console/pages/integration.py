@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from nicegui import ui
@@ -10,57 +11,85 @@ from tieline.cloud.answers import ResourceAnswer
 from tieline.cloud.client import ClientError
 from tieline.console import parts
 from tieline.console.shell import Desk, words
+from tieline.console.snapshot import Inside
 
 
-def resources(view: Desk, deployment: str, found: tuple[ResourceAnswer, ...], linked: bool) -> None:
-    """The list of resources, each with its Test."""
-    with parts.card():
+class Resources:
+    """The list of resources, each with its Test, whose outcome stays when the list is drawn anew."""
+
+    def __init__(self, view: Desk, deployment: str) -> None:
+        self._view, self._deployment = view, deployment
+        self._outcomes: dict[str, ui.element] = {}
+        self._tested: dict[str, ClientError | None] = {}
+        view.live(lambda now: _parts(now.inside(deployment)), lambda found: self._draw(*found))
+
+    def _draw(self, found: tuple[ResourceAnswer, ...], linked: bool) -> None:
+        self._outcomes.clear()
+        with parts.card():
+            with parts.row("between"):
+                parts.heading("Resources")
+                parts.go("New Resource", f"/deployments/{self._deployment}/resources/new")
+            if not found:
+                first = "" if linked else " Behind somebody else's network it needs a private link first."
+                parts.say(f"A resource is a database that rules write to.{first}", "muted")
+                return
+            with parts.tag("ul", "list"):
+                for resource in found:
+                    with parts.tag("li"):
+                        self._resource(resource)
+
+    def _resource(self, resource: ResourceAnswer) -> None:
+        label = f'aria-label="{{}} resource {resource.name}"'
         with parts.row("between"):
-            parts.heading("Resources")
-            parts.go("New Resource", f"/deployments/{deployment}/resources/new")
-        if not found:
-            first = "" if linked else " Behind somebody else's network it needs a private link first."
-            parts.say(f"A resource is a database that rules write to.{first}", "muted")
-            return
-        with parts.tag("ul", "list"):
-            for resource in found:
-                with parts.tag("li"):
-                    _resource(view, deployment, resource)
+            with parts.stack():
+                with parts.row():
+                    path = f"/deployments/{self._deployment}/resources/{resource.name}"
+                    ui.link(resource.name, path).classes("strong")
+                    parts.state(resource.status)
+                parts.say(f"{resource.type} at {resource.server}", "muted")
+                if resource.reason:
+                    parts.problem(f"{resource.reason}\n{resource.hint}")
+            with parts.row():
+                parts.button("Test", partial(self._test, resource), kind="other").props(label.format("Test"))
+                parts.button("Delete", partial(self._delete, resource), kind="danger").props(label.format("Delete"))
+        self._outcomes[resource.id] = parts.stack().props("aria-live=polite")
+        if resource.id in self._tested:
+            tell_test(self._outcomes[resource.id], self._tested[resource.id])
 
+    async def _test(self, resource: ResourceAnswer) -> None:
+        self._tested.pop(resource.id, None)
+        tell_testing(self._outcomes[resource.id])
 
-def _resource(view: Desk, deployment: str, resource: ResourceAnswer) -> None:
-    outcome: ui.element
+        def tell(error: ClientError | None) -> None:
+            self._tested[resource.id] = error
+            if (place := self._outcomes.get(resource.id)) is not None:
+                tell_test(place, error)
 
-    async def test() -> None:
-        if await view.do(
-            lambda client: client.probe_saved(deployment, resource.id), lambda error: tell_test(outcome, error)
-        ):
-            tell_test(outcome, None)
+        if await self._view.do(lambda client: client.probe_saved(self._deployment, resource.id), tell):
+            tell(None)
 
-    async def delete() -> None:
-        using = [rule.name for rule in _rules_with(view, deployment, resource.name)]
+    async def _delete(self, resource: ResourceAnswer) -> None:
+        using = [rule.name for rule in _rules_with(self._view, self._deployment, resource.name)]
         text = "Its login data are removed. This cannot be undone."
         if using:
             text = f"In use by the rules {', '.join(using)}. These are deleted as well. {text}"
-        await view.remove(
+        await self._view.remove(
             "resource",
             resource.name,
             text,
-            lambda client: client.delete_resource(deployment, resource.id, cascade=bool(using)),
+            lambda client: client.delete_resource(self._deployment, resource.id, cascade=bool(using)),
         )
 
-    with parts.row("between"):
-        with parts.stack():
-            with parts.row():
-                ui.link(resource.name, f"/deployments/{deployment}/resources/{resource.name}").classes("strong")
-                parts.state(resource.status)
-            parts.say(f"{resource.type} at {resource.server}", "muted")
-            if resource.reason:
-                parts.problem(f"{resource.reason}\n{resource.hint}")
-        with parts.row():
-            parts.button("Test", test, kind="other").props(f'aria-label="Test resource {resource.name}"')
-            parts.button("Delete", delete, kind="danger").props(f'aria-label="Delete resource {resource.name}"')
-    outcome = parts.stack().props("aria-live=polite")
+
+def _parts(found: Inside | None) -> tuple[tuple[ResourceAnswer, ...], bool]:
+    return (found.resources, bool(found.links)) if found else ((), False)
+
+
+def tell_testing(place: ui.element) -> None:
+    """That a Test is under way: what an earlier one found is no longer told."""
+    place.clear()
+    with place:
+        parts.say("Testing …", "muted")
 
 
 def tell_test(place: ui.element, error: ClientError | None) -> None:

@@ -11,7 +11,7 @@ from tieline.cloud.answers import ResourceAnswer
 from tieline.cloud.client import ClientError
 from tieline.console import parts
 from tieline.console.forms import Fields
-from tieline.console.pages.integration import tell_test
+from tieline.console.pages.integration import tell_test, tell_testing
 from tieline.console.shell import Desk, desk, frame, trail, words
 from tieline.integration.sinks import BY_TYPE, KINDS, RESOURCE_TYPES
 
@@ -95,6 +95,7 @@ class Form:
 
     async def _test(self) -> None:
         wanted = self._wanted()
+        tell_testing(self._outcome)
         if await self._view.do(lambda client: client.probe_resource(self._deployment, **wanted), self._tell):
             self._tell(None)
 

@@ -21,11 +21,18 @@ async def load_balancers(request: Request) -> None:
     view = await provider(request)
     with provider_frame(view, "Load balancers", PATH):
         view.live(lambda now: (now.balancers, _groups(now)), lambda found: _list(view, *found))
-        view.live(lambda now: (now.networks, _groups(now)), lambda _: Form(view, view.now))
+        view.live(lambda now: (_groups(now), _subnets(now)), lambda found: Form(view, *map(dict, found)))
 
 
 def _groups(now: Estate) -> tuple[tuple[str, str], ...]:
     return tuple((group.arn, f"{group.name} (TCP {group.port})") for group in now.groups)
+
+
+def _subnets(now: Estate) -> tuple[tuple[str, str], ...]:
+    """Those of the VPCs that a target group is in."""
+    vpcs = {group.vpc for group in now.groups}
+    networks = (network for network in now.networks if network.id in vpcs)
+    return tuple((id, f"{zone} {id} {cidr}") for network in networks for id, zone, cidr in network.subnets)
 
 
 def _list(view: ProviderView, balancers: tuple[Balancer, ...], groups: tuple[tuple[str, str], ...]) -> None:
@@ -88,15 +95,8 @@ def listen(there: Account, balancer: str, port: int, group: str) -> Any:
 class Form:
     """Create load balancer: the fields of the guide's screenshots on one page."""
 
-    def __init__(self, view: ProviderView, now: Estate) -> None:
+    def __init__(self, view: ProviderView, groups: dict[str, str], subnets: dict[str, str]) -> None:
         self._view = view
-        groups = dict(_groups(now))
-        subnets = {
-            id: f"{zone} {id} {cidr}"
-            for network in now.networks
-            if any(group.vpc == network.id for group in now.groups)
-            for id, zone, cidr in network.subnets
-        }
         with parts.card("Create load balancer"):
             if not groups:
                 parts.empty("It needs a target group first.", "Target groups", "/provider/target-groups")

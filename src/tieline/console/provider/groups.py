@@ -12,6 +12,7 @@ from tieline.console.provider.account import Account, ProviderView, provider, pr
 from tieline.console.provider.estate import Estate, Group, Network
 
 PATH = "/provider/target-groups"
+Running = tuple[str, str, str]  # an instance that runs: its VPC, its id, its address
 
 
 @ui.page(PATH, response_timeout=20)
@@ -19,11 +20,24 @@ async def target_groups(request: Request) -> None:
     """The page."""
     view = await provider(request)
     with provider_frame(view, "Target groups", PATH):
-        view.live(lambda now: now.groups, lambda found: _list(view, found))
-        view.live(lambda now: now.networks, lambda found: _form(view, found))
+        view.live(lambda now: (now.groups, _running(now)), lambda found: _list(view, *found))
+        view.live(_vpcs, lambda found: _form(view, dict(found)))  # no more of them: what is typed would be lost
 
 
-def _list(view: ProviderView, groups: tuple[Group, ...]) -> None:
+def _vpcs(now: Estate) -> tuple[tuple[str, str], ...]:
+    return tuple((network.id, f"{network.id} {network.cidr}") for network in now.networks)
+
+
+def _running(now: Estate) -> tuple[Running, ...]:
+    return tuple(
+        (network.id, id, address)
+        for network in now.networks
+        for id, address, state in network.instances
+        if state == "running"
+    )
+
+
+def _list(view: ProviderView, groups: tuple[Group, ...], running: tuple[Running, ...]) -> None:
     if not groups:
         parts.say("There is none yet. A target group names the instances that a load balancer sends flows to.", "muted")
     for group in groups:
@@ -48,7 +62,7 @@ def _list(view: ProviderView, groups: tuple[Group, ...]) -> None:
                         parts.tag("td", "muted", target.reason)
             if not group.targets:
                 parts.say("No target is registered.", "muted")
-            _register(view, group)
+            _register(view, group, running)
 
 
 def _delete(view: ProviderView, group: Group) -> None:
@@ -61,15 +75,9 @@ def _delete(view: ProviderView, group: Group) -> None:
     parts.button("Delete", delete, kind="danger").props(f'aria-label="Delete target group {group.name}"')
 
 
-def _register(view: ProviderView, group: Group) -> None:
+def _register(view: ProviderView, group: Group, running: tuple[Running, ...]) -> None:
     known = {target.id for target in group.targets}
-    free = {
-        id: f"{id} ({address})"
-        for network in view.now.networks
-        if network.id == group.vpc
-        for id, address, state in network.instances
-        if id not in known and state == "running"
-    }
+    free = {id: f"{id} ({address})" for vpc, id, address in running if vpc == group.vpc and id not in known}
     if not free:
         return
     with parts.row():
@@ -82,8 +90,7 @@ def _register(view: ProviderView, group: Group) -> None:
         parts.button("Register target", register, kind="other")
 
 
-def _form(view: ProviderView, networks: tuple[Network, ...]) -> None:
-    vpcs = {network.id: f"{network.id} {network.cidr}" for network in networks}
+def _form(view: ProviderView, vpcs: dict[str, str]) -> None:
     with parts.card("Create target group"):
         if not vpcs:
             parts.say("It needs a VPC first.", "muted")
@@ -91,7 +98,7 @@ def _form(view: ProviderView, networks: tuple[Network, ...]) -> None:
         with parts.tag("div", "grid"):
             name = parts.field("Target group name", "db")
             port = parts.number("Port (protocol TCP)", 5432)
-            vpc = parts.choice("VPC", vpcs, _likely(networks))
+            vpc = parts.choice("VPC", vpcs, _likely(view.now.networks))
             protocol = parts.choice("Health check protocol", ["TCP", "HTTP"], "TCP")
             override = parts.number("Health check port, override (empty: traffic port)")
             interval = parts.number("Health check interval (seconds)", 10)
