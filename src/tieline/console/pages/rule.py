@@ -36,7 +36,7 @@ async def new_rule(request: Request, name: str) -> None:
 
 @ui.page("/deployments/{name}/rules/{key}", response_timeout=15)
 async def rule(request: Request, name: str, key: str) -> None:
-    """A rule with its last hour, to be changed."""
+    """A rule with its past, to be changed."""
     view = await desk(request)
     with frame(f"Rule {key}", "/deployments"):
         trail(("Deployments", "/deployments"), (name, f"/deployments/{name}?tab=integration"))
@@ -116,21 +116,24 @@ class Editor:
             await self._try()
 
     async def _try(self) -> None:
+        turn = self._typed
         sql, context = self._sql.value, {"topic": self._topic.value, "payload": self._sample.value}
+        found: Any
+        wrong: ClientError | None = None
         try:
-            result = await self._view.ask(lambda client: client.test_rule(self._deployment, sql=sql, context=context))
+            found = await self._view.ask(lambda client: client.test_rule(self._deployment, sql=sql, context=context))
         except ClientError as error:
-            self._wrong.clear()
-            self._result.clear()
-            with self._result if error.status == 412 else self._wrong:
-                self._explain(sql, error)
-            mark(self._sql, error)
+            wrong = error
+        if turn != self._typed:  # something else was typed meanwhile, and is tried by itself
             return
         self._wrong.clear()
         self._result.clear()
-        mark(self._sql, None)
-        with self._result:
-            parts.tag("pre", text=json.dumps(result, indent=2, ensure_ascii=False))
+        mark(self._sql, wrong)
+        with self._wrong if wrong and wrong.status != 412 else self._result:
+            if wrong:
+                self._explain(sql, wrong)
+            else:
+                parts.tag("pre", text=json.dumps(found, indent=2, ensure_ascii=False))
 
     def _explain(self, sql: str, error: ClientError) -> None:
         parts.problem(words(error))
