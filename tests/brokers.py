@@ -45,7 +45,7 @@ class RabbitMQ(Server):
         self._names, self._distribution = free_port(), free_port()
 
     def start(self) -> None:
-        """It takes seconds until it listens: a port that somebody else has by then is exchanged, before clients know."""
+        """It listens after seconds: a port that somebody else has by then is exchanged, before clients know."""
         try:
             super().start()
         except RuntimeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from servers import Mosquitto, free_port
 from tieline.integration.config import Ssl
 from tieline.integration.probe import probe
 from tieline.integration.sinks import mqtt_bridge
+from tieline.integration.sinks.base import Unavailable
 
 pytestmark = pytest.mark.world
 Row = dict[str, Any]
@@ -167,3 +169,29 @@ async def test_tls_with_a_client_certificate() -> None:
             failed = await failing(resource(own, ssl=Ssl(**ssl)))
             assert (failed.hop, "no answer" in failed.cause) == ("tls", False), failed.cause
         assert (await failing(resource(own))).hop == "tls"
+
+
+async def test_a_broker_that_says_nothing_any_more_is_given_up() -> None:
+    """Its connection is still there: neither a write nor a check may take that for an answer."""
+    with Guarded() as own:
+        ears, to = Ears(own, "open/#"), resource(own, write_timeout=1.0, connect_timeout=1.0)
+        try:
+            async with ways.way(to, action("open/x")) as one:
+                one.add({"n": 0})
+                await one.drained()
+                own.signal(signal.SIGSTOP)
+                with pytest.raises(Unavailable) as silent:
+                    await one.sink.check([])
+                own.signal(signal.SIGCONT)
+                one.add({"n": 1})
+                await one.drained()
+                own.signal(signal.SIGSTOP)
+                one.add({"n": 2}, {"n": 3})
+                await one.until(lambda: one.batcher.trouble is not None, "the write is given up")
+                own.signal(signal.SIGCONT)
+                await one.drained()
+                assert not one.buried
+            assert silent.value.hop == "tcp"
+            assert {row["n"] for row in await ears.rows(4)} == {0, 1, 2, 3}
+        finally:
+            ears.close()

@@ -23,8 +23,8 @@ class Way:
         self.buried: list[tuple[dict[str, Any], str]] = []
         self.done = 0
         self._added = 0
-        self._sink = open_sink(resource)
-        self.batcher = Batcher(action, self._sink.writer(action), self._finish, self._bury, time.time)
+        self.sink = open_sink(resource)
+        self.batcher = Batcher(action, self.sink.writer(action), self._finish, self._bury, time.time)
         self._running = asyncio.create_task(self.batcher.run())
 
     def _finish(self, messages: Sequence[Message]) -> None:
@@ -52,7 +52,7 @@ class Way:
 
     async def close(self) -> None:
         self._running.cancel()
-        await self._sink.close()
+        await self.sink.close()
 
 
 @asynccontextmanager

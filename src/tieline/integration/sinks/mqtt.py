@@ -71,7 +71,7 @@ class MqttSink:
     async def check(self, actions: Sequence[Action]) -> None:
         for action in actions:
             self.writer(action)
-        await self.outbox()
+        await self._connection.alive()
 
     async def outbox(self) -> Outbox:
         """Where to publish, connected; raises Unavailable."""
@@ -100,13 +100,14 @@ class MqttWriter:
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Publish each output in order, and wait until the broker has taken the responsibility for it."""
         outbox = await self._connection.outbox()
-        if self._careful:
-            found = await self._one_by_one(outbox, outputs)
-        else:
-            tasks = (self._publish(outbox, output) for output in outputs)
-            found = await asyncio.gather(*tasks, return_exceptions=True)
+        send = self._one_by_one if self._careful else self._together
+        found = await self._connection.results(send(outbox, outputs))
         self._careful = any(isinstance(error, ConnectionError) for error in found)
         judge(found, self._verdict)
+
+    async def _together(self, outbox: Outbox, outputs: Sequence[dict[str, Any]]) -> list[BaseException | None]:
+        tasks = (self._publish(outbox, output) for output in outputs)
+        return await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _one_by_one(self, outbox: Outbox, outputs: Sequence[dict[str, Any]]) -> list[BaseException | None]:
         found: list[BaseException | None] = []
@@ -116,8 +117,9 @@ class MqttWriter:
                 found.append(None)
             except (Rejected, ValueError) as error:
                 found.append(error)
-            except ConnectionError as error:
-                found += [self._suspected(output, error), *[error] * (len(outputs) - len(found) - 1)]
+            except OSError as error:
+                first = self._suspected(output, error) if isinstance(error, ConnectionError) else error
+                found += [first, *[error] * (len(outputs) - len(found) - 1)]
                 break
         return found
 

@@ -53,6 +53,7 @@ class BridgeSink:
             keep_alive=resource.keepalive,
             max_inflight=resource.max_inflight,
             connect_timeout=resource.connect_timeout,
+            write_timeout=resource.write_timeout,
         )
         self._connection = MqttConnection(peer)
 
@@ -64,7 +65,7 @@ class BridgeSink:
     async def check(self, actions: Sequence[Action]) -> None:
         for action in actions:
             self.writer(action)
-        await self._connection.outbox()
+        await self._connection.alive()
 
     async def close(self) -> None:
         await self._connection.close()

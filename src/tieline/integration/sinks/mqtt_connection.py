@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 import mqtt5
 from msgspec import Struct
@@ -36,6 +37,7 @@ class Peer(Struct, frozen=True, kw_only=True):
     keep_alive: int = 30  # seconds
     max_inflight: int = 65535  # messages on their way that the broker has not taken yet
     connect_timeout: float = 10.0  # seconds
+    write_timeout: float = 30.0  # seconds until a broker that takes nothing is given up
 
 
 class MqttConnection:
@@ -61,6 +63,35 @@ class MqttConnection:
                         raise
                     raise self._reason(error) from error
         return self._outbox
+
+    async def alive(self) -> None:
+        """Return when the broker has answered; raises Unavailable. A connection alone says nothing of its other end."""
+        outbox = await self.outbox()
+        outbox.pong.clear()
+        self._send(mqtt5.PingReqPacket().write())
+        try:
+            async with asyncio.timeout(self._peer.connect_timeout):
+                await outbox.pong.wait()
+        except TimeoutError:
+            self.give_up(self._peer.connect_timeout)
+        if self._writer is None:
+            said = f"{self._peer.server} is connected, and does not answer"
+            raise Unavailable("tcp", said, "look at the broker, and at the way to it", "no answer to a ping")
+
+    async def results(self, sending: Coroutine[Any, Any, list[BaseException | None]]) -> list[BaseException | None]:
+        """What becomes of messages on their way, after `write_timeout` at the latest: the connection ends then."""
+        task = asyncio.create_task(sending)
+        try:
+            done, _ = await asyncio.wait((task,), timeout=self._peer.write_timeout)
+            if not done:
+                self.give_up(self._peer.write_timeout)
+            return await task
+        finally:
+            task.cancel()
+
+    def give_up(self, seconds: float) -> None:
+        """End a connection whose other end says nothing: TCP alone would wait for many minutes."""
+        self._hang_up(TimeoutError(f"no answer from {self._peer.server} within {seconds:g} s"))
 
     def _reason(self, error: BaseException) -> Unavailable:
         peer = self._peer
@@ -104,11 +135,11 @@ class MqttConnection:
             self._send(mqtt5.PingReqPacket().write())
 
     def _send(self, data: bytes) -> None:
-        if self._writer is not None:
+        if self._writer is not None and not self._writer.transport.is_closing():  # uvloop raises where it is lost
             self._writer.write(data)
 
-    def _hang_up(self) -> None:
-        self._outbox.disconnected()
+    def _hang_up(self, why: OSError | None = None) -> None:
+        self._outbox.disconnected(why or ConnectionError("the connection to the broker was lost"))
         if self._writer is not None:
             self._writer.close()
             self._writer = None

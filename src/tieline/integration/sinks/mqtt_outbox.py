@@ -30,30 +30,33 @@ class Outbox:
         self._largest: int | None = None  # bytes of a packet
         self._taken: dict[int, asyncio.Future[None]] = {}
         self._room = asyncio.Event()
+        self._ended: OSError = ConnectionError("there is no connection to the broker")
+        self.pong = asyncio.Event()  # the broker answered a ping, or the connection ended
 
     def connected(self, receive_maximum: int, largest: int | None = None) -> None:
         """The broker takes so many messages at once, and no larger packet (MQTT 5, 3.2.2.3.3 and 3.2.2.3.6)."""
         self._limit, self._largest = receive_maximum, largest
         self._room.set()
 
-    def disconnected(self) -> None:
-        """Whoever waits for an answer gets none: ConnectionError."""
-        self._limit = 0
+    def disconnected(self, why: OSError) -> None:
+        """Whoever waits for an answer gets none, but this error."""
+        self._limit, self._ended = 0, why
         self._room.set()
+        self.pong.set()
         waiting, self._taken = self._taken, {}
         for future in waiting.values():
             if not future.done():
-                future.set_exception(ConnectionError("the connection to the broker was lost"))
+                future.set_exception(why)
 
     async def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
-        """Return when the broker has the message; raises ConnectionError where nobody knows, ValueError for a topic
-        that cannot be published to.
+        """Return when the broker has the message; raises OSError where nobody knows, ValueError for a topic that cannot
+        be published to.
         """
         while self._limit and len(self._taken) >= self._limit:
             self._room.clear()
             await self._room.wait()
         if not self._limit:
-            raise ConnectionError("there is no connection to the broker")
+            raise self._ended
         if qos == 0:
             self._send(self._fitting(mqtt5.PublishPacket(topic, payload, retain=retain).write()))
             return
@@ -99,6 +102,8 @@ class Outbox:
             self._finish(packet.packet_id, int(packet.reason_code), packet.reason_str)
         elif isinstance(packet, mqtt5.PubCompPacket):
             self._finish(packet.packet_id, 0, None)
+        elif isinstance(packet, mqtt5.PingRespPacket):
+            self.pong.set()
         elif isinstance(packet, mqtt5.DisconnectPacket):
             raise ConnectionError(f"the broker ended the connection: {packet.reason_str or packet.reason_code!r}")
 
