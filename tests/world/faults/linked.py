@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from pathlib import Path
 
 from world.faults.fabric import Fabric
@@ -89,6 +90,12 @@ class Linked:
         """The commands that changed something in the kernel since the log had this length."""
         text = (self.tieline.state / "fabric.log").read_bytes()[since:].decode()
         return [entry for entry in LINE.split(text) if ENTRY.match(entry)]
+
+    def quiet(self) -> bool:
+        """No command for a while: what was done last has been followed up."""
+        before = self.logged()
+        time.sleep(1.2)
+        return not self.writes(before)
 
 
 def run(*argv: str) -> None:

@@ -120,28 +120,21 @@ DAMAGE: dict[Callable[[Linked], None], Callable[[Linked], tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage.__name__)
 def test_damage_is_mended_and_nothing_else_is_touched(linked: Linked, damage: Callable[[Linked], None]) -> None:
-    until(lambda: _quiet(linked))
+    until(linked.quiet)
     before, began = linked.logged(), time.monotonic()
     damage(linked)
     until(lambda: linked.writes(before))
     until(linked.works)
     took = time.monotonic() - began
-    until(lambda: _quiet(linked))
+    until(linked.quiet)
     named = DAMAGE[damage](linked)
     assert [entry for entry in linked.writes(before) if not any(name in entry for name in named)] == []
     assert took < SECONDS
 
 
-def _quiet(linked: Linked) -> bool:
-    """No command for a while: what was done last has been followed up."""
-    before = linked.logged()
-    time.sleep(1.2)
-    return not linked.writes(before)
-
-
 def test_a_fabric_that_nothing_happens_to_runs_no_command(linked: Linked) -> None:
     """The log has what changes; what only reads is seen as processor time of the children."""
-    until(lambda: _quiet(linked))
+    until(linked.quiet)
     process = linked.tieline.process
     assert process is not None
     until(lambda: _rests(process.pid), seconds=60)  # once what moved last has been counted

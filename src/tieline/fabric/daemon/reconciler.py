@@ -214,7 +214,11 @@ class Reconciler:
                 match self._desired.get(("vpc", end)):
                     case (Vpc() as vpc, *wires):
                         sides.append(Side(vpc, *_split(end, wires)))
-            await self._kernel.cut_wire(wire, sides)
+            try:
+                await self._kernel.cut_wire(wire, sides)
+            finally:
+                for side in sides:
+                    self._end_outlived(side.vpc)
 
     def _alone(self, vpc: str) -> asyncio.Lock:
         """What keeps two kernel operations from working on one VPC at a time; it guards no record."""
