@@ -174,4 +174,4 @@ class History:
 
     def points(self) -> list[tuple[float, ...]]:
         """The samples that are kept, the oldest first: Unix time, then the counters."""
-        return [(time, *counters) for time, counters in self._points]
+        return [(time, *counters) for time, counters in tuple(self._points)]  # as a copy: a thread may ask
