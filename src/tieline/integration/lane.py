@@ -260,8 +260,8 @@ class Lane:
         """The batches on their way, by rule and action."""
         return dict(self._outlets.batchers)
 
-    async def leave(self, seconds: float) -> None:
-        """Subscribe to nothing more, and return when what the broker has for us is safe, or the time is over."""
+    async def leave(self, seconds: float) -> bool:
+        """Subscribe to nothing more, and return when what the broker has for us is safe, or the time is over: False."""
         self.session.subscribe(())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -269,6 +269,8 @@ class Lane:
                 while seen != self._seen or self._held:
                     seen = self._seen
                     await asyncio.sleep(QUIET_SECONDS)
+                return True
+        return False
 
     async def close(self, grace: float, forget: bool = False) -> None:
         """Stop receiving, write for at most `grace` seconds what waits, say goodbye to the broker."""

@@ -168,10 +168,17 @@ class Pipeline:
     async def dismiss(self, seconds: float) -> None:
         """Stop for good: take no new messages, write those that the broker still has for us, and let it forget us.
 
-        What is not written within so many seconds is lost, as nobody will come for it.
+        What is not written within so many seconds stays with the broker, until a pipeline of this client id comes back.
         """
-        await asyncio.gather(*(station.lane.leave(seconds) for station in self._stations.values()))
-        await self.close(seconds, forget=True)
+        await asyncio.gather(*(self._dismiss(station, seconds) for station in self._stations.values()))
+        self._stations = {}
+        await self.close()
+
+    async def _dismiss(self, station: Station, seconds: float) -> None:
+        empty = await station.lane.leave(seconds)
+        if not empty:
+            log.error("rows for %r wait at the broker until as many processes run again", station.id)
+        await station.close(GRACE if empty else 0, forget=empty)
 
     async def close(self, grace: float = GRACE, forget: bool = False) -> None:
         """Stop: what waits is written for at most `grace` seconds, the rest stays with the broker unless it forgets."""

@@ -15,7 +15,7 @@ import pytest
 
 from integration.world import flow
 from servers import Mosquitto, PostgreSQL
-from tieline.integration import config
+from tieline.integration import config, worker_process
 from tieline.integration import worker_messages as messages
 from tieline.integration.workers import Workers
 
@@ -144,3 +144,23 @@ def rows(database: PostgreSQL, target: str, count: int) -> bool:
 
 def arrived(database: PostgreSQL, target: str) -> bool:
     return flow.devices(database, target) == flow.wanted(2000)
+
+
+async def test_what_a_dismissed_process_cannot_write_waits_at_the_broker(
+    postgresql: PostgreSQL, mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "DISMISS_SECONDS", 1.0)
+    target = flow.unique("t")  # a table that is not there yet
+    what = config.Config(version=1, resources=(flow.resource(postgresql),), rules=(flow.rule(target),))
+    async with working(flow.broker(mosquitto), what, tmp_path) as workers:
+        await asyncio.to_thread(flow.publish, mosquitto, flow.numbered(2000))
+
+        def pending() -> list[int]:
+            return [one.state.status["resources"]["pg"].get("pending", 0) for one in workers._workers if one.state]
+
+        await flow.eventually(lambda: sum(pending()) == len(flow.wanted(2000)) and min(pending()) > 0, "all in hand")
+        await workers.resize(1)
+        postgresql.execute(f"create table {target}(device text, temp float8, ts bigint)")
+        await flow.eventually(lambda: bool(flow.devices(postgresql, target)), "the rows of the first process")
+        await workers.resize(2)
+        await flow.eventually(lambda: set(flow.devices(postgresql, target)) == set(flow.wanted(2000)), "every row")

@@ -21,6 +21,7 @@ from tieline.integration.config import Broker, Config
 from tieline.integration.pipeline import Pipeline
 from tieline.integration.probe import ProbeFailed, probe
 from tieline.integration.requests import perform
+from tieline.integration.worker_process import DISMISS_SECONDS
 from tieline.integration.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -247,7 +248,10 @@ async def _retire(previous: Pipeline | Workers, running: asyncio.Task[None], nex
     """
     if next is not None:
         await next.ready()
-    await previous.apply(Config())
-    await previous.close()
+    if isinstance(previous, Workers):
+        await previous.resize(0)
+        await previous.close()
+    else:
+        await previous.dismiss(DISMISS_SECONDS)
     running.cancel()
     await asyncio.wait({running})
