@@ -15,8 +15,11 @@ from world.running import Tieline
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs the browser goes last: Playwright leaves a loop running in this thread, so that no other can start."""
-    items.sort(key=lambda item: "chromium" in getattr(item, "fixturenames", ()))
+    """What needs the browser goes last: Playwright leaves a loop running in this thread, so that no other can start.
+
+    Of these the removal of the guide's world is the last, in whatever order the files are named.
+    """
+    items.sort(key=lambda item: ("chromium" in getattr(item, "fixturenames", ()), item.path.stem == "test_removal"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
