@@ -31,6 +31,10 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+
+from servers import free_port
+
 CLIENTS = 4
 MOTO = "moto_server"  # its version is in requirements/test.txt
 REGION, SERVER = "us-east-1", "fabric_server.py"
@@ -228,12 +232,6 @@ def moto() -> Iterator[Server]:
         yield server
     finally:
         server.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def median(figures: list[Figures], which: str) -> float:

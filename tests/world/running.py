@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import configparser
 import os
-import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,20 +17,11 @@ import boto3
 import httpx
 from botocore.config import Config
 
+from servers import free_port
 from tieline.cloud.client import Client
 
 T = TypeVar("T")
 REGION = "us-east-1"
-PORTS = range(15000, 32768)  # below net.ipv4.ip_local_port_range
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on, of those that the kernel gives to no connection by itself."""
-    while True:
-        port = secrets.choice(PORTS)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def until(look: Callable[[], T], done: Callable[[T], object] = bool, seconds: float = 30) -> T:

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from world.running import Tieline, free_port, until
+from servers import free_port
+from world.running import Tieline, until
 
 pytestmark = pytest.mark.world
 

@@ -7,8 +7,9 @@ import ssl
 import httpx
 import pytest
 
+from servers import free_port
 from tieline.cloud.client import ClientError
-from world.running import Tieline, free_port, until
+from world.running import Tieline, until
 
 pytestmark = pytest.mark.world
 

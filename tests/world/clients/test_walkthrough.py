@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from servers import free_port
 from world.clients.absent import absent
-from world.running import Tieline, free_port
+from world.running import Tieline
 
 pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
 ROOT = Path(__file__).resolve().parents[3]

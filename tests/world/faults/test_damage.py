@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from servers import free_port
 from tieline.fabric.daemon.meter import SECONDS as METER_SECONDS
 from tieline.fabric.kernel.names import host_link, wire_link
 from world.faults.fabric import Fabric
 from world.faults.linked import PORT, Linked, run
-from world.running import free_port, until
+from world.running import until
 
 pytestmark = pytest.mark.world
 SECONDS = 5.0  # from the damage until everything works again

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from servers import free_port
 from tieline.fabric.kernel import passages, processes
 from tieline.fabric.kernel.commands import KernelError
 from tieline.fabric.kernel.names import Footprint
@@ -188,12 +189,6 @@ async def opened(world: World, serve: object = None) -> tuple[asyncio.Server, in
     port = free_port()
     assert await world.kernel.converge_passage(inward(port))
     return await asyncio.start_server(serve or _echo_back, sock=listening), port  # type: ignore[arg-type]
-
-
-def free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def the_forwarder(world: World) -> processes.Process:
