@@ -30,11 +30,11 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from servers import free_port
 
+HERE = Path(__file__).resolve().parent
 CLIENTS = 4
 MOTO = "moto_server"  # its version is in requirements/test.txt
 REGION, SERVER = "us-east-1", "fabric_server.py"
