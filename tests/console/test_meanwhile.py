@@ -13,6 +13,11 @@ from tieline.demo.customer import Customer
 
 pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
 OTHER = "meanwhile"
+# A browser that is busy for three seconds as soon as the page is connected.
+BUSY = """(function wait() {
+  if (!window.did_handshake) return setTimeout(wait, 1);
+  for (const end = Date.now() + 3000; Date.now() < end;);
+})()"""
 
 
 def test_an_instance_that_starts_can_be_registered_and_takes_nothing_that_is_typed(
@@ -50,3 +55,13 @@ def test_what_a_test_found_is_told_until_the_next_one(linked: Walk, client: Clie
         browsing.expected(page.get_by_text("Test passed")).to_be_visible()
     finally:
         client.delete_resource(DEPLOYMENT, OTHER)
+
+
+def test_a_rule_is_tried_when_its_page_opens_in_a_busy_browser_too(linked: Walk) -> None:
+    page = linked.consumer.context.new_page()
+    try:
+        page.add_init_script(BUSY)
+        page.goto(f"{linked.url}/deployments/{DEPLOYMENT}/rules/new")
+        browsing.expected(page.locator("pre", has_text='"temp": 21.5')).to_be_visible()
+    finally:
+        page.close()

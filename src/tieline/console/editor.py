@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from nicegui import ui
@@ -16,6 +17,7 @@ NAMED = """(function name(rounds) {
     editor.querySelector('.cm-content')?.setAttribute('aria-label', editor.getAttribute('aria-label'));
   if (rounds && editors.some(editor => !editor.querySelector('.cm-content'))) setTimeout(name, 50, rounds - 1);
 })(200)"""
+ANSWER_SECONDS = 30.0  # a browser on a busy machine answers late
 DARK = "document.body.classList.contains('body--dark')"
 
 
@@ -26,11 +28,12 @@ def editor(text: str, language: Any, label: str, on_change: Any = None) -> ui.co
 
 
 async def dress(editors: Iterable[ui.codemirror]) -> None:
-    """Give the editors of the page their theme and their names."""
-    dark = await ui.run_javascript(DARK)
-    for one in editors:
-        one.set_theme("vscodeDark" if dark else "vscodeLight")
+    """Give the editors of the page their names and their theme; a browser that does not answer keeps the light one."""
     ui.run_javascript(NAMED)
+    with suppress(TimeoutError):
+        dark = await ui.run_javascript(DARK, timeout=ANSWER_SECONDS)
+        for one in editors:
+            one.set_theme("vscodeDark" if dark else "vscodeLight")
 
 
 def mark(where: ui.codemirror, error: ClientError | None) -> None:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from tieline.cloud.client import ClientError
 from tieline.console import context, parts
 from tieline.console.credentials import Person
+from tieline.console.editor import ANSWER_SECONDS, DARK
 from tieline.console.feed import Feed, feed
 from tieline.console.gate import PREFIX
 from tieline.console.rest import Rest, rest
@@ -182,8 +183,7 @@ def frame(title: str, path: str = "/") -> Iterator[None]:
 
 
 async def _turn(theme: ui.dark_mode) -> None:
-    dark = await ui.run_javascript("document.body.classList.contains('body--dark')")
-    theme.set_value(not dark)
+    theme.set_value(not await ui.run_javascript(DARK, timeout=ANSWER_SECONDS))
 
 
 def trail(*steps: tuple[str, str]) -> None:

@@ -77,15 +77,12 @@ class Editor:
                 self._result = parts.stack().props("aria-live=polite")
         with parts.card("Actions"):
             self._act()
-        ui.timer(0.1, self._begin, once=True)
+        ui.timer(0.1, lambda: dress(self._editors), once=True)
+        ui.timer(0.1, self._try, once=True)
 
     def _keep(self, made: ui.codemirror) -> ui.codemirror:
         self._editors.append(made)
         return made
-
-    async def _begin(self) -> None:
-        await dress(self._editors)
-        await self._try()
 
     def _act(self) -> None:
         found = self._view.now.inside(self._deployment)
