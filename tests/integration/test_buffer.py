@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import mqtt5
 import pytest
 
 from tieline.integration import batcher as batching
@@ -130,6 +131,38 @@ async def test_a_full_buffer_waits(tmp_path: Path) -> None:
         table.away = False
         await until(lambda: len(table.rows) == 1001)
         assert table.rows == list(range(1001)) and one.figures()["dropped"] == 0
+
+
+@pytest.mark.parametrize("cause", ["limit", "disk"])
+async def test_what_the_broker_does_not_keep_is_dropped_and_counted_when_it_meets_a_full_buffer(
+    tmp_path: Path, cause: str
+) -> None:
+    table = Table()
+    async with way(tmp_path, table, max_buffer_bytes=20_000) as one:
+        one.add([0])
+        await until(lambda: one.batcher.trouble is not None)
+        if cause == "limit":
+            one.add(range(1, 1001))
+            await until(lambda: "full" in one.figures()["last_error"])
+        else:
+            (tmp_path / f"{0:020}{SUFFIX}").symlink_to("/dev/full")
+            one.add(range(1, 1001))
+            await until(lambda: "takes nothing" in one.figures()["last_error"])
+        kept = len(one.acknowledged)
+        fleeting = [Message("t", b"x", 0, int(NOW * 1000), mqtt5.PublishPacket("t", b"x")) for _ in range(5)]
+        demoted = Message(
+            "t", b"x", 0, int(NOW * 1000), mqtt5.PublishPacket("t", b"x", packet_id=7, qos=mqtt5.QoS.AT_LEAST_ONCE)
+        )
+        one.buffer.add([({"n": 5000}, message) for message in fleeting] + [({"n": 1001}, demoted)], 6)
+        await until(lambda: one.figures().get("dropped.queue_full") == 5)
+        assert one.acknowledged[kept:] == fleeting
+        assert one.buffer.held()[-1] is demoted  # the broker has lost its session: nobody else has it
+        if cause == "disk":
+            (tmp_path / f"{0:020}{SUFFIX}").unlink()
+        table.away = False
+        await until(lambda: len(table.rows) == 1002)
+        assert table.rows == list(range(1002))
+        assert one.figures()["received"] == 1007 == one.figures()["success"] + one.figures()["dropped"]
 
 
 async def test_a_full_buffer_drops_its_oldest_rows_where_that_is_chosen(tmp_path: Path) -> None:

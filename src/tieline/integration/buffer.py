@@ -7,6 +7,7 @@ behind what waits already, and are acknowledged from there. A full buffer waits,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import time
 from collections import deque
@@ -129,7 +130,27 @@ class Buffer:
                     items, self._spilling = self._spilling, []
                     self.batcher.add(items, sum(len(message.payload) for _, message in items))
                 elif not await self._spill_some():
-                    await asyncio.sleep(PAUSE)
+                    await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait before the disk is tried again. QoS 0 messages do not wait with the others: they would stop the reading,
+        and the broker would lose those behind them, which nobody counts.
+        """
+        self._let_go()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PAUSE):
+                while True:
+                    self._spill_due.clear()
+                    await self._spill_due.wait()
+                    self._let_go()
+
+    def _let_go(self) -> None:
+        lost = [message for _, message in self._spilling if _unkept(message)]
+        if lost:
+            self._spilling = [item for item in self._spilling if not _unkept(item[1])]
+            self.batcher.metrics.received += len(lost)
+            self.batcher.metrics.dropped["queue_full"] += len(lost)
+            self._done(lost)
 
     async def _spill_some(self) -> bool:
         """Put the next portion on disk, or make room; False where it is to be tried again later."""
@@ -213,6 +234,11 @@ class Buffer:
         """The action's last error; it is not the database's."""
         metrics = self.batcher.metrics
         metrics.last_error, metrics.last_error_at = trouble, int(time.time() * 1000)
+
+
+def _unkept(message: Message) -> bool:
+    """Whether the broker sent it at QoS 0, and keeps it for nobody. Its `qos` is 0 too where the session is lost."""
+    return message.packet is not None and not message.packet.packet_id
 
 
 def _encoded(item: Item) -> bytes:
