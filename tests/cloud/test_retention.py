@@ -81,7 +81,7 @@ async def test_days_go_whole_and_the_log_says_so(records: Repository) -> None:
     records.commit(write=[Retention(audit_days=30)])
     await Housekeeping(records, lambda: TODAY).tidy()
     await Housekeeping(records, lambda: TODAY).tidy()  # again: nothing is left to do
-    entries = records.audit.page(100, "", lambda _: True)
+    entries = await records.audit.page(100, "", lambda _: True)
     told = [entry for entry in entries if entry.action == "expired"]
     assert [(entry.name, entry.who, entry.before) for entry in told] == [("2026-02-28", "platform", {"entries": 2})]
     assert [entry.at[:10] for entry in entries if entry.who == "ada"] == [day for day in DAYS[:0:-1] for _ in "ab"]
@@ -89,7 +89,7 @@ async def test_days_go_whole_and_the_log_says_so(records: Repository) -> None:
 
 async def test_nothing_goes_unless_somebody_says_so(records: Repository) -> None:
     await Housekeeping(records, lambda: TODAY.replace(year=2126)).tidy()
-    assert len(records.audit.page(100, "", lambda _: True)) == 2 * len(DAYS)
+    assert len(await records.audit.page(100, "", lambda _: True)) == 2 * len(DAYS)
 
 
 async def test_a_day_that_cannot_go_keeps_no_other(records: Repository, store: Stubborn) -> None:

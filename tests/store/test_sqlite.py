@@ -36,3 +36,12 @@ def test_documents_outlive_the_process(tmp_path: Path) -> None:
     second.commit([Change("vpc", "a", 1, None)])
     assert second.get("vpc", "a") is None
     second.close()
+
+
+def test_the_newest_come_first_and_no_more_than_asked_for(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "s.db")
+    store.commit([Change(kind, id, 0, b"1") for kind in ("log", "other") for id in "abcd"])
+    assert [document.id for document in store.newest("log", 2)] == ["d", "c"]
+    assert [document.id for document in store.newest("log", 9, before="c")] == ["b", "a"]
+    assert [*store.newest("log", 9, before="a"), *store.newest("nothing", 9)] == []
+    store.close()

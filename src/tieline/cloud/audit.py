@@ -6,10 +6,11 @@ A kind for each day keeps a page from reading the whole log.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -17,9 +18,10 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from tieline.cloud.records import MASK, Deployment, Stored
-from tieline.store import Change, Store
+from tieline.store import Change, Document, Store
 
 DAYS = "audit-days"
+AT_ONCE = 200  # entries read in one go while other requests wait: a few milliseconds
 EXPIRED = "expired"  # the action of an entry that stands for the entries of a day
 
 
@@ -128,17 +130,23 @@ class AuditLog:
         self._store.commit([*removed, *self.changes([entry])])
         self._days.discard(day)
 
-    def page(self, limit: int, before: str, wanted: Callable[[AuditEntry], bool]) -> list[AuditEntry]:
-        """The newest entries that are `wanted`, older than the id `before`; at most `limit`."""
-        return list(islice(filter(wanted, self._backwards(before)), limit))
+    def find(self, id: str) -> AuditEntry | None:
+        """One entry by its id; None where it is kept no longer."""
+        document = self._store.get(f"audit-{_day(id)}", id)
+        return _read(document) if document else None
 
-    def _backwards(self, before: str) -> Iterator[AuditEntry]:
+    async def page(self, limit: int, before: str, wanted: Callable[[AuditEntry], bool]) -> list[AuditEntry]:
+        """The newest entries that are `wanted`, older than the id `before`; at most `limit`."""
+        found: list[AuditEntry] = []
         for day in reversed(self.days()):
-            if before and day > datetime.fromtimestamp(int(before[:20]) / 1e9, UTC).date().isoformat():
+            last = before
+            if last and day > _day(last):
                 continue
-            for document in reversed(list(self._store.load(f"audit-{day}"))):
-                if not before or document.id < before:
-                    yield AuditEntry.model_validate_json(document.body)
+            while len(found) < limit and (documents := self._store.newest(f"audit-{day}", AT_ONCE, last)):
+                found += islice(filter(wanted, map(_read, documents)), limit - len(found))
+                last = documents[-1].id
+                await asyncio.sleep(0)  # other requests go between
+        return found
 
     def _projects(self, record: Stored) -> tuple[str, ...]:
         """The projects that a record belongs to: its own, or its deployment's."""
@@ -149,6 +157,15 @@ class AuditLog:
             return own
         document = self._store.get(Deployment.kind, getattr(record, "deployment", ""))
         return (json.loads(document.body).get("project", "default"),) if document else ()
+
+
+def _day(id: str) -> str:
+    """The day of the entry with this id."""
+    return datetime.fromtimestamp(int(id[:20]) / 1e9, UTC).date().isoformat()
+
+
+def _read(document: Document) -> AuditEntry:
+    return AuditEntry.model_validate_json(document.body)
 
 
 def _plain(record: Stored | None) -> dict[str, Any] | None:

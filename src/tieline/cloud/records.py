@@ -198,8 +198,10 @@ class PrivateLink(PrivateLinkView, Stored):
     """The link as stored; its id is the ClientToken of its first endpoint, so that creating is idempotent."""
 
     kind: ClassVar[str] = "link"
+    unaudited: ClassVar[frozenset[str]] = Stored.unaudited | {"noted"}
     endpoint_state: str = ""  # AWS's word for it when last looked at
     sent: float = 0.0  # when CreateVpcEndpoint was last sent, in seconds since the epoch; 0 never
+    noted: str = ""  # the newest entry of the audit log about it: searching the log would take longer every day
     restarted: str = ""  # when it was last reconnected: each attempt since then has one ClientToken
 
 

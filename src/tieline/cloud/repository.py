@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from tieline.cloud.audit import Actor, AuditEntry, AuditLog
 from tieline.cloud.pulse import Pulse
-from tieline.cloud.records import Deployment, Stored
+from tieline.cloud.records import Deployment, PrivateLink, Stored
 from tieline.cloud.retention import SETTING, Retention, shortened
 from tieline.store import Change, Conflict, Document, Store
 
@@ -61,9 +61,11 @@ class Repository:
         """Write and delete in one step, all or none; raises Conflict where a record is no longer as it was read."""
         most = self.retention().history_entries
         written, deleted = [shortened(record, most) for record in write], list(delete)
+        entries = self._entries(written, deleted)
+        written = [_noted(record, entries) for record in written]
         changes = [_change(record, record.model_dump_json().encode()) for record in written]
         changes += [_change(record, None) for record in deleted]
-        self._store.commit(changes + self.audit.changes(self._entries(written, deleted)))
+        self._store.commit(changes + self.audit.changes(entries))
         for record in deleted:
             self._read.pop((record.kind, record.id), None)
         self.pulse.beat()
@@ -97,6 +99,12 @@ class Repository:
         record = type.model_validate_json(document.body).model_copy(update={"version": document.version})
         self._read[key] = record
         return record
+
+
+def _noted(record: Stored, entries: Iterable[AuditEntry]) -> Stored:
+    """The link with what the audit log says of it last, if that is among these; other records keep no such thing."""
+    own = [entry.id for entry in entries if (entry.kind, entry.record) == (record.kind, record.id)]
+    return record.model_copy(update={"noted": own[-1]}) if own and isinstance(record, PrivateLink) else record
 
 
 def _change(record: Stored, body: bytes | None) -> Change:

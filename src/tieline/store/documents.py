@@ -46,6 +46,10 @@ class Store(Protocol):
         """All documents, or all of one kind, in order of kind and id."""
         ...
 
+    def newest(self, kind: str, limit: int, before: str = "") -> Sequence[Document]:
+        """At most `limit` documents of a kind, the greatest id first; with `before`, those of smaller ids only."""
+        ...
+
     def get(self, kind: str, id: str) -> Document | None:
         """One document, or None where there is none."""
         ...

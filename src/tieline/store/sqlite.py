@@ -30,6 +30,11 @@ class SQLiteStore:
         query = f"select kind, id, version, body from documents {where} order by kind, id"
         return [Document(*row) for row in self._db.execute(query, arguments)]
 
+    def newest(self, kind: str, limit: int, before: str = "") -> Sequence[Document]:
+        older, arguments = ("and id < ?", (before,)) if before else ("", ())
+        query = f"select kind, id, version, body from documents where kind = ? {older} order by id desc limit ?"
+        return [Document(*row) for row in self._db.execute(query, (kind, *arguments, limit))]
+
     def get(self, kind: str, id: str) -> Document | None:
         query = "select kind, id, version, body from documents where kind = ? and id = ?"
         row = self._db.execute(query, (kind, id)).fetchone()

@@ -32,7 +32,7 @@ async def list_entries(there: There, asking: Asking, asked: Annotated[AuditQuest
     def wanted(entry: AuditEntry) -> bool:
         return _visible(entry, asking) and _asked_for(entry, asked)
 
-    found = there.records.audit.page(asked.limit + 1, _before(asked.cursor), wanted)
+    found = await there.records.audit.page(asked.limit + 1, _before(asked.cursor), wanted)
     cursor = encoded(found[asked.limit - 1].id) if len(found) > asked.limit else None
     return AuditPage(entries=found[: asked.limit], next_cursor=cursor)
 

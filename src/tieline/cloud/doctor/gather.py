@@ -72,12 +72,11 @@ async def probe_link(there: Platform, link: PrivateLink) -> LinkHealth:
     deployment = there.records.get(Deployment, link.deployment)
     aws = there.accounts.of(deployment.aws if deployment else None)
     inside, figures = await asyncio.gather(look_inside(there, link, link.ports), figures_of(aws, link.endpoint))
-    changes = there.records.audit.page(1, "", lambda entry: entry.record == link.id)
     return LinkHealth(
         link=link.status,
         probe=to_probe(inside, time.time()),
         figures=figures,
-        changed=changes[0] if changes else None,
+        changed=there.records.audit.find(link.noted) if link.noted else None,
     )
 
 
