@@ -31,6 +31,7 @@ app = typer.Typer(
 
 COLUMNS = ("id", "name", "status", "reason", "address", "zones")
 ServerName = Annotated[str, typer.Option(help="What TLS to the servers behind it verifies, if not the address.")]
+NewServerName = Annotated[str | None, typer.Option(help="What TLS verifies; '' for the address again.")]
 RESETS = {"RstPacketsSent": "sent", "RstPacketsReceived": "received"}
 REFUSALS = {  # why, by CloudWatch's metric
     "RefusedBySecurityGroup": "a security group does not allow it",
@@ -102,15 +103,15 @@ def show_(
 def change(
     client: Client,
     key: Key,
-    name: Annotated[str, typer.Option(help="The new name; resources that name the link follow.")] = "",
+    name: Annotated[str | None, typer.Option(help="The new name; resources that name the link follow.")] = None,
     port: Annotated[list[int] | None, typer.Option(help="Listener port; again for more; these and no others.")] = None,
-    server_name: ServerName = "",
+    server_name: NewServerName = None,
     deployment: DeploymentKey = "",
     as_json: Json = False,
 ) -> None:
     """Change a link's name, ports or server name; what is not named stays."""
-    asked = {"name": name, "ports": port, "server_name": server_name}
-    changes = {field: value for field, value in asked.items() if value}
+    asked = {"name": name, "ports": port or None, "server_name": server_name}
+    changes = {field: value for field, value in asked.items() if value is not None}
     where = ("deployments", the_deployment(client, deployment), "private-links", key)
     show(client.change(PrivateLinkView, *where, changes=changes), COLUMNS, as_json)
 
