@@ -234,6 +234,11 @@ class Lane:
 
     # Looking at it
 
+    def deafness(self, rule: str) -> dict[str, str]:
+        """The status of a rule that does not hear its messages here, and the reason; empty where nothing is wrong."""
+        route = self._routes.get(rule)
+        return self.session.deafness(route.topics) if route is not None else {}
+
     async def ready(self) -> None:
         """Return when the broker has confirmed the subscriptions, at once where there are none."""
         if self.session.subscriptions.wanted:

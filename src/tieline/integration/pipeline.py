@@ -250,6 +250,9 @@ class Pipeline:
             return {"status": "failed", "reason": str(fault)}
         if not rule.enable:
             return {"status": "stopped"}
+        for station in self._stations.values():
+            if deaf := station.lane.deafness(rule.id):
+                return deaf
         for action in rule.actions:
             state = resources.get(action.resource, {})
             if state.get("status") == "disconnected":

@@ -25,10 +25,11 @@ class Plan:
 class Route:
     """A rule as the receiving loop needs it."""
 
-    __slots__ = ("apply", "batchers", "counts", "foreach", "metrics", "rule")
+    __slots__ = ("apply", "batchers", "counts", "foreach", "metrics", "rule", "topics")
 
     def __init__(self, plan: Plan, batchers: list[Batcher | Buffer], metrics: RuleMetrics) -> None:
         self.rule = plan.rule.id
+        self.topics = plan.compiled.topics
         self.apply = plan.compiled.apply
         self.batchers = batchers
         self.counts = plan.counts

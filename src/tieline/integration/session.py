@@ -191,6 +191,13 @@ class Session:
             raise Refused(f"the broker sent {type(packet).__name__}, which a client does not expect")
         handle(packet)
 
+    def deafness(self, filters: Iterable[str]) -> dict[str, str]:
+        """Why messages of these filters do not come: the `status` and `reason` of a rule; empty where they come."""
+        if not self.connected:
+            return {"status": "waiting", "reason": f"the broker: {self.reason}"}
+        refused = self.subscriptions.refusal(filters)
+        return {"status": "failed", "reason": refused} if refused else {}
+
     # What the caller asks for
 
     def acknowledge(self, messages: Iterable[Message]) -> None:
@@ -225,6 +232,7 @@ class Session:
     def _reconcile(self) -> None:
         if self.connected:
             self.subscribed.clear()
+            self.reason = self.subscriptions.refusal()
             self._write(self.subscriptions.difference())
             self._answered()
 
@@ -262,8 +270,7 @@ class Session:
 
     def _suback(self, packet: mqtt5.SubAckPacket) -> None:
         self.subscriptions.suback(packet)
-        refused = ", ".join(sorted(self.subscriptions.refused))
-        self.reason = f"the broker refused the subscription to {refused}" if refused else ""
+        self.reason = self.subscriptions.refusal()
         self._answered()
 
     def _unsuback(self, packet: mqtt5.UnsubAckPacket) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import mqtt5
 
+from tieline.integration import topics
 from tieline.integration.memory import Memory
 
 AT_ONCE: Final = 100  # filters in one packet
@@ -29,6 +30,13 @@ class Subscriptions:
     def want(self, filters: Iterable[str]) -> None:
         """What the broker should deliver from now on."""
         self.wanted = frozenset(self._share + filter for filter in filters)
+        self.refused &= self.wanted
+
+    def refusal(self, filters: Iterable[str] | None = None) -> str:
+        """Which subscriptions the broker refused that these filters need, or any need; empty where there are none."""
+        asked = sorted(filter.removeprefix(self._share) for filter in self.refused)
+        ours = [one for one in asked if filters is None or any(topics.covers(one, f) for f in filters)]
+        return f"the broker refused the subscription to {', '.join(ours)}" if ours else ""
 
     @property
     def settled(self) -> bool:
@@ -63,10 +71,10 @@ class Subscriptions:
     def suback(self, packet: mqtt5.SubAckPacket) -> None:
         """The broker's answer to a SUBSCRIBE; reason codes from 128 on are refusals (MQTT 5, 3.9.3)."""
         for filter, code in zip(self._asked.pop(packet.packet_id, []), packet.reason_codes, strict=False):
-            if int(code) >= 128:
-                self.refused.add(filter)
-            else:
+            if int(code) < 128:
                 self.refused.discard(filter)
+            elif filter in self.wanted:
+                self.refused.add(filter)
 
     def unsuback(self, packet: mqtt5.UnsubAckPacket) -> None:
         """The broker's answer to an UNSUBSCRIBE."""
