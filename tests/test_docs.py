@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
+
+from tieline.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 CEILING = 300  # lines of a source file
@@ -19,7 +21,6 @@ LINK = re.compile(r"\]\(\s*([^)\s]+)\s*\)")
 CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 DEV = re.compile(r"\./dev ([a-z][a-z-]*)")
 TIELINE = re.compile(r"(?:^|[\s/`])tieline ([a-z][a-z-]*)([^\n`#]*)")
-TIELINE_COMMAND = str(Path(sys.executable).with_name("tieline"))
 OPTION = re.compile(r"--[a-z][a-z-]*")
 BRANCH = re.compile(r"^(\s*)([\w/]+/)(?:\s|$)", re.MULTILINE)  # one line of the drawn tree: depth and directory
 
@@ -48,10 +49,17 @@ def in_code() -> list[str]:
 
 
 @cache
+def whole_command() -> typer.Typer:
+    main.assemble()
+    return main.app
+
+
+@cache
 def help_of(*command: str) -> str:
-    environment = {**os.environ, "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
-    done = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True, env=environment)
-    return done.stdout
+    """What `tieline` says of a command: in this process, as it would otherwise be started a hundred times."""
+    asked = CliRunner().invoke(whole_command(), [*command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert asked.exit_code == 0, (command, asked.output)
+    return asked.output
 
 
 def test_there_is_something_to_check() -> None:
@@ -70,23 +78,23 @@ def test_every_relative_link_leads_somewhere() -> None:
 
 
 def test_every_dev_command_that_is_named_exists() -> None:
-    known = set(re.findall(r"^  ([a-z]+)", help_of("./dev"), re.MULTILINE))
+    shown = subprocess.run(["./dev", "--help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    known = set(re.findall(r"^  ([a-z]+)", shown, re.MULTILINE))
     named = {command for code in in_code() for command in DEV.findall(code)}
     assert {"demo", "test"} <= named
     assert named - known == set()
 
 
 def test_every_tieline_command_and_option_that_is_named_exists() -> None:
-    tieline = TIELINE_COMMAND
     named = {found for code in in_code() for found in TIELINE.findall(code)}
     assert named
-    unknown = [verb for verb, _ in named if not re.search(rf"^\W*{verb}\s", help_of(tieline), re.MULTILINE)]
+    unknown = [verb for verb, _ in named if not re.search(rf"^\W*{verb}\s", help_of(), re.MULTILINE)]
     assert unknown == []
     missing = [
         f"{verb} {option}"
         for verb, rest in named
         for option in OPTION.findall(rest)
-        if option not in help_of(tieline, *command(verb, rest))
+        if option not in help_of(*command(verb, rest))
     ]
     assert missing == []
 
@@ -94,7 +102,7 @@ def test_every_tieline_command_and_option_that_is_named_exists() -> None:
 def command(verb: str, rest: str) -> list[str]:
     """A verb such as `up`, or a noun with its verb, such as `link create`."""
     second = re.match(r" ([a-z][a-z-]*)", rest)
-    return [verb, second[1]] if second and "COMMAND [ARGS]" in help_of(TIELINE_COMMAND, verb) else [verb]
+    return [verb, second[1]] if second and "COMMAND [ARGS]" in help_of(verb) else [verb]
 
 
 def test_the_drawn_tree_is_the_tree() -> None:

@@ -59,7 +59,7 @@ def tieline() -> None:
 
 def main() -> None:
     """Run the command line of this process."""
-    _assemble(sys.argv[1].replace("-", "_") if len(sys.argv) > 1 else "")
+    assemble(sys.argv[1].replace("-", "_") if len(sys.argv) > 1 else "")
     try:
         app()
     except KeyboardInterrupt:
@@ -85,7 +85,7 @@ def _explain(error: Exception) -> None:
     complain(error)
 
 
-def _assemble(asked: str) -> None:
+def assemble(asked: str = "") -> None:
     """Add the noun or verb that is asked for, all of them where none is: each import costs every start."""
     known = (*NOUNS, *VERBS)
     for name in [asked] if asked in known else known:
