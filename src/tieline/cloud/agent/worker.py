@@ -58,8 +58,8 @@ class Worker:
             await self.configure(message)
 
     async def configure(self, message: Configure) -> None:
-        """Run this configuration from now on; what cannot be done is in the report, and the rest is done."""
-        if message == self._current:
+        """Run this configuration from now on; what cannot be done is in the report, and tried when it is put again."""
+        if message == self._current and not self._error:
             return
         remember(self._state, message)
         self._integrated.clear()
