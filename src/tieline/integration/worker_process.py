@@ -35,7 +35,8 @@ class WorkerProcess:
         self.state: messages.State | None = None
         self._past: list[dict[str, Any]] = []  # the last metrics of processes that died
         self._config = Config()
-        self._applied = asyncio.Event()
+        self._applied = asyncio.Event()  # the process has answered
+        self._not_applied = self._not_ready = ""  # what it answered where that failed
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[messages.Answer]] = {}
         self._process: asyncio.subprocess.Process | None = None
@@ -49,6 +50,11 @@ class WorkerProcess:
     def pid(self) -> int:
         """The present process's id, 0 where there is none."""
         return self._process.pid if self._process is not None else 0
+
+    @property
+    def error(self) -> str:
+        """Why the process does not run the configuration, or cannot say that it hears everything; "" where it does."""
+        return self._not_applied or self._not_ready
 
     async def _keep(self) -> None:
         while True:
@@ -115,11 +121,14 @@ class WorkerProcess:
 
     async def _configure(self) -> None:
         with contextlib.suppress(ConnectionError):
-            await self.ask(messages.Apply(id=0, config=self._config))
+            answer = await self.ask(messages.Apply(id=0, config=self._config))
+            self._not_applied, self._not_ready = answer.error, ""
             self._applied.set()
 
     async def apply(self, config: Config) -> None:
-        """Run this configuration, now and after every start; returns when the process has taken it."""
+        """Run this configuration, now and after every start; returns when the process has taken it, or `error` says why
+        it could not.
+        """
         self._config = config
         self._applied.clear()
         if self._process is not None:
@@ -131,9 +140,10 @@ class WorkerProcess:
         while True:
             await self._applied.wait()
             with contextlib.suppress(ConnectionError):  # it died, and will be started again
-                await self.ask(messages.Ready(id=0))
-                return
-            await asyncio.sleep(0)
+                self._not_ready = (await self.ask(messages.Ready(id=0))).error
+                if not self._not_ready:
+                    return
+            await asyncio.sleep(RESTART_SECONDS)
 
     def counted(self) -> dict[str, Any]:
         """The metrics of this process and of those before it."""

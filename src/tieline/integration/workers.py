@@ -8,6 +8,7 @@ in hand when it died comes again when it is started again.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from tieline.integration import worker_messages as messages
 from tieline.integration.config import Broker, Config
 from tieline.integration.pipeline import GRACE
 from tieline.integration.worker_process import WorkerProcess
+
+
+class NotApplied(Exception):
+    """A process could not take a configuration: the message says which and why."""
 
 
 class Workers:
@@ -59,9 +64,18 @@ class Workers:
         return WorkerProcess(broker, directory)
 
     async def apply(self, config: Config) -> None:
-        """Make this the configuration of every process; the broker and the databases follow, as with a pipeline."""
+        """Make this the configuration of every process; the broker and the databases follow, as with a pipeline. Raises
+        NotApplied where one of them could not take it; the others run it.
+        """
         self.config = config
         await asyncio.gather(*(worker.apply(config) for worker in self._workers))
+        if error := next(self._errors(), ""):
+            raise NotApplied(error)
+
+    def _errors(self) -> Iterator[str]:
+        for number, worker in enumerate(self._workers):
+            if worker.error:
+                yield f"worker process {number + 1} of {len(self._workers)}: {worker.error}"
 
     async def ready(self) -> None:
         """Return when the broker has confirmed every subscription."""
@@ -79,7 +93,10 @@ class Workers:
 
     def status(self) -> dict[str, Any]:
         """For each resource and rule how the process is in which it is worst."""
-        return totals.status([worker.state.status for worker in self._workers if worker.state], self.config.version)
+        those = [worker.state.status for worker in self._workers if worker.state]
+        enabled = [rule.id for rule in self.config.rules if rule.enable]
+        failed = [{"status": "failed", "reason": error} for error in self._errors()]
+        return totals.status([*those, *({"rules": dict.fromkeys(enabled, one)} for one in failed)], self.config.version)
 
     async def perform(self, request: messages.Asked) -> messages.Answer:
         """What the processes answer, as one answer."""
