@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from servers import Mosquitto
@@ -14,6 +15,7 @@ from tieline.cloud.brokers.settings import Remote
 from tieline.cloud.protocol import Configure
 from tieline.integration import config
 from tieline.integration.memory import FILE
+from tieline.integration.workers import Workers
 
 
 @pytest.fixture(scope="module")
@@ -56,5 +58,27 @@ async def test_what_failed_is_tried_again(mosquitto: Mosquitto, tmp_path: Path, 
         await applied(worker, 2)
         report = await worker.report()
         assert not report.error and "IsADirectoryError" not in report.status.rules["r"].reason
+    finally:
+        await worker.close()
+
+
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 1)], ids=["to two processes", "to one process"])
+async def test_a_new_number_of_processes_that_fails_leaves_those_that_work(
+    mosquitto: Mosquitto, tmp_path: Path, numbers: tuple[int, int]
+) -> None:
+    before, after = numbers
+    worker = Worker(tmp_path, lambda: None)
+    try:
+        await worker.configure(wanted(mosquitto, 1, before))
+        await applied(worker, 1)
+        works = worker._pipeline
+        bad = wanted(mosquitto, 2, after)
+        bad = msgspec.structs.replace(bad, config=msgspec.structs.replace(bad.config, metrics_minutes=2**62))
+        await worker.configure(bad)
+        assert "OverflowError" in (await worker.report()).error
+        assert worker._pipeline is works and worker._running is not None and not worker._running.done()
+        await worker.configure(wanted(mosquitto, 3, after))
+        await applied(worker, 3)
+        assert isinstance(worker._pipeline, Workers) == (after > 1)
     finally:
         await worker.close()

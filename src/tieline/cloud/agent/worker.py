@@ -179,9 +179,21 @@ class Worker:
         if previous is None:
             await self._stop()
         self._connected = broker
-        await self._begin(broker, config, workers)
+        try:
+            await self._begin(broker, config, workers)
+        except Exception:
+            if previous is not None:
+                await self._fall_back(previous, ending)
+            raise
         if previous is not None and ending is not None:
             await _retire(previous, ending, self._pipeline)
+
+    async def _fall_back(self, previous: Pipeline | Workers, running: asyncio.Task[None] | None) -> None:
+        """Go on with the pipeline that works, and end the one that could not take its configuration."""
+        failed, ending = self._pipeline, self._running
+        self._pipeline, self._running = previous, running
+        if failed is not None and failed is not previous and ending is not None:
+            await _retire(failed, ending, None)
 
     async def _begin(self, broker: Broker, config: Config, workers: int) -> None:
         directory = self._state / "integration"
