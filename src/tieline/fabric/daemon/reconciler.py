@@ -38,6 +38,7 @@ class Reconciler:
         self._desired: dict[Key, object] = {}
         self._dependents: dict[Key, list[Key]] = {}
         self._applied: dict[Key, object] = {}
+        self._leaving: set[Key] = set()  # applied, but for what a removal that is under way, or failed, took of it
         self._locks: dict[str, asyncio.Lock] = {}
         self._told: set[Key] = set()  # keys to which something happened in the kernel
         self._wires: dict[str, Key] = {}  # by the name of their links
@@ -104,7 +105,7 @@ class Reconciler:
             for base in _bases(wanted):
                 self._dependents.setdefault(base, []).append(key)
         for key in self._desired.keys() | self._applied.keys():
-            if self._desired.get(key) != self._applied.get(key):
+            if self._desired.get(key) != self._applied.get(key) or (key in self._desired and key in self._leaving):
                 self._keyed.poke(key)
 
     def _write(self, change: Callable[[], None]) -> None:
@@ -136,7 +137,7 @@ class Reconciler:
 
     def built(self, key: Key) -> bool:
         """Whether it is there as it is wanted."""
-        return key in self._desired and self._desired[key] == self._applied.get(key)
+        return key in self._desired and key not in self._leaving and self._desired[key] == self._applied.get(key)
 
     def gone(self, key: Key) -> bool:
         """Whether it is neither there nor wanted."""
@@ -152,11 +153,14 @@ class Reconciler:
             await self._watch.listen(*key)
             await self._converge(key[0], wanted)
             self._applied[key] = wanted
+            self._leaving.discard(key)
             await self._watch.attend(*key)
         else:
+            self._leaving.add(key)
             self._watch.forget(*key)
             await self._remove(*key)
             self._applied.pop(key, None)
+            self._leaving.discard(key)
         for other in self._dependents.get(key, ()):
             if not self.built(other):
                 self._keyed.poke(other)
