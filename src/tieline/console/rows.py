@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 
 from nicegui import ui
 
+from tieline.console.leaving import leave
+
 T = TypeVar("T", bound=Hashable)
 
 
@@ -25,8 +27,7 @@ class Rows(Generic[T]):
         for item, row in reversed(self._drawn):
             left[item].append(row)
         self._drawn = [(item, left[item].pop() if left[item] else self._draw(item)) for item in items]
-        for row in chain.from_iterable(left.values()):
-            row.delete()
+        leave(chain.from_iterable(left.values()))
         rows, children = [row for _, row in self._drawn], self._place.default_slot.children
         if children != rows:
             children[:] = rows

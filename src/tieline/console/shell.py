@@ -17,6 +17,7 @@ from tieline.console.credentials import Person
 from tieline.console.editor import ANSWER_SECONDS, DARK
 from tieline.console.feed import Feed, feed
 from tieline.console.gate import PREFIX
+from tieline.console.leaving import leave
 from tieline.console.rest import Rest, rest
 from tieline.console.rows import Rows
 from tieline.console.snapshot import Snapshot, read
@@ -56,7 +57,7 @@ class View(Generic[S]):
             if value is shown or (shown is not MISSING and value == shown):
                 return
             shown = value
-            place.clear()
+            leave(list(place))
             with place:
                 render(value)
 

@@ -81,7 +81,9 @@ class ProviderView(View[Estate]):
 
     async def remove(self, kind: str, name: str, text: str, delete: Callable[[Account], object]) -> None:
         """Delete after the name was typed."""
-        if await parts.confirmed(f"Delete {kind} {name}", text, name):
+        with self.page:  # the section that the click came from may be gone
+            sure = await parts.confirmed(f"Delete {kind} {name}", text, name)
+        if sure:
             await self.act(delete)
 
 
