@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -56,12 +57,6 @@ async def close(footprint: Footprint, wire: Wire) -> None:
         await _end([process for process, owner in _running(footprint) if owner.announcement.endpoint == wire.id])
 
 
-def owner_of(footprint: Footprint, pid: int) -> Owner | None:
-    """Whose announcer this process is; None where it is not one of ours."""
-    found = owner(footprint, processes.command(pid))
-    return found if found and processes.is_servant(pid) else None
-
-
 def owner(footprint: Footprint, command: list[str]) -> Owner | None:
     """Whose announcer runs this command; None where it is not one, or not one of ours."""
     if len(command) != 7 or command[4] != MODULE:
@@ -74,9 +69,7 @@ def owner(footprint: Footprint, command: list[str]) -> Owner | None:
 
 
 def _running(footprint: Footprint) -> list[tuple[processes.Process, Owner]]:
-    found = processes.found(lambda pid: owner_of(footprint, pid) is not None)
-    pairs = [(process, owner_of(footprint, process.pid)) for process in found]
-    return [(process, one) for process, one in pairs if one is not None]
+    return processes.servants(partial(owner, footprint))
 
 
 async def _end(ending: Sequence[processes.Process]) -> None:

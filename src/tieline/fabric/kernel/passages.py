@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -55,15 +56,7 @@ def listed(footprint: Footprint) -> dict[str, Passage]:
 
 
 def _forwarders(footprint: Footprint) -> list[tuple[processes.Process, Owner]]:
-    found = processes.found(lambda pid: owner_of(footprint, pid) is not None)
-    pairs = [(process, owner_of(footprint, process.pid)) for process in found]
-    return [(process, owner) for process, owner in pairs if owner is not None]
-
-
-def owner_of(footprint: Footprint, pid: int) -> Owner | None:
-    """Whose forwarder this process is; None where it is not one of ours."""
-    found = owner(footprint, processes.command(pid))
-    return found if found and processes.is_servant(pid) else None
+    return processes.servants(partial(owner, footprint))
 
 
 def owner(footprint: Footprint, command: list[str]) -> Owner | None:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
 PROC = Path("/proc")
 GRACE = 5.0  # seconds until a killed process must have gone; it only lacks the processor's time
 POLL = 0.01
@@ -53,10 +55,26 @@ def is_init(pid: int) -> bool:
     return len(ids) > 1 and ids[-1] == "1"
 
 
-def is_servant(pid: int) -> bool:
-    """Whether root started this beside us: what an instance or another user runs may say anything of itself."""
-    users, ids = _status(pid, "Uid"), _status(pid, "NSpid")
-    return len(ids) == len(_status(os.getpid(), "NSpid")) and users[1:2] in (["0"], [NOBODY])
+def servant(pid: int, owner: Callable[[list[str]], T | None]) -> T | None:
+    """What `owner` makes of the command of a process that root started beside us; None of any other.
+
+    What an instance or another user runs may say anything of itself.
+    """
+    one = owner(command(pid))
+    return one if one is not None and _is_servant(pid) else None
+
+
+def servants(owner: Callable[[list[str]], T | None]) -> list[tuple[Process, T]]:
+    """All processes of which `owner` makes something, with what it makes of them."""
+    owners: dict[int, T] = {}
+
+    def matches(pid: int) -> bool:
+        one = servant(pid, owner)
+        if one is not None:
+            owners[pid] = one
+        return one is not None
+
+    return [(process, owners[process.pid]) for process in found(matches)]
 
 
 async def end(processes: Iterable[Process]) -> bool:
@@ -84,6 +102,11 @@ def tell(process: Process, number: signal.Signals) -> bool:
 
 def _kill(process: Process) -> bool:
     return tell(process, signal.SIGKILL)
+
+
+def _is_servant(pid: int) -> bool:
+    users, ids = _status(pid, "Uid"), _status(pid, "NSpid")
+    return len(ids) == len(_status(os.getpid(), "NSpid")) and users[1:2] in (["0"], [NOBODY])
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

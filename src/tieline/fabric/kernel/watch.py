@@ -208,7 +208,7 @@ def _processes(footprint: Footprint) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
     youngest_first = sorted(processes.found(lambda _: True), key=lambda one: one.began, reverse=True)
     for process in youngest_first:  # a resolver's own children are younger than it
-        if owner := passages.owner_of(footprint, process.pid):
+        if owner := processes.servant(process.pid, partial(passages.owner, footprint)):
             found["passage", owner.passage.id] = process.pid
         elif id := spaces.get(_inode(processes.PROC / str(process.pid) / "ns/net") or 0):
             if not names.is_vpc(id) and processes.is_init(process.pid):
