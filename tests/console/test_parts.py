@@ -214,7 +214,7 @@ async def test_a_click_on_what_a_redraw_has_just_taken_away_is_heard(monkeypatch
         def click() -> None:
             page.handle_event({"id": button.id, "listener_id": listener.id, "args": []})
 
-        leaving.leave(list(place))
+        leaving.leave(place, place)
         assert list(place) == []
         click()
         assert heard == ["accepted"]

@@ -11,17 +11,15 @@ from nicegui import ui
 SECONDS = 1.0  # longer than an event takes from a browser that was shown the old elements
 
 
-def leave(elements: Iterable[ui.element]) -> None:
-    """Take elements off their page now, and have them heard until `SECONDS` later. Called in the event loop."""
+def leave(place: ui.element, elements: Iterable[ui.element]) -> None:
+    """Take elements out of their place now, and have them heard until `SECONDS` later. Called in the event loop."""
     leaving = list(elements)
-    for element in leaving:
-        slot = element.parent_slot
-        assert slot is not None, "it is on a page"
-        slot.children.remove(element)
-        slot.parent.update()
-    for page in {element.client for element in leaving}:
-        own = [element for element in leaving if element.client is page]
-        asyncio.get_running_loop().call_later(SECONDS, _forget, page, own)
+    if not leaving:
+        return
+    gone, children = {element.id for element in leaving}, place.default_slot.children
+    children[:] = [child for child in children if child.id not in gone]
+    place.update()
+    asyncio.get_running_loop().call_later(SECONDS, _forget, place.client, leaving)
 
 
 def _forget(page: Page, elements: list[ui.element]) -> None:

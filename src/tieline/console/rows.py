@@ -27,7 +27,7 @@ class Rows(Generic[T]):
         for item, row in reversed(self._drawn):
             left[item].append(row)
         self._drawn = [(item, left[item].pop() if left[item] else self._draw(item)) for item in items]
-        leave(chain.from_iterable(left.values()))
+        leave(self._place, chain.from_iterable(left.values()))
         rows, children = [row for _, row in self._drawn], self._place.default_slot.children
         if children != rows:
             children[:] = rows

@@ -57,7 +57,7 @@ class View(Generic[S]):
             if value is shown or (shown is not MISSING and value == shown):
                 return
             shown = value
-            leave(list(place))
+            leave(place, place)
             with place:
                 render(value)
 

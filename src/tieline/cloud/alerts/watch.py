@@ -70,7 +70,8 @@ class Watch:
             self._known, self._listening = {}, frozenset()
             return
         at, seen = timestamp(time.time()), remembered(self._known, self._look() | self._noted)
-        news, first = changes(self._known, seen, at), changes(assumed(seen), seen, at)
+        news, new = changes(self._known, seen, at), any(webhook.id not in self._listening for webhook in webhooks)
+        first = changes(assumed(seen), seen, at) if new else []
         for webhook in webhooks:
             for alert in news if webhook.id in self._listening else first:
                 if webhook.hears_of(alert.project):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from nicegui import ui
 
@@ -12,6 +13,8 @@ from tieline.cloud.client import ClientError
 from tieline.console import parts
 from tieline.console.shell import Desk, words
 from tieline.console.snapshot import Inside
+
+T = TypeVar("T")
 
 
 class Resources:
@@ -25,18 +28,14 @@ class Resources:
 
     def _draw(self, found: tuple[ResourceAnswer, ...], linked: bool) -> None:
         self._outcomes.clear()
-        with parts.card():
-            with parts.row("between"):
-                parts.heading("Resources")
-                parts.go("New Resource", f"/deployments/{self._deployment}/resources/new")
-            if not found:
-                first = "" if linked else " Behind somebody else's network it needs a private link first."
-                parts.say(f"A resource is a database that rules write to.{first}", "muted")
-                return
-            with parts.tag("ul", "list"):
-                for resource in found:
-                    with parts.tag("li"):
-                        self._resource(resource)
+        first = "" if linked else " Behind somebody else's network it needs a private link first."
+        _listed(
+            "Resources",
+            ("New Resource", f"/deployments/{self._deployment}/resources/new"),
+            f"A resource is a database that rules write to.{first}",
+            found,
+            self._resource,
+        )
 
     def _resource(self, resource: ResourceAnswer) -> None:
         label = f'aria-label="{{}} resource {resource.name}"'
@@ -112,29 +111,44 @@ def _rules_with(view: Desk, deployment: str, resource: str) -> list[Any]:
 def rules(view: Desk, deployment: str, shown: tuple[tuple[Any, ...], bool]) -> None:
     """The list of rules."""
     found, has_resource = shown
+    first = "" if has_resource else " Make a resource first, so that it has somewhere to write to."
+    _listed(
+        "Rules",
+        ("New rule", f"/deployments/{deployment}/rules/new"),
+        f"A rule selects messages with SQL and writes them to a resource.{first}",
+        found,
+        lambda rule: _rule(view, deployment, *rule),
+    )
+
+
+def _listed(title: str, more: tuple[str, str], none: str, found: Sequence[T], draw: Callable[[T], None]) -> None:
+    """A list with the way to one more; where nothing is in it, what it would be."""
     with parts.card():
         with parts.row("between"):
-            parts.heading("Rules")
-            parts.go("New rule", f"/deployments/{deployment}/rules/new")
+            parts.heading(title)
+            parts.go(*more)
         if not found:
-            first = "" if has_resource else " Make a resource first, so that it has somewhere to write to."
-            parts.say(f"A rule selects messages with SQL and writes them to a resource.{first}", "muted")
+            parts.say(none, "muted")
             return
         with parts.tag("ul", "list"):
-            for name, status, reason, sql, actions in found:
+            for item in found:
                 with parts.tag("li"):
-                    with parts.row("between"):
-                        with parts.row():
-                            ui.link(name, f"/deployments/{deployment}/rules/{name}").classes("strong")
-                            parts.state(status)
-                        _delete_rule(view, deployment, name)
-                    parts.tag("pre", text=sql)
-                    for action in actions:
-                        members = action.model_dump()
-                        where = action.resource or f"republish to {members.get('topic', '')}"
-                        parts.say(f"→ {where}: {members.get('sql', members.get('payload', ''))}", "muted mono")
-                    if reason:
-                        parts.problem(reason)
+                    draw(item)
+
+
+def _rule(view: Desk, deployment: str, name: str, status: str, reason: str, sql: str, actions: tuple[Any, ...]) -> None:
+    with parts.row("between"):
+        with parts.row():
+            ui.link(name, f"/deployments/{deployment}/rules/{name}").classes("strong")
+            parts.state(status)
+        _delete_rule(view, deployment, name)
+    parts.tag("pre", text=sql)
+    for action in actions:
+        members = action.model_dump()
+        where = action.resource or f"republish to {members.get('topic', '')}"
+        parts.say(f"→ {where}: {members.get('sql', members.get('payload', ''))}", "muted mono")
+    if reason:
+        parts.problem(reason)
 
 
 def _delete_rule(view: Desk, deployment: str, name: str) -> None:
