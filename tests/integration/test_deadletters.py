@@ -79,3 +79,14 @@ def test_a_disk_that_is_full_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         letters.edit(known[0].id, {"payload": "2"})
     assert letters.list() == known == DeadLetters(tmp_path).list()
+
+
+def test_a_letter_that_is_done_is_gone_at_once_and_off_the_disk_when_it_is_told(tmp_path: Path) -> None:
+    letters = DeadLetters(tmp_path)
+    letters.add([letter(Message("t", b"1"), "r", "a", why, 7) for why in ("one", "two")])
+    letters.finish(letters.list()[0].id)
+    letters.finish("another")
+    assert [one.error for one in letters.list()] == ["two"]
+    assert [one.error for one in DeadLetters(tmp_path).list()] == ["one", "two"]
+    letters.save()
+    assert [one.error for one in DeadLetters(tmp_path).list()] == ["two"]

@@ -100,6 +100,14 @@ class DeadLetters:
         gone = set(ids)
         self._rewrite({id: one for id, one in self._letters.items() if id not in gone})
 
+    def finish(self, id: str) -> None:
+        """Forget a letter at once; the disk forgets it with the next `save`, and a crash before that brings it back."""
+        self._letters.pop(id, None)
+
+    def save(self) -> None:
+        """Make the disk know no more letters than we do; raises OSError where it cannot."""
+        self._rewrite(self._letters)
+
     def _make_room(self, letters: dict[str, DeadLetter]) -> None:
         surplus = len(letters) - self.limit
         kept = dict(list(letters.items())[surplus:])

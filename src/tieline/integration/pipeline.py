@@ -188,6 +188,7 @@ class Pipeline:
         stations, self._stations = self._stations, {}
         leaving = list(self._leaving.values())
         await asyncio.gather(*(station.close(grace, forget) for station in stations.values()), *leaving)
+        self._replayer.close()
         self._closed.set()
 
     async def _sample(self) -> None:

@@ -25,7 +25,7 @@ class Replayer:
     def __init__(self, letters: DeadLetters) -> None:
         self._letters = letters
         self._left: dict[str, int] = {}  # places that are not done with a letter
-        self._done: set[str] = set()
+        self._saving = False
 
     def replay(self, ids: Iterable[str], lanes: list[Lane]) -> dict[str, str]:
         """Try these letters; the answer has a reason for each that stays where it is, and "" for one on its way."""
@@ -56,18 +56,24 @@ class Replayer:
         if self._left[id]:
             return
         del self._left[id]
-        if not self._done:
-            asyncio.get_running_loop().call_later(TOGETHER, self._remove)
-        self._done.add(id)
+        self._letters.finish(id)  # in the same breath as the newer letter: nobody sees both, nor none of them
+        if not self._saving:
+            self._saving = True
+            asyncio.get_running_loop().call_later(TOGETHER, self._save)
 
-    def _remove(self) -> None:
+    def close(self) -> None:
+        """Take what is done off the disk now: a letter that is still there at the next start is tried again."""
+        if self._saving:
+            self._save()
+
+    def _save(self) -> None:
         try:
-            self._letters.remove(self._done)
+            self._letters.save()
         except OSError as full:
-            log.warning("letters that are done cannot be removed yet: %s", full)
-            asyncio.get_running_loop().call_later(AGAIN, self._remove)
+            log.warning("letters that are done cannot be taken off the disk yet: %s", full)
+            asyncio.get_running_loop().call_later(AGAIN, self._save)
         else:
-            self._done = set()
+            self._saving = False
 
 
 def restored(fields: dict[str, Any]) -> Message:

@@ -92,8 +92,11 @@ async def main() -> None:
 
 
 async def answer(worker: Worker, request: messages.ToWorker) -> None:
-    """Answer one request."""
-    write(await worker.handle(request))
+    """Answer one request. What it changed is told first: nobody reads an older state after the answer."""
+    done = await worker.handle(request)
+    if isinstance(request, messages.Apply | messages.Ready):
+        write(worker.state())
+    write(done)
 
 
 async def tell(worker: Worker) -> None:

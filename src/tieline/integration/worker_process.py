@@ -37,6 +37,8 @@ class WorkerProcess:
         self._config = Config()
         self._applied = asyncio.Event()  # the process has answered
         self._not_applied = self._not_ready = ""  # what it answered where that failed
+        self._last_words = ""  # how the last process ended
+        self._lost = 0  # processes, one after the other, that ended before they took the configuration
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[messages.Answer]] = {}
         self._process: asyncio.subprocess.Process | None = None
@@ -62,7 +64,18 @@ class WorkerProcess:
                 await self._live()
             except (OSError, msgspec.DecodeError) as error:
                 log.error("a worker of %s: %s", self._broker.client_id, error)
+                self._last_words = f"{type(error).__name__}: {error}"
+            self._mourn()
             await asyncio.sleep(RESTART_SECONDS)
+
+    def _mourn(self) -> None:
+        """Whoever waits for one that took the configuration, and was killed, gets its successor's answer; where that
+        one ends before it answered, waiting longer tells nobody anything.
+        """
+        self._lost += 1
+        if self._lost > 1:
+            self._not_applied = f"{self._lost} processes ended before they took the configuration: {self._last_words}"
+            self._applied.set()
 
     async def _live(self) -> None:
         """One life: from the start to the end of its output."""
@@ -99,6 +112,7 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+        self._last_words = f"exit status {process.returncode}"
 
     def _hear(self, message: messages.FromWorker) -> None:
         if isinstance(message, messages.State):
@@ -122,7 +136,7 @@ class WorkerProcess:
     async def _configure(self) -> None:
         with contextlib.suppress(ConnectionError):
             answer = await self.ask(messages.Apply(id=0, config=self._config))
-            self._not_applied, self._not_ready = answer.error, ""
+            self._not_applied, self._not_ready, self._lost = answer.error, "", 0
             self._applied.set()
 
     async def apply(self, config: Config) -> None:

@@ -43,11 +43,13 @@ class Workers:
 
     async def resize(self, count: int) -> None:
         """Run so many processes. One that is not needed any more writes what waits for it before it ends."""
-        while len(self._workers) < count and not self._closed.is_set():
-            worker = self._worker(len(self._workers))
-            self._workers.append(worker)
+        if self._closed.is_set():
+            return
+        new = [self._worker(number) for number in range(len(self._workers), count)]
+        self._workers += new  # at once: a configuration that comes while they start is for all of them
+        for worker in new:
             worker.start()
-            await worker.apply(self.config)
+        await asyncio.gather(*(worker.apply(self.config) for worker in new))
         surplus, self._workers = self._workers[count:], self._workers[:count]
         for worker in surplus:
             await worker.dismiss()
@@ -94,9 +96,11 @@ class Workers:
     def status(self) -> dict[str, Any]:
         """For each resource and rule how the process is in which it is worst."""
         those = [worker.state.status for worker in self._workers if worker.state]
+        said = [{"status": "failed", "reason": error} for error in self._errors()]
+        if not those and not said:
+            said = [{"status": "waiting", "reason": "the worker processes are starting"}]
         enabled = [rule.id for rule in self.config.rules if rule.enable]
-        failed = [{"status": "failed", "reason": error} for error in self._errors()]
-        return totals.status([*those, *({"rules": dict.fromkeys(enabled, one)} for one in failed)], self.config.version)
+        return totals.status([*those, *({"rules": dict.fromkeys(enabled, one)} for one in said)], self.config.version)
 
     async def perform(self, request: messages.Asked) -> messages.Answer:
         """What the processes answer, as one answer."""

@@ -17,6 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from integration.world import flow
 from servers import Mosquitto, PostgreSQL
 from tieline.integration import config, pipeline
+from tieline.integration.deadletters import DeadLetters
 from tieline.integration.definition import define
 from tieline.integration.rules.errors import TemplateError
 
@@ -110,6 +111,13 @@ async def test_one_dead_database_does_not_hold_up_another(mosquitto: Mosquitto, 
         assert (status["rules"]["lost"]["status"], status["rules"]["r"]["status"]) == ("waiting", "running")
 
 
+async def count(letters: DeadLetters, numbers: set[int]) -> None:
+    """How many letters there are, again and again."""
+    while True:
+        numbers.add(len(letters))
+        await asyncio.sleep(0)
+
+
 async def test_a_dead_letter_is_replayed_once_the_cause_is_gone(
     postgresql: PostgreSQL, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
@@ -121,10 +129,14 @@ async def test_a_dead_letter_is_replayed_once_the_cause_is_gone(
         letters = running.dead_letters
         await flow.eventually(lambda: len(letters) == 5, "letters")
         first = [letter.id for letter in letters.list()]
+        numbers: set[int] = set()
+        counting = asyncio.create_task(count(letters, numbers))
         assert running.replay([*first, "x"]) == {**dict.fromkeys(first, ""), "x": "there is no such letter"}
         await flow.eventually(
             lambda: len(letters) == 5 and {x.id for x in letters.list()}.isdisjoint(first), "the same again"
         )
+        counting.cancel()
+        assert numbers == {5}  # nobody sees a letter beside its successor, nor neither of them
         postgresql.execute(f"alter table {target} drop constraint {target}_temp_check")
         running.replay([letter.id for letter in letters.list()])
         await flow.eventually(lambda: flow.devices(postgresql, target) == [f"h{n}" for n in range(5)], "rows")

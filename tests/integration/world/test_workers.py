@@ -17,7 +17,7 @@ from integration.world import flow
 from servers import Mosquitto, PostgreSQL
 from tieline.integration import config, worker_process
 from tieline.integration import worker_messages as messages
-from tieline.integration.workers import Workers
+from tieline.integration.workers import NotApplied, Workers
 
 pytestmark = pytest.mark.world
 
@@ -61,6 +61,29 @@ async def test_two_processes_share_the_messages_and_one_is_killed(
         await asyncio.wait_for(workers.ready(), 10)
         await flow.eventually(lambda: workers.status()["resources"]["pg"]["status"] == "connected", "status")
         assert workers.metrics()["actions"]["r"]["write"]["success"] > 0
+
+
+async def test_a_process_that_cannot_start_is_said_and_holds_nobody_up(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    (tmp_path / "worker-1").write_text("")  # a file where the second process needs its directory
+    rule = config.Rule(id="r", sql=flow.SQL, actions=(config.Republish(id="say", topic="out"),))
+    what = config.Config(version=1, rules=(rule,))
+    workers = Workers(flow.broker(mosquitto), config.Config(), tmp_path, count=2)
+    task = asyncio.create_task(workers.run())
+    try:
+        await asyncio.sleep(0)
+        assert len(workers._workers) == 2
+        assert workers.status()["rules"] == {}
+        async with asyncio.timeout(20):
+            with pytest.raises(NotApplied, match=r"worker process 2 of 2: 2 processes ended .* exit status 1"):
+                await workers.apply(what)
+        assert "exit status 1" in workers.status()["rules"]["r"]["reason"]
+        (tmp_path / "worker-1").unlink()
+        async with asyncio.timeout(20):
+            await workers.ready()
+        assert workers.status()["rules"] == {"r": {"status": "running"}}  # and right away, not with its next report
+    finally:
+        await workers.close(0.5)
+        await task
 
 
 async def test_letters_of_all_processes_and_a_smaller_number_of_them(

@@ -15,6 +15,9 @@ from tieline.cloud.letters import Letter, Replayed
 from tieline.console import parts
 from tieline.console.rest import Rest
 from tieline.console.shell import Desk, desk, frame, trail, words
+from tieline.console.snapshot import Snapshot
+
+Counted = tuple[int, int]
 
 
 @ui.page("/deployments/{name}/dead-letters", response_timeout=30)
@@ -46,10 +49,16 @@ class Box:
         with parts.row():
             self._more = parts.button("Next page", self._next, kind="other")
 
-    def counted(self, now: Any) -> int:
-        """How many there are, by the agent's last report."""
+    def counted(self, now: Snapshot) -> Counted:
+        """How many there are, and how many ever came, by the agent's last report: one that was tried again in vain is
+        gone, and another is there.
+        """
         found = now.inside(self._deployment)
-        return found.deployment.agent.dead_letters if found else 0
+        if found is None:
+            return (0, 0)
+        ever = sum(rule.metrics.get("failed.exception", 0) for rule in found.rules)
+        ever += sum(action.get("failed", 0) for rule in found.rules for action in rule.action_metrics)
+        return (found.deployment.agent.dead_letters, ever)
 
     async def look(self, cursor: str = "") -> None:
         """Read a page, and show it."""
@@ -85,8 +94,8 @@ class Box:
         self._list.clear()
         self._cards.clear()
 
-    def arrived(self, count: int) -> None:
-        """There are more or fewer now."""
+    def arrived(self, count: Counted) -> None:
+        """There are others now."""
         if count != self._known:
             self._known = count
             with self._list:
