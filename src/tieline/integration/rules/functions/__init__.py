@@ -1,6 +1,28 @@
 """The function library of rules, by group; importing it fills the registry."""
 
-from tieline.integration.rules.functions import arrays, conversion, dates, encoding, math, strings, system
+from tieline.integration.rules.functions import (
+    arrays,
+    conversion,
+    dates,
+    encoding,
+    jq,
+    math,
+    sparkplug,
+    strings,
+    system,
+)
 from tieline.integration.rules.functions.registry import LIBRARY, Function
 
-__all__ = ["LIBRARY", "Function", "arrays", "conversion", "dates", "encoding", "math", "strings", "system"]
+__all__ = [
+    "LIBRARY",
+    "Function",
+    "arrays",
+    "conversion",
+    "dates",
+    "encoding",
+    "jq",
+    "math",
+    "sparkplug",
+    "strings",
+    "system",
+]

@@ -17,6 +17,8 @@ function cannot use fails the rule for that message: the message goes to the dea
 what it needs. Names and arguments are those of EMQX.
 """
 
+BAR = "\\|"  # a | that ends no cell, in code as well
+
 
 def page() -> str:
     """The page as Markdown."""
@@ -34,8 +36,8 @@ def _row(known: Function) -> str:
     examples = "<br>".join(
         f"`{one.call}`" + (f" = `{one.result}`" if one.result is not None else "") for one in known.examples
     )
-    doc = " ".join(known.doc.split()).replace("|", "\\|")
-    return f"| `{known.name}`, {known.arguments} | {doc} | {examples} |"
+    cells = (f"`{known.name}`, {known.arguments}", " ".join(known.doc.split()), examples)
+    return f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |"
 
 
 if __name__ == "__main__":
