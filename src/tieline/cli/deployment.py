@@ -129,11 +129,11 @@ def start(client: Client, key: Key, wait: Wait = 0, as_json: Json = False) -> No
 def change(
     client: Client,
     key: Key,
-    name: Annotated[str, typer.Option(help="The new name.")] = "",
-    mqtts: Annotated[str, typer.Option(help="host:port for MQTT over TLS; none removes it.")] = "",
-    websocket: Annotated[str, typer.Option(help="host:port for MQTT over WebSocket; none removes it.")] = "",
-    workers: Annotated[int, typer.Option(help="Processes that share the integration's work.")] = 0,
-    broker: Annotated[str, typer.Option(help="A broker of yours that moved: mqtts://user@host:port.")] = "",
+    name: Annotated[str | None, typer.Option(help="The new name.")] = None,
+    mqtts: Annotated[str | None, typer.Option(help="host:port for MQTT over TLS; none removes it.")] = None,
+    websocket: Annotated[str | None, typer.Option(help="host:port for MQTT over WebSocket; none removes it.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that share the integration's work.")] = None,
+    broker: Annotated[str | None, typer.Option(help="A broker of yours that moved: mqtts://user@host:port.")] = None,
     broker_password: Annotated[str, typer.Option(envvar="TIELINE_BROKER_PASSWORD", help="Its password.")] = "",
     broker_authority: Annotated[Path | None, typer.Option(help="PEM file to verify it with.")] = None,
     anonymous: Annotated[bool | None, typer.Option(help="Whether devices connect without a user.")] = None,
@@ -142,16 +142,13 @@ def change(
     as_json: Json = False,
 ) -> None:
     """Change a deployment's name, workers, listeners, certificate or broker; what is not named stays."""
-    changes: dict[str, object] = {"name": name} if name else {}
-    if workers:
-        changes["workers"] = workers
-    if broker:
+    plain = {"name": name, "workers": workers, "anonymous": anonymous}
+    changes: dict[str, object] = {field: value for field, value in plain.items() if value is not None}
+    if broker is not None:
         changes["broker"] = remote(broker, broker_password, broker_authority)
     for listener, place in (("mqtts", mqtts), ("websocket", websocket)):
-        if place:
+        if place is not None:
             changes[listener] = None if place == "none" else address(place).model_dump()
-    if anonymous is not None:
-        changes["anonymous"] = anonymous
     if bool(chain) != bool(private_key):
         raise ClientError("INCOMPLETE", "a certificate is of no use without its key", "give --chain and --key together")
     if chain and private_key:

@@ -29,10 +29,10 @@ Server = Annotated[
     str, typer.Option(help="host:port, or link:<name>:port behind a private link; for some types several, or a URL.")
 ]
 Type = Annotated[str, typer.Option(help="Type of the resource.")]
-Database = Annotated[str, typer.Option(help="Name of the database.")]
-Username = Annotated[str, typer.Option(help="User to log in as.")]
+Database = Annotated[str | None, typer.Option(help="Name of the database.")]
+Username = Annotated[str | None, typer.Option(help="User to log in as.")]
 Password = Annotated[
-    str,
+    str | None,
     typer.Option(envvar="TIELINE_PASSWORD", help="Password; - reads it from standard input.", show_default=False),
 ]
 Options = Annotated[
@@ -46,9 +46,9 @@ def create(
     client: Client,
     name: NewName,
     server: Server,
-    database: Database = "",
-    username: Username = "",
-    password: Password = "",
+    database: Database = None,
+    username: Username = None,
+    password: Password = None,
     type: Type = "postgresql",
     option: Options = None,
     deployment: DeploymentKey = "",
@@ -65,9 +65,9 @@ def probe(
     client: Client,
     name: NewName,
     server: Server,
-    database: Database = "",
-    username: Username = "",
-    password: Password = "",
+    database: Database = None,
+    username: Username = None,
+    password: Password = None,
     type: Type = "postgresql",
     option: Options = None,
     deployment: DeploymentKey = "",
@@ -125,12 +125,19 @@ def delete(
 
 
 def _wanted(
-    name: str, type: str, server: str, database: str, username: str, password: str, option: list[str] | None
+    name: str,
+    type: str,
+    server: str,
+    database: str | None,
+    username: str | None,
+    password: str | None,
+    option: list[str] | None,
 ) -> dict[str, Any]:
+    """The resource that was typed: what was not given is left out, for not every type has it; what is empty is not."""
     secret = sys.stdin.readline().rstrip("\n") if password == "-" else password
-    wanted = {"name": name, "type": type, "server": server}
-    given = {"database": database, "username": username, "password": secret}  # which not every type has
-    return {**wanted, **{field: value for field, value in given.items() if value}, **dict(map(_option, option or []))}
+    fields = {"name": name, "type": type, "server": server, "database": database, "username": username}
+    given = {field: value for field, value in {**fields, "password": secret}.items() if value is not None}
+    return given | dict(map(_option, option or []))
 
 
 def _option(text: str) -> tuple[str, Any]:

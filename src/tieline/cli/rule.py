@@ -72,12 +72,16 @@ def test(
     client: Client,
     sql: Annotated[str, typer.Option(help="The rule to try.")],
     payload: Annotated[str, typer.Option(help="The sample message's payload.")],
-    topic: Annotated[str, typer.Option(help="Its topic.")] = "",
+    topic: Annotated[str | None, typer.Option(help="Its topic.")] = None,
     context: Annotated[str, typer.Option(help="Further fields of the message, as a JSON object.")] = "{}",
     deployment: DeploymentKey = "",
 ) -> None:
     """Print what a rule makes of a sample message; exit status 1 where it does not match."""
-    sample = {**_object("--context", context, '{"qos": 1}'), "payload": payload, **({"topic": topic} if topic else {})}
+    sample = {
+        **_object("--context", context, '{"qos": 1}'),
+        "payload": payload,
+        **({} if topic is None else {"topic": topic}),
+    }
     print_json(client.test_rule(the_deployment(client, deployment), sql=sql, context=sample))
 
 
