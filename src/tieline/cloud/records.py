@@ -28,11 +28,12 @@ class Stored(Value):
     """Base of what the store keeps; `version` is the store's, 0 before the first write, and never part of the body.
 
     `hidden` fields are masked in the audit log. Changes of `unaudited` fields are the platform's own, and a record
-    with `audited` false is no record of people's.
+    with `audited` false is no record of people's. One that `always` is has its defaults before it is first written.
     """
 
     kind: ClassVar[str]
     audited: ClassVar[bool] = True
+    always: ClassVar[bool] = False
     hidden: ClassVar[frozenset[str]] = frozenset()
     unaudited: ClassVar[frozenset[str]] = frozenset({"history", "revision", "version"})
     id: str

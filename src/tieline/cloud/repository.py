@@ -86,10 +86,14 @@ class Repository:
     def _entries(self, written: list[Stored], deleted: list[Stored]) -> list[AuditEntry]:
         if self._actor is None:
             return []
-        pairs = [(self.get(type(record), record.id), record) for record in written]
+        pairs = [(self._before(record), record) for record in written]
         entries = [self.audit.entry(self._actor, before, after) for before, after in pairs]
         entries += [self.audit.entry(self._actor, record, None) for record in deleted]
         return [entry for entry in entries if entry is not None]
+
+    def _before(self, record: Stored) -> Stored | None:
+        """The record as it is before this one is written."""
+        return self.get(type(record), record.id) or (type(record)(id=record.id) if record.always else None)
 
     def _parse(self, type: type[R], document: Document) -> R:
         key = (document.kind, document.id)

@@ -56,6 +56,7 @@ class Retention(RetentionView, Stored):
     """The setting as stored, from its first change on."""
 
     kind: ClassVar[str] = "retention"
+    always: ClassVar[bool] = True
     id: str = SETTING
     name: ClassVar[str] = SETTING  # as the audit log calls it
 

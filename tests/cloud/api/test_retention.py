@@ -22,7 +22,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformProce
 @pytest.fixture
 def http(platform: PlatformProcess) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {platform.key}"}
-    with httpx.Client(base_url=f"{platform.url}/api/v1", headers=headers, trust_env=False) as connected:
+    with httpx.Client(base_url=f"{platform.url}/api/v1", headers=headers, trust_env=False, timeout=60) as connected:
         yield connected
         connected.patch("/retention", json=dict.fromkeys(DEFAULT))
 
@@ -31,8 +31,12 @@ def test_a_change_is_told_and_survives_a_restart(http: httpx.Client, platform: P
     assert http.get("/retention").json() == DEFAULT
     answer = http.patch("/retention", json={"audit_days": 365, "traffic_minutes": 20})
     assert (answer.status_code, answer.json()) == (200, {**DEFAULT, "audit_days": 365, "traffic_minutes": 20})
-    [entry] = http.get("/audit", params={"kind": "retention", "limit": 1}).json()["entries"]
-    assert (entry["who"], entry["operation"], entry["after"]["audit_days"]) == ("admin", "retention_change", 365)
+    [entry] = http.get("/audit", params={"kind": "retention", "limit": 2}).json()["entries"]
+    assert (entry["who"], entry["operation"], entry["action"]) == ("admin", "retention_change", "changed")
+    assert (entry["before"], entry["after"]) == (
+        {"audit_days": 0, "traffic_minutes": 5},
+        {"audit_days": 365, "traffic_minutes": 20},
+    )
     platform.stop()
     platform.start()
     assert http.get("/retention").json() == answer.json()
