@@ -28,7 +28,7 @@ def client(platform: PlatformProcess) -> Client:
 @pytest.fixture(scope="session")
 def http(platform: PlatformProcess) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {platform.key}"}
-    with httpx.Client(base_url=f"{platform.url}/api/v1", headers=headers, trust_env=False) as connected:
+    with httpx.Client(base_url=f"{platform.url}/api/v1", headers=headers, trust_env=False, timeout=60) as connected:
         yield connected
 
 

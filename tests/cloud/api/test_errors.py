@@ -29,7 +29,7 @@ def refused(answer: httpx.Response, status: int, code: str) -> dict[str, object]
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer tlk_wrong"}, {"Authorization": "Basic YTpi"}])
 @pytest.mark.parametrize("path", ["/deployments", "/deployments/dep-1/rules", "/deployments/x/private-links/y"])
 def test_without_a_key_nothing_is_told(platform: PlatformProcess, headers: dict[str, str], path: str) -> None:
-    answer = httpx.get(f"{platform.url}/api/v1{path}", headers=headers, trust_env=False, verify=False)
+    answer = httpx.get(f"{platform.url}/api/v1{path}", headers=headers, trust_env=False, verify=False, timeout=60)
     refused(answer, 401, "UNAUTHORIZED")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 

@@ -7,6 +7,7 @@ import re
 import httpx
 
 from platforms import PlatformProcess
+from servers import wait_until
 from tieline.cloud.answers import CreatedDeployment
 
 SECRET = "s3cr3t-of-the-database"
@@ -82,10 +83,7 @@ def test_a_deployment_in_use_stays_and_cascade_deletes_it(http: httpx.Client) ->
     refused = http.delete("/deployments/full")
     assert (refused.status_code, refused.json()["code"]) == (409, "IN_USE")
     assert http.delete("/deployments/full?cascade=true").status_code == 202
-    for _ in range(200):
-        if http.get("/deployments/full").status_code == 404:
-            break
-    assert http.get("/deployments/full").status_code == 404
+    wait_until(lambda: http.get("/deployments/full").status_code == 404, "the end of the deployment")
 
 
 def test_a_rule_is_tried_on_a_sample(http: httpx.Client, deployment: CreatedDeployment) -> None:
@@ -120,8 +118,8 @@ def test_the_description_documents_every_error(http: httpx.Client, platform: Pla
 
 
 def test_health_and_metrics_are_open(platform: PlatformProcess, deployment: CreatedDeployment) -> None:
-    assert httpx.get(f"{platform.url}/healthz", trust_env=False, verify=False).json() == {"status": "ok"}
-    text = httpx.get(f"{platform.url}/metrics", trust_env=False, verify=False).text
+    assert httpx.get(f"{platform.url}/healthz", trust_env=False, verify=False, timeout=60).json() == {"status": "ok"}
+    text = httpx.get(f"{platform.url}/metrics", trust_env=False, verify=False, timeout=60).text
     assert f'tieline_agent_connected{{deployment="{deployment.name}"}} 0' in text
     for line in text.splitlines():
         assert re.fullmatch(r"# (HELP|TYPE) .+|[a-z_]+(\{[^}]*\})? [-+.e0-9]+", line), line

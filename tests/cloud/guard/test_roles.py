@@ -74,7 +74,7 @@ def test_a_role_may_do_what_the_table_says(
 
 
 def test_an_unknown_key_gets_nowhere(platform: PlatformProcess, described: dict[str, tuple[str, str]]) -> None:
-    with httpx.Client(base_url=f"{platform.url}/api/v1", trust_env=False) as stranger:
+    with httpx.Client(base_url=f"{platform.url}/api/v1", trust_env=False, timeout=60) as stranger:
         for operation in PERMITTED:
             method, path = described[operation]
             assert stranger.request(method, nowhere(path)).status_code == 401, operation

@@ -87,7 +87,9 @@ def test_a_link_is_made_once_and_goes_for_good(anywhere: Place) -> None:
     assert running.addresses == (f"{running.address}:5432", f"{running.address}:6379")
     headers = {"Authorization": f"Bearer {anywhere.platform.key}"}
     for path in ("private-links", "deployments/demo/private-links"):
-        listed = httpx.get(f"{anywhere.platform.url}/api/v1/{path}", headers=headers, trust_env=False, verify=False)
+        listed = httpx.get(
+            f"{anywhere.platform.url}/api/v1/{path}", headers=headers, trust_env=False, verify=False, timeout=60
+        )
         [shown] = listed.json()["private_links"]
         assert shown.keys() == PrivateLinkView.model_fields.keys()
     client.delete_link("demo", "there")
