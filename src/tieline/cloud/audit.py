@@ -21,7 +21,8 @@ from tieline.cloud.records import MASK, Deployment, Stored
 from tieline.store import Change, Document, Store
 
 DAYS = "audit-days"
-AT_ONCE = 200  # entries read in one go while other requests wait: a few milliseconds
+AT_ONCE = 200  # entries read or removed in one go while other requests wait: a few milliseconds
+GONE = "gone"  # of a day that is being removed: the entries of it that went already
 EXPIRED = "expired"  # the action of an entry that stands for the entries of a day
 
 
@@ -121,14 +122,30 @@ class AuditLog:
         """The days that have entries, as 2026-01-31, in order."""
         return [document.id for document in self._store.load(DAYS)]
 
-    def forget(self, day: str) -> None:
-        """Remove a day's entries for ever, and note how many they were, all in one commit."""
-        gone = [*self._store.load(f"audit-{day}"), *(one for one in self._store.load(DAYS) if one.id == day)]
+    async def forget(self, day: str) -> None:
+        """Remove a day's entries for ever, and note how many they were. Others go between the portions; where one
+        cannot go, the next call goes on from there, and counts what went before.
+        """
+        while self._fewer(day):
+            await asyncio.sleep(0)
+
+    def _fewer(self, day: str) -> bool:
+        """Remove one portion of a day, at the end the day itself; whether more is left."""
+        marker = self._store.get(DAYS, day)
+        if marker is None:
+            return False
+        portion = self._store.newest(f"audit-{day}", AT_ONCE)
+        gone = json.loads(marker.body).get(GONE, 0) + len(portion)
+        removed = [Change(document.kind, document.id, document.version, None) for document in portion]
+        if len(portion) == AT_ONCE:
+            counted = Change(DAYS, day, marker.version, json.dumps({GONE: gone}).encode())
+            self._store.commit([*removed, counted])
+            return True
         actor = Actor(who="platform", means="platform", source="")
-        entry = self.event(actor, EXPIRED, "audit-log", day, day, before={"entries": len(gone) - 1})
-        removed = [Change(document.kind, document.id, document.version, None) for document in gone]
-        self._store.commit([*removed, *self.changes([entry])])
+        entry = self.event(actor, EXPIRED, "audit-log", day, day, before={"entries": gone})
+        self._store.commit([*removed, Change(DAYS, day, marker.version, None), *self.changes([entry])])
         self._days.discard(day)
+        return False
 
     def find(self, id: str) -> AuditEntry | None:
         """One entry by its id; None where it is kept no longer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 
@@ -45,18 +45,18 @@ class Housekeeping:
         """Remove what is too old now. What fails is told, stops nothing else, and is tried again at the next look."""
         kept = self._records.retention()
         for day in expired(self._records.audit.days(), kept.audit_days, self._clock().date()):
-            await self._try(f"the audit log of {day}", partial(self._records.audit.forget, day))
+            await self._try(f"the audit log of {day}", self._records.audit.forget(day))
         for type in HISTORIES:
             for record in self._records.all(type):
                 if len(record.history) > kept.history_entries:
-                    change = partial(shortened, history_entries=kept.history_entries)
-                    await self._try(
-                        f"the history of {record.id}", partial(self._records.update, type, record.id, change)
-                    )
+                    await self._try(f"the history of {record.id}", self._shorten(type, record.id, kept.history_entries))
 
-    async def _try(self, what: str, remove: Callable[[], object]) -> None:
+    async def _shorten(self, type: type[Deployment] | type[PrivateLink], id: str, most: int) -> None:
+        self._records.update(type, id, partial(shortened, history_entries=most))
+
+    async def _try(self, what: str, removal: Awaitable[None]) -> None:
         try:
-            remove()
+            await removal
         except Exception:
             log.exception("housekeeping: %s stays until the next look", what)
         await asyncio.sleep(0)  # requests go between
