@@ -21,6 +21,7 @@ from tieline.cloud.housekeeping import Housekeeping
 from tieline.cloud.hub import Hub
 from tieline.cloud.idempotency import Idempotency
 from tieline.cloud.links.worker import LinkWorker
+from tieline.cloud.noted import find_noted
 from tieline.cloud.protocol import Configure, Report
 from tieline.cloud.records import Deployment, DeploymentStatus
 from tieline.cloud.renewals import Renewals
@@ -66,6 +67,7 @@ class Platform:
             asyncio.create_task(self.links.sweep.run(), name="sweep"),
             asyncio.create_task(self.renewals.run(), name="renewals"),
             asyncio.create_task(self.housekeeping.run(), name="housekeeping"),
+            asyncio.create_task(find_noted(self.records), name="last changes"),
         ]
         self.alerts.start()
 

@@ -202,7 +202,7 @@ class PrivateLink(PrivateLinkView, Stored):
     unaudited: ClassVar[frozenset[str]] = Stored.unaudited | {"noted"}
     endpoint_state: str = ""  # AWS's word for it when last looked at
     sent: float = 0.0  # when CreateVpcEndpoint was last sent, in seconds since the epoch; 0 never
-    noted: str = ""  # the newest entry of the audit log about it: searching the log would take longer every day
+    noted: str | None = None  # its newest entry in the audit log; "" without one, None where nobody looked: noted.py
     restarted: str = ""  # when it was last reconnected: each attempt since then has one ClientToken
 
 

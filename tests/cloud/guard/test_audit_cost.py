@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 
 from tieline.cloud.accounts import Accounts
-from tieline.cloud.audit import AT_ONCE, Actor
+from tieline.cloud.audit import AT_ONCE, EXPIRED, Actor, AuditLog
 from tieline.cloud.aws import Aws, AwsSettings
 from tieline.cloud.deployments.boot import Machine
 from tieline.cloud.doctor.gather import probe_link
+from tieline.cloud.noted import find_noted
 from tieline.cloud.platform import Platform
 from tieline.cloud.records import Address, LinkStatus, PrivateLink
 from tieline.cloud.repository import Repository
 from tieline.cloud.secrets import Vault
-from tieline.store import Document, SQLiteStore
+from tieline.store import Change, Document, SQLiteStore
 
 ENTRIES = 5 * AT_ONCE  # of other records in one day, newer than all that is looked for
 ADA = Actor(who="ada", means="user", source="127.0.0.1", operation="private_links_change")
@@ -29,9 +30,13 @@ LINK = PrivateLink(
 
 
 class Counting(SQLiteStore):
-    """A store that counts the entries of the audit log that it gives out."""
+    """A store that counts the entries of the audit log that it gives out, and those that it removes."""
 
-    entries = 0
+    entries = removed = 0
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        super().commit(changes)
+        self.removed += sum(change.kind.startswith("audit-2") and change.body is None for change in changes)
 
     def load(self, kind: str | None = None) -> Iterable[Document]:
         return self._counted(list(super().load(kind)))
@@ -89,10 +94,42 @@ async def test_a_link_that_nobody_changed_costs_nothing(platform: Platform, stor
 
 async def test_a_last_change_that_is_kept_no_longer_is_not_told(platform: Platform, store: Counting) -> None:
     for day in platform.records.audit.days():
-        platform.records.audit.forget(day)
+        await platform.records.audit.forget(day)
     store.entries = 0
     assert (await probe_link(platform, platform.records.all(PrivateLink)[0])).changed is None
     assert store.entries == 0
+
+
+def as_before_the_note(store: Counting, link: PrivateLink) -> None:
+    """The link as a platform wrote it that did not keep the note."""
+    body = link.model_dump_json(exclude={"noted"}).encode()
+    store.commit([Change(link.kind, link.id, link.version, body)])
+
+
+async def test_links_that_are_older_than_the_note_get_it_once(platform: Platform, store: Counting) -> None:
+    [link] = platform.records.all(PrivateLink)
+    as_before_the_note(store, link)
+    as_before_the_note(store, LINK.model_copy(update={"id": "pl-2"}))
+    await find_noted(platform.records)
+    assert [one.noted for one in platform.records.all(PrivateLink)] == [link.noted, ""]
+    last = (await probe_link(platform, link)).changed
+    assert last is not None and last.after == {"server_name": "db.internal"}
+    store.entries = 0
+    await find_noted(platform.records)
+    assert store.entries == 0
+
+
+async def test_a_change_while_the_log_is_searched_is_the_last(platform: Platform, store: Counting) -> None:
+    [link] = platform.records.all(PrivateLink)
+    as_before_the_note(store, link)
+    searching = asyncio.create_task(find_noted(platform.records))
+    await asyncio.sleep(0)
+    changed = platform.records.acting(ADA).update(
+        PrivateLink, LINK.id, lambda now: now.model_copy(update={"server_name": "other.internal"})
+    )
+    await searching
+    assert changed is not None and changed.noted
+    assert [one.noted for one in platform.records.all(PrivateLink)] == [changed.noted]
 
 
 async def test_the_newest_page_reads_no_whole_day(platform: Platform, store: Counting) -> None:
@@ -117,3 +154,36 @@ async def test_a_search_lets_others_go_between(platform: Platform, store: Counti
     turns.append(store.entries)
     assert store.entries == ENTRIES + 2
     assert max(later - earlier for earlier, later in pairwise(turns)) <= AT_ONCE
+
+
+async def test_removing_a_day_lets_others_go_between(platform: Platform, store: Counting) -> None:
+    turns = [0]
+
+    async def look_on() -> None:
+        while True:
+            turns.append(store.removed)
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(look_on())
+    for day in platform.records.audit.days():
+        await platform.records.audit.forget(day)
+    other.cancel()
+    turns.append(store.removed)
+    assert store.removed == ENTRIES + 2
+    assert max(later - earlier for earlier, later in pairwise(turns)) <= AT_ONCE
+
+
+async def test_a_removal_that_was_cut_off_goes_on_and_counts_everything(platform: Platform, store: Counting) -> None:
+    (day,) = platform.records.audit.days()
+    removing = asyncio.create_task(platform.records.audit.forget(day))
+    while not store.removed:
+        await asyncio.sleep(0)
+    removing.cancel()
+    await asyncio.gather(removing, return_exceptions=True)
+    assert AT_ONCE <= store.removed < ENTRIES
+    again = AuditLog(store)
+    await again.forget(day)
+    assert (store.removed, again.days()) == (ENTRIES + 2, [])
+    [left] = store.newest(f"audit-{day}", 2)  # of today, as the clock is not of this test
+    assert f'"action":"{EXPIRED}"' in left.body.decode()
+    assert f'"entries":{ENTRIES + 2}' in left.body.decode()
