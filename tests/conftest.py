@@ -12,6 +12,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes, or making it, says nothing on a machine that others use as well.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 MARK = "tlt-"  # begins the name of everything that a test makes in the kernel
 INSTALLED = "tl-"  # begins the name of everything that `tieline up` makes (tieline/cli/home.py)

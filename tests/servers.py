@@ -29,7 +29,7 @@ from psycopg.rows import TupleRow
 
 from programs import program, require
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0  # what is there in one second may take many on a machine that others use as well
 SERVER_PORTS = range(10_000, 32_000)  # below those that Linux gives to outgoing connections (ip_local_port_range)
 PREFIX = "tl-test-"
 
@@ -73,6 +73,23 @@ def accepts(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
+
+
+def family(pid: int) -> list[int]:
+    """A process and all below it, whatever groups they made for themselves; empty where it is gone."""
+    found = [pid] if Path(f"/proc/{pid}").exists() else []
+    for place in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found += [below for child in place.read_text().split() for below in family(int(child))]
+    return found
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there, and not merely its exit status."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 class Server:
@@ -122,18 +139,26 @@ class Server:
         """What the server wrote so far."""
         return (self.directory / "log").read_text(errors="replace")
 
-    def signal(self, number: int) -> None:
-        """Send a signal to every process of the server."""
-        if self.process is not None:
+    def signal(self, number: int) -> list[int]:
+        """Send a signal to every process of the server, its parents first; which those are."""
+        if self.process is None:
+            return []
+        members = family(self.process.pid) if self.process.poll() is None else []
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+        for pid in members:  # PostgreSQL's have groups of their own
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
+                os.kill(pid, number)
+        return members
 
     def kill(self) -> None:
         """End the server at once, as a power cut would, and reap it."""
-        self.signal(signal.SIGKILL)
+        self.signal(signal.SIGSTOP)  # who stands makes no further process while they are found
+        killed = self.signal(signal.SIGKILL)
         if self.process is not None:
             self.process.wait()
         self.process = None
+        wait_until(lambda: not any(map(runs, killed)), "the end of its processes")
 
     def stop(self) -> None:
         """Ask the server to end, and insist after a few seconds."""
