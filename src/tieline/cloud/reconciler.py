@@ -7,6 +7,8 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Hashable
 
+from tieline.integration.ending import cancelled
+
 log = logging.getLogger(__name__)
 
 FIRST_RETRY = 0.5  # seconds; doubled up to the last
@@ -39,10 +41,7 @@ class Reconciler:
 
     async def close(self) -> None:
         """Stop all work where it is; the next start takes it up again."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancelled(*self._tasks.values())
 
     async def _run(self, key: str) -> None:
         waker, failures = self._wakers[key], 0

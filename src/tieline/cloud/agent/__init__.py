@@ -5,37 +5,38 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tieline.cloud.agent.channel import Channel, Dismissed
+from tieline.cloud.agent.newest import Newest
 from tieline.cloud.agent.worker import Worker
 from tieline.integration.ending import bound, cancelled
 
+THREADS = 64  # a name whose resolver does not answer holds one for half a minute, and they are few by default
 END_SECONDS = 12.0  # for what waits to be written (2), its processes (4), and a broker that writes its queues (5)
 
 
 async def run(platform: str, join: str, state: Path, authority: Path | None = None) -> None:
     """Work until SIGTERM or SIGINT, or until the platform dismisses this agent."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "agent"))
     due, ended = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     worker = Worker(state, due.set)
+    newest = Newest(worker)
+    newest.start()
     channel = Channel(platform, join, worker.id, due, authority)
-    working = asyncio.create_task(_work(worker, channel), name="work")
+    working = asyncio.create_task(channel.run(worker, newest.put), name="line")
     ending = asyncio.create_task(ended.wait(), name="end")
     await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
     bound(END_SECONDS)
     await cancelled(working, ending)
+    await newest.close()
     fault = None if working.cancelled() else working.exception()
     await worker.close(dismissed=isinstance(fault, Dismissed))
     if fault is not None and not isinstance(fault, Dismissed):
         raise fault
-
-
-async def _work(worker: Worker, channel: Channel) -> None:
-    """Go on as before, then hear what is new; raises Dismissed."""
-    await worker.resume()
-    await channel.run(worker)
 
 
 def main(platform: str, join: str, state: Path, authority: Path | None = None) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +54,17 @@ class Channel:
         self._due = due
         self._answering: set[asyncio.Task[None]] = set()
 
-    async def run(self, worker: Worker) -> None:
-        """For ever: be connected. Raises Dismissed where the platform says that the deployment is gone."""
+    async def run(self, worker: Worker, put: Callable[[Configure], None]) -> None:
+        """For ever: be connected, and `put` each configuration that comes. Raises Dismissed where the platform says
+        that the deployment is gone.
+        """
         pause = FIRST_PAUSE
         while True:
             try:
                 async with self._dial() as line:
                     log.info("connected to %s", self._url)
                     pause = FIRST_PAUSE
-                    await self._talk(line, worker)
+                    await self._talk(line, worker, put)
             except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, msgspec.DecodeError) as error:
                 log.warning("no line to %s: %s; working from the last configuration", self._url, error or repr(error))
             await asyncio.sleep(pause * random.uniform(0.5, 1))
@@ -79,13 +81,13 @@ class Channel:
             proxy=None,
         )
 
-    async def _talk(self, line: ClientConnection, worker: Worker) -> None:
+    async def _talk(self, line: ClientConnection, worker: Worker, put: Callable[[Configure], None]) -> None:
         reporting = asyncio.create_task(self._report(line, worker), name="reports")
         try:
             async for frame in line:
                 match decode_for_agent(frame):
                     case Configure() as message:
-                        await worker.configure(message)
+                        put(message)
                     case Probe() | Dial() | Request() as question:
                         self._later(self._answer(line, worker, question))
         except ConnectionClosed:
@@ -98,7 +100,12 @@ class Channel:
     async def _report(self, line: ClientConnection, worker: Worker) -> None:
         while True:
             self._due.clear()
-            await line.send(encode(await worker.report()).decode())
+            try:
+                report = encode(await worker.report()).decode()
+            except Exception:
+                log.exception("no report could be made; the next one follows")
+            else:
+                await line.send(report)
             try:
                 async with asyncio.timeout(REPORT_SECONDS):
                     await self._due.wait()

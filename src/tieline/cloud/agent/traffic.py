@@ -10,6 +10,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address
 
 from tieline.cloud.dependants import split_servers
 from tieline.cloud.hostport import joined
@@ -38,20 +39,36 @@ class Traffic:
         self._places: dict[Place, str] = {}  # whose address this is
         self._known: frozenset[str] = frozenset()
         self._due = 0.0
+        self._resolving: dict[str, asyncio.Task[None]] = {}
         self._seen: dict[int, tuple[int, int]] = {}  # by the kernel's cookie, which is never used again
         self._totals: dict[str, Carried] = {}
 
     async def look(self, resources: Iterable[Resource], now: float) -> None:
-        """Count again; where the kernel does not answer, nothing is counted."""
+        """Count again; where the kernel does not answer, nothing is counted.
+
+        A name is not waited for: a resolver that does not answer would keep every report back, and what a connection
+        carried before its name was known is counted then.
+        """
         servers = frozenset(server for resource in resources for server in _servers(resource))
         if servers != self._known or now >= self._due:
-            found = await asyncio.gather(*(_addresses(server) for server in servers))
-            self._places = {place: server for server, places in found for place in places}
+            self._places = {p: server for p, server in self._places.items() if server in servers} | _literal(servers)
             self._known, self._due = servers, now + RESOLVE_SECONDS
+            for server in servers - set(_literal(servers).values()) - self._resolving.keys():
+                self._resolving[server] = asyncio.create_task(self._resolve(server), name=f"address of {server}")
         self._totals = {server: self._totals.get(server, Carried()) for server in servers}
         if self._places:
             with contextlib.suppress(OSError):
                 self._count(await asyncio.to_thread(lambda: list(connections())))
+
+    async def _resolve(self, server: str) -> None:
+        """Learn the addresses of a server; where its name is not known now, those that were stay."""
+        try:
+            places = await _addresses(server)
+        finally:
+            del self._resolving[server]
+        if places and server in self._known:
+            others = {place: other for place, other in self._places.items() if other != server}
+            self._places = others | dict.fromkeys(places, server)
 
     def totals(self) -> dict[str, Carried]:
         """By server: flows that are open, and bytes since the agent started."""
@@ -62,7 +79,7 @@ class Traffic:
         added = {server: [0, 0, 0] for server in self._totals}
         for cookie, place, sent, received in found:
             server = self._places.get(place)
-            if server is None:
+            if server not in added:
                 continue
             before = self._seen.get(cookie, (0, 0))
             seen[cookie] = (sent, received)
@@ -81,15 +98,25 @@ def _servers(resource: Resource) -> list[str]:
         return []
 
 
-async def _addresses(server: str) -> tuple[str, list[Place]]:
+def _literal(servers: Iterable[str]) -> dict[Place, str]:
+    """Those servers that are addresses already, by their places."""
+    found = {}
+    for server in servers:
+        host, _, port = server.rpartition(":")
+        with contextlib.suppress(ValueError):
+            found[str(IPv4Address(host)), int(port)] = server
+    return found
+
+
+async def _addresses(server: str) -> list[Place]:
     host, _, port = server.rpartition(":")
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
             host.strip("[]"), int(port), family=socket.AF_INET, type=socket.SOCK_STREAM
         )
     except (OSError, UnicodeError):
-        return server, []
-    return server, [(str(entry[4][0]), int(port)) for entry in found]
+        return []
+    return [(str(entry[4][0]), int(port)) for entry in found]
 
 
 def connections() -> Iterator[tuple[int, Place, int, int]]:

@@ -52,10 +52,14 @@ class Worker:
         self._error = ""
         self._traffic = Traffic()
 
-    async def resume(self) -> None:
-        """Start with the configuration of the last time, so that work goes on before the platform is reached."""
-        if message := recall(self._state):
-            await self.configure(message)
+    def remembered(self) -> Configure | None:
+        """The configuration of the last time; None where there was none."""
+        return recall(self._state)
+
+    @property
+    def fault(self) -> str:
+        """Why it does not run what it was told; "" where it does."""
+        return self._error
 
     async def configure(self, message: Configure) -> None:
         """Run this configuration from now on; what cannot be done is in the report, and tried when it is put again."""

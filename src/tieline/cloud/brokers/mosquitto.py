@@ -103,7 +103,7 @@ class Mosquitto:
         Users, rules, anonymous access and certificates change while it runs; other listeners take a restart.
         """
         before = self._settings
-        if before == settings:
+        if before == settings and self._watch is not None:
             return
         if before is not None and self._up and _listeners(before) == _listeners(settings):
             try:
