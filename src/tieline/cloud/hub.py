@@ -52,6 +52,8 @@ class Connection:
     def __init__(self, socket: WebSocket) -> None:
         self.socket = socket
         self.report = NOTHING
+        self.outdated = False  # whether its agent is to hear of a newer configuration
+        self.telling = False  # whether it is being told
         self.waiting: dict[str, asyncio.Future[Probed | Dialled | Answered]] = {}
 
     async def send(self, message: ToAgent) -> None:
@@ -108,11 +110,24 @@ class Hub:
         return together(reports) if reports else NOTHING
 
     def push(self, deployment: str) -> None:
-        """Send the present configuration to the agents that are connected; end those of a deleted deployment."""
-        connections = self._of(deployment)
-        message = self._configure(deployment) if connections else None
-        for connection in connections:
-            self._later(connection.close(GONE) if message is None else connection.send(message))
+        """Send the present configuration to the agents that are connected; end those of a deleted deployment.
+
+        However often it is called while one is sent, one more follows: the newest.
+        """
+        for connection in self._of(deployment):
+            connection.outdated = True
+            if not connection.telling:
+                connection.telling = True
+                self._later(self._tell(deployment, connection))
+
+    async def _tell(self, deployment: str, connection: Connection) -> None:
+        try:
+            while connection.outdated:
+                connection.outdated = False
+                message = self._configure(deployment)
+                await (connection.close(GONE) if message is None else connection.send(message))
+        finally:
+            connection.telling = False
 
     def hang_up(self, deployment: str) -> None:
         """End the lines of a deployment's agents: they come back with a token that is good now, or not at all."""
@@ -126,9 +141,9 @@ class Hub:
         previous, agents[agent] = agents.get(agent), connection
         if previous is not None:
             self._later(previous.close(REPLACED))
-        self.push(deployment)
-        self._changed()
         try:
+            self.push(deployment)
+            self._changed()
             await self._listen(deployment, connection)
         except WebSocketDisconnect:
             log.info("the agent of %s left", deployment)
@@ -223,7 +238,12 @@ class Hub:
     def _later(self, sending: Any) -> None:
         task = asyncio.ensure_future(sending)
         self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("an agent could not be told", exc_info=error)
 
 
 def together(reports: Sequence[Report]) -> Report:
