@@ -9,6 +9,15 @@ import pytest
 
 from world.running import Tieline
 
+HERE = Path(__file__).parent
+SECONDS = 400  # for a test with its fixtures: several waits for what takes a moment where nobody else is at work
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SECONDS))
+
 
 @pytest.fixture(scope="module")
 def tieline(tmp_path_factory: pytest.TempPathFactory, prefixes: Callable[[], str]) -> Iterator[Tieline]:

@@ -62,7 +62,7 @@ def processes(state: Path) -> dict[str, int]:
     found = {}
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            words = entry.read_bytes().decode().split("\0")
+            words = entry.read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
         if len(words) > 3 and words[1] == "-m" and str(state) in words:
@@ -88,19 +88,21 @@ def test_each_process_has_what_it_needs_and_no_more(running: Tieline) -> None:
 def test_what_a_deployment_runs_has_what_it_needs_and_no_more(running: Tieline) -> None:
     client = running.client()
     client.create_deployment(name="plant")
-    until(lambda: client.deployment("plant"), lambda found: found.status == "running", 60)
+    until(lambda: client.deployment("plant"), lambda found: found.status == "running" and found.agent.broker)
     platform = running.account("platform").ec2
     instance = platform.describe_instances()["Reservations"][0]["Instances"][0]["InstanceId"]
-    inside = {words(pid): status(pid) for pid in within(running.namespace(instance))}
-    own = {command: found for command, found in inside.items() if "forwarder.py" not in command}
+    inside = statuses(within(running.namespace(instance)))
+    own = {command: found for command, found in inside if command and "forwarder.py" not in command}
     assert len(own) >= 3, own.keys()  # process 1, the agent, the broker
     for command, found in own.items():
         assert int(found["CapBnd"], 16) & ~bits(INSTANCE) == 0, command
     broker = next(found for command, found in own.items() if "mosquitto -c" in command)
     assert int(broker["CapEff"], 16) == int(broker["CapPrm"], 16) == 0 and "0" not in broker["Uid"].split()
     mark = f'"prefix":"{running.prefix}"'
-    forwarders = [status(pid) for pid in everybody() if "forwarder.py" in words(pid) and mark in words(pid)]
-    assert len(forwarders) == 2  # its port for devices, and its way to the platform
+    forwarders = until(  # its port for devices, and its way to the platform; each is root's until it has left its maker
+        lambda: [found for command, found in statuses(everybody()) if "forwarder.py" in command and mark in command],
+        lambda those: len(those) == 2 and all(found["Uid"].split()[0] != "0" for found in those),
+    )
     for found in forwarders:
         assert int(found["CapEff"], 16) == int(found["CapPrm"], 16) == 0
         assert found["NoNewPrivs"] == "1" and found["Uid"].split() == ["65534"] * 4
@@ -141,6 +143,15 @@ def users(namespace: str) -> set[str]:
     for pid in within(namespace):
         with suppress(OSError):
             found.add(status(pid)["Uid"].split()[1])
+    return found
+
+
+def statuses(pids: list[int]) -> list[tuple[str, dict[str, str]]]:
+    """The command line and the status of each process; those that end meanwhile are left out."""
+    found = []
+    for pid in pids:
+        with suppress(OSError):
+            found.append((words(pid), status(pid)))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -60,7 +61,9 @@ print(sum(whole))
 """
 
 
-def test_sigkill_of_up_during_transfers_loses_no_byte_and_the_next_start_adopts_the_link(mortal: Tieline) -> None:
+def test_sigkill_of_up_during_transfers_loses_no_byte_and_the_next_start_adopts_the_link(
+    mortal: Tieline, tmp_path: Path
+) -> None:
     mortal.up()
     customer, platform = mortal.account("customer"), mortal.account("platform")
     vpc, subnets = customer.network()
@@ -81,7 +84,7 @@ def test_sigkill_of_up_during_transfers_loses_no_byte_and_the_next_start_adopts_
         assert transfers.poll() is None, "killed while the transfers were under way"
         assert transfers.communicate(timeout=90)[0] == f"{TRANSFERS}\n"
 
-    with Monitors([mortal.namespace(vpc), mortal.namespace(own_vpc)]) as monitors:
+    with Monitors([mortal.namespace(vpc), mortal.namespace(own_vpc)], tmp_path) as monitors:
         mortal.up()
         time.sleep(1.0)
     assert monitors.heard == [], "the kernel tells of no write"
@@ -101,34 +104,46 @@ class Monitors:
 
     COMMANDS = (["ip", "-o", "monitor", "link", "address", "route"], ["nft", "monitor"])
 
-    def __init__(self, namespaces: list[str]) -> None:
-        self._namespaces, self._running = namespaces, list[subprocess.Popen[str]]()
+    def __init__(self, namespaces: list[str], directory: Path) -> None:
+        self._namespaces, self._directory = namespaces, directory
+        self._running: list[tuple[subprocess.Popen[bytes], Path]] = []
         self.heard: list[str] = []
 
     def __enter__(self) -> Monitors:
         for namespace in self._namespaces:
             for command in self.COMMANDS:
                 enter = ["nsenter", f"--net=/run/netns/{namespace}", "--"]
-                self._running.append(subprocess.Popen([*enter, *command], stdout=subprocess.PIPE, text=True))
-        time.sleep(0.5)  # until each listens
-        for namespace in self._namespaces:
-            self._prove(namespace)
+                told = self._directory / f"told-{len(self._running)}"
+                with told.open("wb") as file:
+                    self._running.append((subprocess.Popen([*enter, *command], stdout=file), told))
+        until(self._listen)
         return self
 
-    def _prove(self, namespace: str) -> None:
-        """A write that they have to hear, so that their silence means something."""
+    def _listen(self) -> bool:
+        """Whether each tells of what is written for it to hear, so that its silence means something."""
+        for namespace in self._namespaces:
+            self._write(namespace)
+        return all(any(map(self._is_own, self._lines(told))) for _, told in self._running)
+
+    def _write(self, namespace: str) -> None:
         for action in ("add", "del"):
             subprocess.run(["ip", "-n", namespace, "address", action, "127.9.9.9/32", "dev", "lo"], check=True)
             nft = ["nft", action.replace("del", "delete"), "table", "ip", "heard"]
             subprocess.run(["nsenter", f"--net=/run/netns/{namespace}", "--", *nft], check=True)
 
     def __exit__(self, *_: object) -> None:
-        for process in self._running:
+        for process, told in self._running:
             process.terminate()
-            told = process.communicate()[0].splitlines()
-            own = [line for line in told if "127.9.9.9" in line or "table ip heard" in line]
-            assert own, f"{process.args!r} hears nothing"
-            self.heard += [line for line in told if line not in own and not line.startswith("# new generation")]
+            process.wait()
+            self.heard += [line for line in self._lines(told) if not self._is_own(line)]
+
+    @staticmethod
+    def _is_own(line: str) -> bool:
+        return "127.9.9.9" in line or "table ip heard" in line
+
+    @staticmethod
+    def _lines(told: Path) -> list[str]:
+        return [line for line in told.read_text().splitlines() if not line.startswith("# new generation")]
 
 
 def test_two_ups_on_one_directory_the_second_names_the_first(mortal: Tieline) -> None:

@@ -57,6 +57,6 @@ class Fabric(Tieline):
             self.process = None
 
     def down(self) -> None:
-        """End it, and remove everything that it made."""
-        self.end(signal.SIGKILL)
+        """End it in good order, so that no command of its own is under way, and remove everything that it made."""
+        self.end()
         asyncio.run(Kernel(self.prefix, self.state).down())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from world.faults.fabric import Fabric
@@ -22,7 +23,7 @@ with socket.create_server(("", {PORT})) as server:
 """
 FETCH = """
 import socket, sys
-with socket.create_connection((sys.argv[1], int(sys.argv[2])), 1) as link:
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3])) as link:
     print(link.recv(5).decode())
 """
 ENTRY = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ INFO tieline\.fabric\.kernel\.commands: (.*)", re.MULTILINE)
@@ -53,15 +54,18 @@ class Linked:
         until(lambda: self.platform.endpoint_state(made), lambda state: state == "available")
         return made
 
-    def passes(self) -> bool:
-        """Whether the first byte of a new connection arrives."""
-        return "hello" in self.tieline.inside(self.client, "python3", "-c", FETCH, self.address, str(PORT)).stdout
+    def passes(self, seconds: float = 1) -> bool:
+        """Whether the first byte of a new connection arrives; who asks only once gives it more time."""
+        program = ("python3", "-c", FETCH, self.address, str(PORT), str(seconds))
+        return "hello" in self.tieline.inside(self.client, *program).stdout
 
     def resolves(self) -> bool:
-        """Whether the client finds the endpoint by its name."""
+        """Whether the client is there, and finds the endpoint by its name."""
         program = f"import socket; print(socket.gethostbyname('{self.name}'))"
-        enter = ["nsenter", "-t", str(self.init(self.client)), "-a", "--", "python3", "-c", program]
-        return subprocess.run(enter, capture_output=True, timeout=20, check=False).returncode == 0
+        if (init := self.found_init(self.client)) is None:
+            return False
+        enter = ["nsenter", "-t", str(init), "-a", "--", "python3", "-c", program]
+        return subprocess.run(enter, capture_output=True, timeout=60, check=False).returncode == 0
 
     def works(self) -> bool:
         return self.passes() and self.resolves()
@@ -76,11 +80,18 @@ class Linked:
 
     def init(self, id: str) -> int:
         """An instance's process 1, as the machine numbers it."""
+        found = self.found_init(id)
+        assert found is not None, f"{id} has no process 1"
+        return found
+
+    def found_init(self, id: str) -> int | None:
+        """The same, or None where it has none, or none yet."""
         for pid in self.within(id):
-            ids = re.search(r"^NSpid:(.*)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-            if ids and ids[1].split()[-1] == "1":
-                return pid
-        raise AssertionError(f"{id} has no process 1")
+            with suppress(OSError):
+                ids = re.search(r"^NSpid:(.*)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+                if ids and ids[1].split()[-1] == "1":
+                    return pid
+        return None
 
     def logged(self) -> int:
         """How long the fabric's log is."""

@@ -39,9 +39,11 @@ class Slow:
         """Inside, the cut that `act` asks for is under way."""
         self._hold.touch()
         act()
-        until(self._reached.exists)
-        yield
-        self._hold.unlink()
+        try:
+            until(self._reached.exists)
+            yield
+        finally:
+            self._hold.unlink()
 
 
 @pytest.fixture
@@ -58,8 +60,8 @@ def test_an_instance_that_ends_while_a_link_of_its_vpc_is_cut_leaves_no_namespac
     with slow.cut(lambda: linked.platform.ec2.delete_vpc_endpoints(VpcEndpointIds=[linked.endpoint])):
         linked.platform.ec2.terminate_instances(InstanceIds=[linked.client])
         until(lambda: not namespace.exists())
+    until(lambda: linked.platform.ec2.describe_vpc_endpoints()["VpcEndpoints"], lambda left: not left)
     until(linked.quiet)
-    assert not linked.platform.ec2.describe_vpc_endpoints()["VpcEndpoints"]
     assert not namespace.exists()
 
 

@@ -50,7 +50,7 @@ def test_a_full_disk_refuses_changes_and_keeps_links(small: Fabric) -> None:
     assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 503
     assert "full" in error.response["Error"]["Message"]
     assert linked.customer.ec2.describe_vpcs()["Vpcs"] == vpcs
-    assert linked.passes()
+    assert linked.passes(10)
     small.kill()
     filler.unlink()
     small.up()
@@ -77,7 +77,7 @@ def test_a_locked_store_refuses_with_its_reason_and_recovers(mortal: Fabric) -> 
     error = refused(linked)
     assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 503
     assert "locked" in error.response["Error"]["Message"]
-    assert linked.passes()
+    assert linked.passes(10)
     lock.execute("rollback")
     lock.close()
     linked.join()
