@@ -137,7 +137,7 @@ class Sentinel(Redis):
             f"requirepass {self.password}",
             f"sentinel monitor orders 127.0.0.1 {self.master.port} 1",
             f"sentinel auth-pass orders {self.master.password}",
-            "sentinel down-after-milliseconds orders 500",
+            "sentinel down-after-milliseconds orders 3000",
             "sentinel failover-timeout orders 3000",
         ]
 
@@ -148,7 +148,7 @@ class RedisNode(Redis):
     announced = "127.0.0.1"
 
     def lines(self) -> list[str]:
-        more = ["cluster-enabled yes", "cluster-node-timeout 2000", f"cluster-announce-ip {self.announced}"]
+        more = ["cluster-enabled yes", "cluster-node-timeout 15000", f"cluster-announce-ip {self.announced}"]
         return [*super().lines(), *more]
 
     def __init__(self) -> None:

@@ -65,7 +65,7 @@ def test_each_row_is_written_once_or_buried(
             one.add([({"n": number}, Message("t", b"x" * number))], number)
             if number % 7 == 0:
                 await asyncio.sleep(0)
-        await asyncio.wait_for(one.drained(), 20)
+        await asyncio.wait_for(one.drained(), 60)
         assert not list(one.held())
         task.cancel()
         figures = one.measured().snapshot()

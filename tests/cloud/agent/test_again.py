@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from servers import Mosquitto
+from servers import START_SECONDS, Mosquitto
 from tieline.cloud.agent.worker import Worker
 from tieline.cloud.brokers.settings import Remote
 from tieline.cloud.protocol import Configure
@@ -32,7 +32,7 @@ def wanted(server: Mosquitto, version: int, workers: int) -> Configure:
 
 
 async def applied(worker: Worker, version: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(START_SECONDS):
         while (await worker.report()).applied != version:
             await asyncio.sleep(0.02)
 

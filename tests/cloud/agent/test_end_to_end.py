@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from platforms import AgentProcess, PlatformProcess
-from servers import PostgreSQL, free_port, wait_until
+from servers import PostgreSQL, family, free_port, wait_until
 from tieline.cloud.answers import CreatedDeployment
 from tieline.cloud.client import Client, ClientError
 from tieline.cloud.protocol import AGENT_PATH
@@ -168,6 +168,7 @@ def _caught_up(client: Client) -> bool:
 
 def test_the_broker_comes_back(world: World, database: PostgreSQL) -> None:
     platform, agent, _ = world
+    wait_until(lambda: len(_children(agent, "mosquitto")) == 1, "its broker")
     [broker] = _children(agent, "mosquitto")
     assert "Uid:\t0" not in Path(f"/proc/{broker}/status").read_text()
     os.kill(broker, 9)
@@ -176,11 +177,16 @@ def test_the_broker_comes_back(world: World, database: PostgreSQL) -> None:
 
 
 def _children(agent: AgentProcess, name: str) -> list[int]:
-    """The children of the agent that run a program of this name."""
+    """The processes of the agent that run a program of this name."""
     assert agent.process is not None
-    tasks = Path(f"/proc/{agent.process.pid}/task").glob("*/children")
-    pids = [int(pid) for task in tasks for pid in task.read_text().split()]
-    return [pid for pid in pids if name in Path(f"/proc/{pid}/comm").read_text()]
+    return [pid for pid in family(agent.process.pid)[1:] if name in _command(pid)]
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def test_a_token_is_good_for_its_deployment_only(

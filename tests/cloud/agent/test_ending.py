@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,9 +63,9 @@ def test_while_its_broker_is_not_there(tmp_path: Path, workers: int) -> None:
         client.create_rule("plant", name="say", sql='SELECT * FROM "s"', actions=[{"kind": "republish", "topic": "t"}])
         agent = AgentProcess(platform.url, made.join_token, tmp_path / "agent")
         with agent:
-            wait_until(lambda: client.deployment("plant").status == "running", "the agent", 30)
+            wait_until(lambda: client.deployment("plant").status == "running", "the agent")
         with socket.create_server((HOST, port)), agent:
-            wait_until(lambda: client.deployment("plant").agent.connected, "its line", 30)
+            wait_until(lambda: client.deployment("plant").agent.connected, "its line")
             assert not client.deployment("plant").agent.broker
             assert ended(agent) < END_SECONDS
 
@@ -92,7 +91,7 @@ def test_while_a_write_hangs(tmp_path: Path, workers: int) -> None:
             return sorted(row[0] for row in database.execute("select distinct n from warm"))
 
         with agent:
-            wait_until(settled, "the agent", 30)
+            wait_until(settled, "the agent")
             with Device(port) as device:
                 device.publish("s", json.dumps({"n": 0}).encode())
                 wait_until(lambda: written() == [0], "a first row")
@@ -101,28 +100,18 @@ def test_while_a_write_hangs(tmp_path: Path, workers: int) -> None:
                         device.publish("s", json.dumps({"n": n}).encode())
                     assert ended(agent) < END_SECONDS
         with agent:
-            wait_until(lambda: written() == list(range(101)), "every row", 30)
+            wait_until(lambda: written() == list(range(101)), "every row")
 
 
 @contextmanager
 def stopped(database: PostgreSQL) -> Iterator[None]:
     """Every process of the server stands still meanwhile: connections stay open, and nobody answers."""
-    assert database.process is not None
-    pids = children(database.process.pid)
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    for _ in range(2):  # those as well that the first made before it stood still
+        database.signal(signal.SIGSTOP)
     try:
         yield
     finally:
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-
-def children(pid: int) -> list[int]:
-    """A process and all below it."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(below for child in found for below in children(int(child)))]
+        database.signal(signal.SIGCONT)
 
 
 def test_a_task_that_swallows_its_cancellation_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,11 +100,11 @@ def test_two_agents_share_the_messages(
     write_to(client, "shared", database)
     with AgentProcess(platform.url, made.join_token, tmp_path / "one") as one:
         with AgentProcess(platform.url, made.join_token, tmp_path / "two") as two:
-            wait_until(lambda: applied(client, "shared", 2), "both agents", 40)
-            assert client.deployment("shared").status == "running"
+            wait_until(lambda: applied(client, "shared", 2), "both agents")
+            wait_until(lambda: client.deployment("shared").status == "running", "the deployment")
             assert "clientid" in client.deployment("shared").agent.without_origin
             publish(owned.port)
-            wait_until(lambda: len(database.execute("select n from seen")) >= MESSAGES, "the rows", 40)
+            wait_until(lambda: len(database.execute("select n from seen")) >= MESSAGES, "the rows")
             wait_until(
                 lambda: client.rule("shared", "all").action_metrics[0].get("success") == MESSAGES, "the sum of both"
             )
@@ -130,10 +130,10 @@ def test_by_tls_with_the_right_authority_only(
     write_to(client, "right", database)
     agents = [AgentProcess(platform.url, made.join_token, tmp_path / made.name) for made in (wrong, right)]
     with agents[0], agents[1]:
-        wait_until(lambda: applied(client, "right", 1), "the agent by TLS", 40)
+        wait_until(lambda: applied(client, "right", 1), "the agent by TLS")
         publish(owned.port)
-        wait_until(lambda: len(database.execute("select n from seen")) == MESSAGES, "the rows", 40)
-        wait_until(lambda: "CERTIFICATE_VERIFY_FAILED" in client.deployment("wrong").agent.error, "the reason", 40)
+        wait_until(lambda: len(database.execute("select n from seen")) == MESSAGES, "the rows")
+        wait_until(lambda: "CERTIFICATE_VERIFY_FAILED" in client.deployment("wrong").agent.error, "the reason")
         assert client.deployment("wrong").status == "creating"
     for name in ("wrong", "right"):
         client.delete_deployment(name, cascade=True)
@@ -170,9 +170,9 @@ def test_more_processes_while_messages_flow(platform: PlatformProcess, database:
     with AgentProcess(platform.url, made.join_token, tmp_path / "agent"):
         for workers in (1, 3, 2, 1):
             client.change(type(client.deployment("grown")), "deployments", "grown", changes={"workers": workers})
-            wait_until(lambda: applied(client, "grown", 1), f"{workers} processes", 60)
+            wait_until(lambda: applied(client, "grown", 1), f"{workers} processes")
             _publish_anonymously(made.mqtt.port)
-        wait_until(lambda: len(database.execute("select n from seen")) >= 4 * MESSAGES, "the rows", 40)
+        wait_until(lambda: len(database.execute("select n from seen")) >= 4 * MESSAGES, "the rows")
         found = database.execute("select count(*), count(distinct n) from seen")
         assert found == [(4 * MESSAGES, MESSAGES)]
     client.delete_deployment("grown", cascade=True)

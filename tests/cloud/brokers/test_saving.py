@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 from paho.mqtt.client import Client as MqttClient
 from paho.mqtt.enums import CallbackAPIVersion
 
-from servers import free_port
-from tieline.cloud.brokers.mosquitto import Mosquitto
+from servers import START_SECONDS, free_port
+from tieline.cloud.brokers.mosquitto import QUEUES, Mosquitto
 from tieline.cloud.brokers.saving import BYTES_A_SECOND, SHORTEST, pause
 from tieline.cloud.brokers.settings import Listener, Settings
 
@@ -32,11 +33,13 @@ class Subscriber:
 
     def __init__(self, port: int) -> None:
         self.got = 0
+        self.subscribed = False
         self.port = port
 
     def connected(self) -> MqttClient:
         client = MqttClient(CallbackAPIVersion.VERSION2, client_id="kept", clean_session=False)
         client.on_connect = lambda *_: self._subscribe(client)
+        client.on_subscribe = self._answered
         client.on_message = self._count
         client.connect("127.0.0.1", self.port)
         client.loop_start()
@@ -45,11 +48,14 @@ class Subscriber:
     def _subscribe(self, client: MqttClient) -> None:
         client.subscribe("t", 1)
 
+    def _answered(self, *_: object) -> None:
+        self.subscribed = True
+
     def _count(self, *_: object) -> None:
         self.got += 1
 
 
-async def until(done: object, seconds: float = 30) -> None:
+async def until(done: object, seconds: float = START_SECONDS) -> None:
     assert callable(done)
     async with asyncio.timeout(seconds):
         while not done():
@@ -72,11 +78,12 @@ async def test_a_killed_broker_keeps_what_it_acknowledged(state: Path) -> None:
         await until(lambda: broker.running)
         subscriber = Subscriber(port)
         client = subscriber.connected()
-        await asyncio.sleep(0.3)
+        await until(lambda: subscriber.subscribed)
         client.disconnect()
         client.loop_stop()
         await asyncio.to_thread(_publish, port)
-        await asyncio.sleep(4 * SHORTEST)
+        acknowledged = time.time_ns()
+        await until(lambda: (state / QUEUES).exists() and (state / QUEUES).stat().st_mtime_ns > acknowledged)
         process = broker._process
         assert process is not None
         os.kill(process.pid, signal.SIGKILL)
@@ -95,6 +102,6 @@ def _publish(port: int) -> None:
     client.connect("127.0.0.1", port)
     client.loop_start()
     for information in [client.publish("t", b"x", 1) for _ in range(MESSAGES)]:
-        information.wait_for_publish(10)
+        information.wait_for_publish(START_SECONDS)
     client.disconnect()
     client.loop_stop()

@@ -13,10 +13,9 @@ import msgspec
 import pytest
 
 from brokers import KEY_ID, SECRET_KEY, Front, Moto
-from integration.sinks.trying import failing
+from integration.sinks.trying import CLOSED, failing
 from integration.sinks.ways import outlive, write
 from integration.world.flow import unique
-from servers import free_port
 from tieline.integration.probe import probe
 from tieline.integration.sinks import Action
 from tieline.integration.sinks.aws import Aws
@@ -195,8 +194,7 @@ async def test_a_destination_that_is_not_there(there: Place) -> None:
 
 
 async def test_nobody_listens(there: Place) -> None:
-    port = free_port()
-    failed = await failing(msgspec.structs.replace(there.resource, endpoint_url=f"http://127.0.0.1:{port}"))
+    failed = await failing(msgspec.structs.replace(there.resource, endpoint_url=f"http://{CLOSED}"))
     assert (failed.hop, "refused" in failed.message) == ("tcp", True)
 
 

@@ -9,7 +9,7 @@ import pytest
 from certificates import Authority
 from databases import ClickHouse
 from integration.sinks.test_mysql import HOSTILE
-from integration.sinks.trying import failing, refused, write, writing
+from integration.sinks.trying import CLOSED, failing, refused, write, writing
 from integration.world.flow import unique
 from servers import free_port
 from tieline.integration.config import Ssl
@@ -98,7 +98,7 @@ async def test_a_server_that_dies_is_tried_again() -> None:
 @pytest.mark.parametrize(
     ("changes", "hop", "said"),
     [
-        ({"url": f"http://127.0.0.1:{free_port()}"}, "tcp", "refused"),
+        ({"url": f"http://{CLOSED}"}, "tcp", "refused"),
         ({"url": "http://no-such-host.invalid:8123"}, "name", "not known"),
         ({"password": "wrong"}, "login", "password"),
         ({"username": "stranger"}, "login", "stranger"),

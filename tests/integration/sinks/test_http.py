@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from certificates import Authority
-from integration.sinks.trying import failing, write, writing
-from servers import free_port
+from integration.sinks.trying import CLOSED, failing, write, writing
 from tieline.integration.config import Ssl
 from tieline.integration.probe import probe
 from tieline.integration.sinks.base import Rejected, Unavailable
@@ -152,7 +151,7 @@ async def test_a_server_that_closes_is_tried_again() -> None:
 @pytest.mark.parametrize(
     ("changes", "hop", "said"),
     [
-        ({"url": f"http://127.0.0.1:{free_port()}/"}, "tcp", "refused"),
+        ({"url": f"http://{CLOSED}/"}, "tcp", "refused"),
         ({"url": "http://no-such-host.invalid/x"}, "name", "not known"),
         ({"url": "/status/401"}, "login", "refuses access"),
         ({"url": "/status/502"}, "database", "nothing now"),

@@ -9,9 +9,8 @@ import pytest
 from certificates import Authority
 from databases import InfluxDB
 from integration.sinks.test_mysql import HOSTILE
-from integration.sinks.trying import failing, refused, write, writing
+from integration.sinks.trying import CLOSED, failing, refused, write, writing
 from integration.world.flow import unique
-from servers import free_port
 from tieline.integration.config import Ssl
 from tieline.integration.probe import probe
 from tieline.integration.rules.errors import TemplateError
@@ -132,7 +131,7 @@ async def test_a_server_that_dies_is_tried_again() -> None:
 @pytest.mark.parametrize(
     ("changes", "hop", "said"),
     [
-        ({"server": f"127.0.0.1:{free_port()}"}, "tcp", "refused"),
+        ({"server": CLOSED}, "tcp", "refused"),
         ({"server": "no-such-host.invalid"}, "name", "not known"),
         ({"password": "wrong"}, "login", "let this user in"),
         ({"database": "absent"}, "database", ""),

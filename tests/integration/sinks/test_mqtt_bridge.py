@@ -19,9 +19,9 @@ from paho.mqtt.properties import Properties
 from brokers import SERVER_NAME
 from certificates import Authority
 from integration.sinks import ways
-from integration.sinks.trying import failing
+from integration.sinks.trying import CLOSED, failing
 from integration.world.flow import unique
-from servers import Mosquitto, free_port
+from servers import START_SECONDS, Mosquitto
 from tieline.integration.config import Ssl
 from tieline.integration.probe import probe
 from tieline.integration.sinks import mqtt_bridge
@@ -68,11 +68,11 @@ class Ears:
         self.client.connect("127.0.0.1", server.port, clean_start=False, properties=properties)
         self.client.loop_start()
         self.client.subscribe(topic, 2)
-        assert heard.wait(5)
+        assert heard.wait(START_SECONDS)
 
     async def rows(self, count: int) -> list[Row]:
         """What was heard, when there are so many different rows."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(START_SECONDS):
             while len({row["n"] for _, row, _, _ in list(self.got)}) < count:
                 await asyncio.sleep(0.01)
         return [row for _, row, _, _ in self.got]
@@ -148,7 +148,7 @@ async def test_it_passes_and_changes_nothing(server: Guarded, ears: Ears) -> Non
 
 async def test_each_hop_of_test(server: Guarded) -> None:
     assert (await failing(resource(server, server="no-such-host.invalid"))).hop == "name"
-    assert (await failing(resource(server, server=f"127.0.0.1:{free_port()}"))).hop == "tcp"
+    assert (await failing(resource(server, server=CLOSED))).hop == "tcp"
     failed = await failing(resource(server, password="wrong"))
     assert (failed.hop, "CONNACK" in failed.cause) == ("login", True)
     failed = await failing(resource(server, ssl=Ssl(enable=True)))

@@ -10,9 +10,8 @@ import pytest
 
 from certificates import Authority
 from databases import MariaDB
-from integration.sinks.trying import failing, refused, write, writing
+from integration.sinks.trying import CLOSED, failing, refused, write, writing
 from integration.world.flow import unique
-from servers import free_port
 from tieline.integration.config import Ssl
 from tieline.integration.probe import probe
 from tieline.integration.sinks.base import Unavailable
@@ -141,7 +140,7 @@ async def test_a_test_passes_and_changes_nothing(mariadb: MariaDB) -> None:
 @pytest.mark.parametrize(
     ("changes", "hop", "said"),
     [
-        ({"server": f"127.0.0.1:{free_port()}"}, "tcp", "refused"),
+        ({"server": CLOSED}, "tcp", "refused"),
         ({"server": "no-such-host.invalid"}, "name", "not known"),
         ({"password": "wrong"}, "login", "let this user in"),
         ({"username": "stranger"}, "login", "let this user in"),

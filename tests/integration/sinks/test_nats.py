@@ -13,9 +13,8 @@ import pytest
 from brokers import SERVER_NAME, Nats
 from certificates import Authority
 from integration.sinks import ways
-from integration.sinks.trying import failing
+from integration.sinks.trying import CLOSED, failing
 from integration.world.flow import unique
-from servers import free_port
 from tieline.integration.config import Ssl
 from tieline.integration.probe import probe
 from tieline.integration.sinks import nats
@@ -131,7 +130,7 @@ async def heard(server: Nats) -> AsyncIterator[tuple[str, list[Any]]]:
 async def test_without_a_stream_listeners_hear_it(server: Nats, heard: tuple[str, list[Any]]) -> None:
     subject, got = heard
     assert await ways.write(resource(server), action(subject, jetstream=False), *rows(500)) == []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(ways.SECONDS):
         while len(got) < 500:
             await asyncio.sleep(0.01)
     assert got == rows(500)
@@ -145,7 +144,7 @@ async def test_it_passes_and_changes_nothing(server: Nats) -> None:
 
 async def test_each_hop_of_test(server: Nats) -> None:
     assert (await failing(resource(server, servers="no-such-host.invalid:4222"))).hop == "name"
-    assert (await failing(resource(server, servers=f"127.0.0.1:{free_port()}"))).hop == "tcp"
+    assert (await failing(resource(server, servers=CLOSED))).hop == "tcp"
     assert (await failing(resource(server, password="wrong"))).hop == "login"
     assert (await failing(resource(server, ssl=Ssl(enable=True)))).hop == "tls"
     failed = await failing(resource(server), action("absent"))

@@ -12,9 +12,8 @@ import pytest
 from brokers import SERVER_NAME, RabbitMQ
 from certificates import Authority
 from integration.sinks import ways
-from integration.sinks.trying import failing
+from integration.sinks.trying import CLOSED, failing
 from integration.world.flow import unique
-from servers import free_port
 from tieline.integration.config import Ssl
 from tieline.integration.probe import probe
 from tieline.integration.sinks import rabbitmq
@@ -140,7 +139,7 @@ async def test_it_passes_and_changes_nothing(server: RabbitMQ) -> None:
 
 async def test_each_hop_of_test(server: RabbitMQ) -> None:
     assert (await failing(resource(server, server="no-such-host.invalid"))).hop == "name"
-    assert (await failing(resource(server, server=f"127.0.0.1:{free_port()}"))).hop == "tcp"
+    assert (await failing(resource(server, server=CLOSED))).hop == "tcp"
     assert (await failing(resource(server, password="wrong"))).hop == "login"
     assert (await failing(resource(server, virtual_host="absent"))).hop == "database"
     assert (await failing(resource(server, ssl=Ssl(enable=True)))).hop == "tls"

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from redis.exceptions import ConnectionError
+from redis.exceptions import ConnectionError, RedisError
 
 from certificates import Authority
 from databases import Redis, RedisNode, Sentinel, redis_cluster
-from integration.sinks.trying import failing, refused, write, writing
+from integration.sinks.trying import CLOSED, failing, refused, write, writing
 from integration.world.flow import unique
 from servers import free_port, wait_until
 from tieline.integration.config import Ssl
@@ -107,7 +107,7 @@ async def test_a_server_that_dies_is_tried_again() -> None:
 @pytest.mark.parametrize(
     ("changes", "hop", "said"),
     [
-        ({"servers": f"127.0.0.1:{free_port()}"}, "tcp", "refused"),
+        ({"servers": CLOSED}, "tcp", "refused"),
         ({"servers": "no-such-host.invalid"}, "name", "not known"),
         ({"password": "wrong"}, "login", "password"),
         ({"username": "stranger"}, "login", "password"),
@@ -137,9 +137,18 @@ async def test_commands_are_checked_and_not_run(redis: Redis) -> None:
         assert (failed.hop, said in failed.message) == ("statement", True), failed
 
 
+def follows(replica: Redis) -> bool:
+    """Whether it has its master's data; while it reads them in it answers hardly anything."""
+    try:
+        return str(replica.execute("INFO", "replication")["master_link_status"]) == "up"
+    except RedisError:
+        return False
+
+
 async def test_a_replica_takes_no_writes(redis: Redis) -> None:
     with Redis() as replica:
         replica.execute("REPLICAOF", "127.0.0.1", str(redis.port))
+        wait_until(lambda: follows(replica), "the replica's copy")
         failed = await failing(resource(replica))
         assert (failed.hop, "replica" in failed.message) == ("database", True)
 
@@ -157,11 +166,12 @@ async def test_the_master_that_sentinels_name() -> None:
             assert (await failing(resource(first, servers=sentinel.server, sentinel="orders", **wrong))).hop == "login"
             async with writing(what, action("RPUSH k ${a}")) as writer:
                 await writer.write([{"a": 1}])
+                wait_until(lambda: follows(second), "the replica's copy")
                 wait_until(lambda: second.execute("LRANGE", "k", "0", "-1") == ["1"], "the replica follows")
                 wait_until(lambda: bool(sentinel.execute("SENTINEL", "REPLICAS", "orders")), "the sentinel knows it")
                 first.kill()
                 asked = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "orders")
-                wait_until(lambda: str(second.port) in str(sentinel.execute(*asked)), "the failover", 30)
+                wait_until(lambda: str(second.port) in str(sentinel.execute(*asked)), "the failover")
                 with pytest.raises(Unavailable):
                     await writer.write([{"a": 2}])
                 await writer.write([{"a": 2}])

@@ -101,14 +101,14 @@ async def test_every_row_arrives_though_the_database_dies(case: Case, broker: Mo
         messages = flow.numbered(COUNT)
         await asyncio.to_thread(flow.publish, broker, messages[: COUNT // 2])
         await flow.eventually(lambda: sorted(case.devices()) == flow.wanted(COUNT // 2), "the first half")
-        assert status()["status"] == "connected"
+        await flow.eventually(lambda: status()["status"] == "connected", "the database's answer")
         case.server.kill()
         await asyncio.to_thread(flow.publish, broker, messages[COUNT // 2 :])
         await flow.eventually(lambda: status()["status"] == "disconnected", "the truth")
         assert status()["hop"] == "tcp"
         assert status()["cause"]
         await asyncio.to_thread(case.server.start)
-        await flow.eventually(lambda: sorted(case.devices()) == flow.wanted(COUNT), "every row", 60)
+        await flow.eventually(lambda: sorted(case.devices()) == flow.wanted(COUNT), "every row")
         await flow.eventually(lambda: status()["status"] == "connected", "the good news")
         assert len(pipeline.dead_letters) == 0
 
@@ -126,7 +126,9 @@ async def test_a_resource_is_not_connected_while_every_write_fails(broker: Mosqu
             assert (said["hop"], "doesn't exist" in said["reason"], bool(said["hint"])) == ("statement", True, True)
             server.execute("rename table away to t")
             await flow.eventually(lambda: sorted(case.devices()) == flow.wanted(100), "every row")
-            assert pipeline.status()["resources"]["my"]["status"] == "connected"
+            await flow.eventually(
+                lambda: pipeline.status()["resources"]["my"]["status"] == "connected", "the good news"
+            )
 
 
 async def test_a_resource_is_not_connected_while_every_row_is_rejected(broker: Mosquitto) -> None:

@@ -12,6 +12,8 @@ from tieline.integration.probe import ProbeFailed, probe
 from tieline.integration.sinks import Action, Resource, open_sink
 from tieline.integration.sinks.base import Rejected, Writer
 
+CLOSED = "127.0.0.1:9"  # the port of "discard": nobody listens, and no test's server gets it
+
 
 @asynccontextmanager
 async def writing(resource: Resource, action: Action) -> AsyncIterator[Writer]:

@@ -15,9 +15,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from servers import Mosquitto, PostgreSQL
+from servers import START_SECONDS, Mosquitto, PostgreSQL
 from tieline.integration import config
 from tieline.integration.pipeline import Pipeline
+from tieline.integration.workers import Workers
 
 SQL = 'SELECT payload.device as device, payload.temp as temp, timestamp FROM "sensors/#" WHERE payload.temp > 20'
 INSERT = "insert into {table}(device, temp, ts) values (${{device}}, ${{temp}}, ${{timestamp}})"
@@ -66,15 +67,24 @@ async def running(where: config.Broker, what: config.Config, directory: Path | N
     pipeline = Pipeline(where, what, directory)
     task = asyncio.create_task(pipeline.run())
     await asyncio.sleep(0)
-    await asyncio.wait_for(pipeline.ready(), 10)
     try:
+        await subscribed(pipeline)
         yield pipeline
     finally:
         await pipeline.close(grace=0.5)
         await task
 
 
-async def eventually(true: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+async def subscribed(pipeline: Pipeline | Workers) -> None:
+    """Wait until it hears everything; fails with its status."""
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            await pipeline.ready()
+    except TimeoutError:
+        raise AssertionError(f"not ready within {START_SECONDS} s: {pipeline.status()}") from None
+
+
+async def eventually(true: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
     """Ask in a thread until it is true; fails naming `what`."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not await asyncio.to_thread(true):

@@ -15,7 +15,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from integration.world import flow
-from servers import Mosquitto, PostgreSQL
+from servers import START_SECONDS, Mosquitto, PostgreSQL
 from tieline.integration import config, pipeline
 from tieline.integration.deadletters import DeadLetters
 from tieline.integration.definition import define
@@ -36,7 +36,7 @@ class Listener:
         self.client.connect("127.0.0.1", server.port)
         self.client.loop_start()
         self.client.subscribe(filter, 2)
-        assert subscribed.wait(5)
+        assert subscribed.wait(START_SECONDS)
 
     def close(self) -> None:
         self.client.disconnect()
@@ -65,9 +65,12 @@ async def test_a_row_and_a_message(postgresql: PostgreSQL, mosquitto: Mosquitto,
         await flow.eventually(lambda: flow.devices(postgresql, target) == expected, "rows")
         assert sorted(topic.removeprefix("alarms/") for topic, *_ in alarms.got) == expected
         assert {(payload.split()[0], level) for _, payload, level, _ in alarms.got} == {("hot:", qos)}
-        counted = running.metrics()
-        assert counted["rules"]["r"]["matched"] == 400
-        assert {action["success"] for action in counted["actions"]["r"].values()} == {len(expected)}
+        assert running.metrics()["rules"]["r"]["matched"] == 400
+
+        def counted() -> set[int]:
+            return {action["success"] for action in running.metrics()["actions"]["r"].values()}
+
+        await flow.eventually(lambda: counted() == {len(expected)}, "the answers of both")
 
 
 async def test_a_topic_that_cannot_be_published_to_goes_to_the_dead_letters(
@@ -105,9 +108,14 @@ async def test_one_dead_database_does_not_hold_up_another(mosquitto: Mosquitto, 
     async with flow.running(where, config.Config(resources=(flow.resource(postgresql), gone), rules=rules)) as running:
         await asyncio.to_thread(flow.publish, mosquitto, flow.numbered(2000))
         await flow.eventually(lambda: flow.devices(postgresql, target) == flow.wanted(2000), "the rows of the other")
+
+        def waits() -> bool:
+            found = running.status()["resources"]["gone"]
+            return bool(found["status"] == "disconnected" and found["pending"] >= 50)
+
+        await flow.eventually(waits, "the state of the dead one")
         status = running.status()
-        assert status["resources"]["gone"]["status"] == "disconnected"
-        assert 50 <= status["resources"]["gone"]["pending"] < 900  # not everything: the broker keeps the rest
+        assert status["resources"]["gone"]["pending"] < 900  # not everything: the broker keeps the rest
         assert (status["rules"]["lost"]["status"], status["rules"]["r"]["status"]) == ("waiting", "running")
 
 
@@ -153,13 +161,14 @@ async def test_what_is_measured(postgresql: PostgreSQL, mosquitto: Mosquitto, mo
     what = config.Config(resources=(flow.resource(postgresql),), rules=(flow.rule(target),))
     async with flow.running(flow.broker(mosquitto), what) as running:
         await asyncio.to_thread(flow.publish, mosquitto, flow.numbered(400))
-        await flow.eventually(lambda: running.metrics()["actions"]["r"]["write"]["success"] == 190, "rows")
-        await asyncio.sleep(0.15)
+
+        def newest() -> list[tuple[float, ...]]:
+            return [kept[-1][1:] for kept in running.history("r").values() if kept]
+
+        await flow.eventually(lambda: newest() == [(190, 190, 0, 0), (400, 190, 210)], "a sample behind the last row")
         rule, action = running.metrics()["rules"]["r"], running.metrics()["actions"]["r"]["write"]
         assert rule["rate.max"] > 0
-        assert 0 < action["latency.p50"] <= action["latency.p95"] <= action["latency.p99"] < 5000
-        assert running.history("r")[""][-1][1:] == (400, 190, 210)
-        assert running.history("r")["write"][-1][1:] == (190, 190, 0, 0)
+        assert 0 < action["latency.p50"] <= action["latency.p95"] <= action["latency.p99"] < 60_000
         json.dumps(running.metrics())
         running.reset_metrics("r")
         assert running.metrics()["rules"]["r"]["matched"] == 0

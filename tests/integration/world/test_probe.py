@@ -52,7 +52,7 @@ async def test_an_address_that_is_none(postgresql: PostgreSQL, server: str) -> N
 
 async def test_a_server_that_says_nothing(postgresql: PostgreSQL) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        failed = await failing(postgresql, server=f"127.0.0.1:{silent.getsockname()[1]}", timeout=0.5)
+        failed = await failing(postgresql, server=f"127.0.0.1:{silent.getsockname()[1]}", timeout=2)
     assert (failed.hop, "says nothing" in failed.message) == ("login", True)
 
 

@@ -22,12 +22,11 @@ async def test_exactly_the_matching_rows_arrive(postgresql: PostgreSQL, mosquitt
         await asyncio.to_thread(flow.publish, mosquitto, flow.numbered(1000), qos)
         expected = flow.wanted(1000)
         await flow.eventually(lambda: len(flow.devices(postgresql, target)) >= len(expected), "rows")
-        await asyncio.sleep(0.05)
+        await flow.eventually(lambda: pipeline.status()["resources"]["pg"]["pending"] == 0, "the database's answers")
         assert flow.devices(postgresql, target) == expected
         counted = pipeline.metrics()
         assert counted["rules"]["r"]["matched"] == 1000
         assert counted["rules"]["r"]["passed"] == len(expected) == counted["actions"]["r"]["write"]["success"]
-        assert pipeline.status()["resources"]["pg"]["pending"] == 0
 
 
 async def test_a_template_with_casts_and_functions(postgresql: PostgreSQL, mosquitto: Mosquitto) -> None:
@@ -135,9 +134,11 @@ async def test_rules_change_without_losing_messages(postgresql: PostgreSQL, mosq
     before = config.Config(version=1, resources=(database,), rules=(flow.rule(first),))
     after = config.Config(version=2, resources=(database,), rules=(flow.rule(second),))
     async with flow.running(flow.broker(mosquitto), before) as pipeline:
-        publishing = asyncio.create_task(asyncio.to_thread(flow.publish, mosquitto, flow.numbered(4000)))
+        messages = flow.numbered(4000)
+        publishing = asyncio.create_task(asyncio.to_thread(flow.publish, mosquitto, messages[:3000]))
         await flow.eventually(lambda: bool(flow.devices(postgresql, first)), "first rows")
         await pipeline.apply(after)
+        await asyncio.to_thread(flow.publish, mosquitto, messages[3000:])
         await publishing
         expected = flow.wanted(4000)
 

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from integration.world import flow
-from servers import Mosquitto, PostgreSQL, wait_until
+from servers import START_SECONDS, Mosquitto, PostgreSQL, wait_until
 from tieline.integration import config, pipeline, session
 from tieline.integration.memory import Memory
 from tieline.integration.message import Message
@@ -92,7 +92,7 @@ def test_what_is_safe_when_nobody_knows_yet_that_the_broker_is_gone(
     mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While nothing is read, a lost connection is seen late; uvloop, under which workers run, raises for a write."""
-    monkeypatch.setattr(session, "LOOK_SECONDS", 3.0)
+    monkeypatch.setattr(session, "LOOK_SECONDS", 600.0)
     where, taken, held = flow.broker(mosquitto), list[Message](), list[Message]()
 
     def receive(messages: list[Message]) -> None:
@@ -103,7 +103,8 @@ def test_what_is_safe_when_nobody_knows_yet_that_the_broker_is_gone(
         one = session.Session(where, where.client_id, receive, lambda: held, Memory())
         one.subscribe(["late/#"])
         running = asyncio.create_task(one.run())
-        await one.subscribed.wait()
+        async with asyncio.timeout(START_SECONDS):
+            await one.subscribed.wait()
         one.read(False)  # after what is being waited for
         await asyncio.to_thread(flow.publish, mosquitto, [("late/1", "first")])
         await flow.eventually(lambda: len(taken) == 1, "the message")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from integration.world import flow
-from servers import Mosquitto, PostgreSQL
+from servers import START_SECONDS, Mosquitto, PostgreSQL
 from tieline.integration import config, worker_process
 from tieline.integration import worker_messages as messages
 from tieline.integration.workers import NotApplied, Workers
@@ -26,18 +26,14 @@ pytestmark = pytest.mark.world
 async def working(where: config.Broker, what: config.Config, directory: Path) -> AsyncIterator[Workers]:
     workers = Workers(where, what, directory, count=2)
     task = asyncio.create_task(workers.run())
-    await asyncio.wait_for(_started(workers), 20)
     try:
+        await asyncio.sleep(0)  # it starts its processes
+        assert len(workers._workers) == 2
+        await flow.subscribed(workers)
         yield workers
     finally:
         await workers.close(0.5)
         await task
-
-
-async def _started(workers: Workers) -> None:
-    while len(workers._workers) < 2:
-        await asyncio.sleep(0.01)
-    await workers.ready()
 
 
 async def test_two_processes_share_the_messages_and_one_is_killed(
@@ -58,7 +54,7 @@ async def test_two_processes_share_the_messages_and_one_is_killed(
         await flow.eventually(lambda: set(flow.devices(postgresql, target)) == set(flow.wanted(4000)), "every row")
         doubles = sum(count - 1 for count in Counter(flow.devices(postgresql, target)).values())
         assert doubles <= 1000  # what the killed process had committed and not acknowledged
-        await asyncio.wait_for(workers.ready(), 10)
+        await flow.subscribed(workers)
         await flow.eventually(lambda: workers.status()["resources"]["pg"]["status"] == "connected", "status")
         assert workers.metrics()["actions"]["r"]["write"]["success"] > 0
 
@@ -73,13 +69,12 @@ async def test_a_process_that_cannot_start_is_said_and_holds_nobody_up(mosquitto
         await asyncio.sleep(0)
         assert len(workers._workers) == 2
         assert workers.status()["rules"] == {}
-        async with asyncio.timeout(20):
-            with pytest.raises(NotApplied, match=r"worker process 2 of 2: 2 processes ended .* exit status 1"):
+        async with asyncio.timeout(START_SECONDS):
+            with pytest.raises(NotApplied, match=r"worker process 2 of 2: \d processes ended .* exit status 1"):
                 await workers.apply(what)
         assert "exit status 1" in workers.status()["rules"]["r"]["reason"]
         (tmp_path / "worker-1").unlink()
-        async with asyncio.timeout(20):
-            await workers.ready()
+        await flow.subscribed(workers)
         assert workers.status()["rules"] == {"r": {"status": "running"}}  # and right away, not with its next report
     finally:
         await workers.close(0.5)
@@ -158,7 +153,7 @@ async def test_one_process_takes_all_where_the_order_is_to_be_kept(
         await flow.eventually(lambda: sum(written("as it comes")) == 5000, "all of them by both")
         assert min(written("as it comes")) > 0
         assert workers.metrics()["rules"]["r"]["matched"] == 5000
-        assert workers.status()["resources"]["pg"]["status"] == "connected"
+        await flow.eventually(lambda: workers.status()["resources"]["pg"]["status"] == "connected", "status")
 
 
 def rows(database: PostgreSQL, target: str, count: int) -> bool:
