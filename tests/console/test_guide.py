@@ -54,12 +54,19 @@ def test_every_page_tells_what_is_there(linked: Walk) -> None:
     browsing.expected(page.get_by_role("cell", name=RULE)).to_be_visible()
 
 
-def test_consent_withdrawn_is_seen_at_once_with_its_reason(linked: Walk) -> None:
+def test_consent_withdrawn_is_seen_at_once_with_its_reason(linked: Walk, customer: Customer) -> None:
     page = linked.consumer
     page.goto(f"{linked.url}/deployments/{DEPLOYMENT}/private-links/{LINK}")
     browsing.expected(page.locator(".state", has_text="running")).to_be_visible()
     linked.provider.goto(f"{linked.url}/provider/endpoint-services")
-    linked.provider.get_by_role("button", name="Reject").click()
-    browsing.expected(page.get_by_text("Reason: rejected")).to_be_visible()
-    linked.provider.get_by_role("button", name="Accept endpoint connection request").click()
-    browsing.expected(page.locator(".state", has_text="running")).to_be_visible()
+    try:
+        linked.provider.get_by_role("button", name="Reject").click()
+        browsing.expected(page.get_by_text("Reason: rejected")).to_be_visible()
+        linked.provider.get_by_role("button", name="Accept endpoint connection request").click()
+        browsing.expected(page.locator(".state", has_text="running")).to_be_visible()
+    finally:
+        for asked in customer.ec2.describe_vpc_endpoint_connections()["VpcEndpointConnections"]:
+            if asked["VpcEndpointState"] == "rejected":
+                customer.ec2.accept_vpc_endpoint_connections(
+                    ServiceId=asked["ServiceId"], VpcEndpointIds=[asked["VpcEndpointId"]]
+                )

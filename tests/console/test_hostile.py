@@ -92,11 +92,10 @@ def test_hostile_text_in_a_letter_stays_text_wherever_it_comes_from(linked: Walk
         assert not page.evaluate("window.hacked")
         return str(page.get_by_role("button", name="Replay letter").get_attribute("aria-label"))
 
-    def replay(payload: str) -> None:
+    def replay(payload: str, told: str) -> None:
         page.get_by_label("Payload").fill(payload)
         page.get_by_role("button", name="Replay letter").click()
-        browsing.expected(page.get_by_text("1 on their way again")).to_be_visible()
-        assert not page.evaluate("window.hacked")
+        browsing.expected(page.get_by_text(told)).to_be_visible()
 
     mqtt_publish.single("sensors/9", hostile, qos=1, hostname=mqtt.host, port=mqtt.port)
     try:
@@ -104,11 +103,17 @@ def test_hostile_text_in_a_letter_stays_text_wherever_it_comes_from(linked: Walk
         page.goto(f"{linked.url}/deployments/{DEPLOYMENT}/dead-letters")
         first = letter()
         page.get_by_text("The whole message").click()
-        replay(hostile.replace("99", "98"))
+        replay(hostile.replace("99", "98"), "1 on their way again")
         browsing.expected(page.get_by_role("button", name=first)).to_have_count(0)
-        assert letter() != first  # it came back, and is shown without being asked for
-        browsing.expected(page.get_by_label("Payload")).to_have_value(re.compile('"temp": 98'))
-        replay(HOSTILE)
+        browsing.expected(page.get_by_label("Payload")).to_have_value(
+            re.compile('"temp": 98')
+        )  # it came back by itself
+        second = letter()
+        replay(HOSTILE, "Some stay: the rule does not match this message any more")
+        assert letter() == second
+        replay(hostile.replace("99", "98"), "1 on their way again")  # as it is shown first, though it is another by now
+        browsing.expected(page.get_by_role("button", name=second)).to_have_count(0)
+        letter()
     finally:
         client.discard_letters(DEPLOYMENT, [])
         letters(0)
@@ -126,8 +131,8 @@ def store_hostile(client: Client) -> None:
 def fill_all(page: Any) -> int:
     """Hostile text in each field of a form, and each of its buttons; how many buttons there were."""
     browsing.expected(page.locator("#content:not([disabled])")).to_be_visible()
-    editors = page.locator(".nicegui-codemirror").count()
-    browsing.expected(page.locator(".cm-content")).to_have_count(editors)  # they make themselves a moment later
+    editors = 3 if "/rules/" in page.url else 0  # they make themselves a moment later
+    browsing.expected(page.locator(".cm-content")).to_have_count(editors)
     for summary in page.locator("#content summary:visible").all():
         summary.click()
     for field in page.locator(FIELDS).all():

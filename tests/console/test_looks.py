@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
@@ -16,7 +17,8 @@ BAD = ("serious", "critical")
 LOOKS = ((1280, False), (360, True))  # width and darkness: each of the four is seen
 READY = """[...document.querySelectorAll('.nicegui-codemirror')].every(one =>
     one.querySelector('.cm-content[aria-label]'))
-  && [...document.querySelectorAll('.chart')].every(one => one.querySelector('path'))"""
+  && [...document.querySelectorAll('.chart')].every(one => one.querySelector('path'))
+  && !document.getAnimations().length"""
 CUT = """[...document.querySelectorAll('#content .q-btn')].filter(button => button.scrollWidth > button.clientWidth + 2)
   .map(button => button.innerText)"""
 
@@ -27,6 +29,15 @@ def axe() -> str:
     return resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
 
 
+@pytest.fixture(autouse=True)
+def as_it_was(linked: Walk) -> Iterator[None]:
+    """Other tests use the same pages, wide and light."""
+    yield
+    for page in (linked.consumer, linked.provider):
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.emulate_media(color_scheme="light")
+
+
 def opened(walk: Walk, path: str, width: int, dark: bool) -> Any:
     page = walk.provider if path.startswith("/provider") else walk.consumer
     page.set_viewport_size({"width": width, "height": 800})
@@ -34,7 +45,6 @@ def opened(walk: Walk, path: str, width: int, dark: bool) -> Any:
     page.goto(walk.url + path)
     page.locator("#content:not([disabled])").wait_for()
     page.wait_for_function(READY)
-    page.wait_for_timeout(150)
     return page
 
 

@@ -100,7 +100,7 @@ class Walk:
         page.get_by_role("button", name="Create load balancer").click()
         expect(page.get_by_text("Listener TCP 5432, forwards to db")).to_be_visible()
         page.get_by_role("link", name="Target groups").click()
-        expect(page.locator(".state", has_text="healthy")).to_be_visible()
+        expect(page.get_by_text("healthy", exact=True)).to_be_visible()
 
     def publish(self, arn: str) -> str:
         """The endpoint service and its allowed principal; returns the service's name."""
@@ -126,7 +126,7 @@ class Walk:
         """The provider accepts, and both pages show it without being loaded again."""
         page = self.provider
         page.get_by_role("button", name="Accept endpoint connection request").click()
-        expect(page.locator(".state", has_text="available")).to_be_visible()
+        expect(page.get_by_text("available", exact=True)).to_be_visible()  # the service is Available all the time
         expect(self.consumer.locator(".state", has_text="running")).to_be_visible()
 
     def make_resource(self, password: str) -> None:
@@ -150,7 +150,7 @@ class Walk:
         """The rule, tried on a sample before it is made."""
         page = self.consumer
         page.get_by_role("link", name="New rule").click()
-        expect(page.get_by_text('"temp": 21.5')).to_be_visible()
+        expect(page.locator("pre", has_text='"temp": 21.5')).to_be_visible()
         page.get_by_label("Name", exact=True).fill(RULE)
         page.get_by_role("button", name="Create rule").click()
         expect(page.get_by_text(RULE, exact=True)).to_be_visible()

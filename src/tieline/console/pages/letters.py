@@ -120,10 +120,12 @@ class Box:
                 parts.tag("pre", text=json.dumps(letter.output, indent=1, ensure_ascii=False))
 
         async def again() -> None:
-            if typed.value != text and not await self._view.do(
-                lambda client: client.correct(self._deployment, letter.id, typed.value)
-            ):
-                return
+            nonlocal text
+            wanted = typed.value
+            if wanted != text:
+                if not await self._view.do(lambda client: client.correct(self._deployment, letter.id, wanted)):
+                    return
+                text = wanted
             await self._replay(letter.id)
 
         with parts.row():
@@ -137,6 +139,7 @@ class Box:
         return next((rule.name for rule in found.rules if rule.id == id), id) if found else id
 
     async def _replay(self, *ids: str) -> None:
+        self._told.clear()
         done = await self._view.act(lambda client: client.replay(self._deployment, *ids))
         if done is not None:
             self._tell(done)
@@ -145,7 +148,8 @@ class Box:
     def _tell(self, done: Replayed) -> None:
         self._told.clear()
         with self._told:
-            parts.say(f"{done.under_way} on their way again. What still cannot be used comes back.", "good")
+            if done.under_way:
+                parts.say(f"{done.under_way} on their way again. What still cannot be used comes back.", "good")
             for reason in sorted(set(done.staying.values())):
                 parts.problem(f"Some stay: {reason}")
 
