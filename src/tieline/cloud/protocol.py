@@ -16,18 +16,27 @@ REPLACED = 4409  # close code: another agent joined with the same token
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=str.lower, forbid_unknown_fields=False):
-    """Base of every message; unknown fields are ignored, so that either side may be newer."""
+    """Base of every message; unknown fields of its own are ignored, so that either side may be newer."""
 
 
-class Configure(Frame, frozen=True, kw_only=True):
+class LeftOut(msgspec.Struct, frozen=True):
+    """What an agent that is older than its platform does not run as it should: by id why, and the names of fields."""
+
+    rules: dict[str, str] = {}
+    resources: dict[str, str] = {}
+    fields: tuple[str, ...] = ()
+
+
+class Configure(Frame, frozen=True, kw_only=True, omit_defaults=True):
     """Platform to agent: run this from now on, in so many processes, on the agent's own broker or on somebody else's;
 
-    without either, nothing runs.
+    without either, nothing runs. What is `left_out` the agent itself writes down.
     """
 
     config: Config
     broker: Settings | Remote | None
     workers: int = 1
+    left_out: LeftOut = LeftOut()
 
 
 class Probe(Frame, frozen=True, kw_only=True):

@@ -148,7 +148,7 @@ async def test_a_report_that_cannot_be_made_is_not_the_last(worker: Worker, monk
     async with serve(platform, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         channel = Channel(f"http://127.0.0.1:{port}", "token", worker.id, asyncio.Event())
-        running = asyncio.create_task(channel.run(worker, lambda _: None))
+        running = asyncio.create_task(channel.run(worker, Newest(worker)))
         async with asyncio.timeout(SECONDS):
             assert (await reports.get()).applied == -1
         assert not failing

@@ -27,7 +27,7 @@ async def run(platform: str, join: str, state: Path, authority: Path | None = No
     newest = Newest(worker)
     newest.start()
     channel = Channel(platform, join, worker.id, due, authority)
-    working = asyncio.create_task(channel.run(worker, newest.put), name="line")
+    working = asyncio.create_task(channel.run(worker, newest), name="line")
     ending = asyncio.create_task(ended.wait(), name="end")
     await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
     bound(END_SECONDS)

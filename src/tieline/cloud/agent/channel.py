@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from tieline.cloud.agent import older
 from tieline.cloud.agent.dial import dial
+from tieline.cloud.agent.newest import Newest
 from tieline.cloud.agent.worker import Worker
 from tieline.cloud.protocol import (
     AGENT_HEADER,
@@ -28,6 +30,7 @@ from tieline.cloud.protocol import (
     Probe,
     Probed,
     Request,
+    ToAgent,
     decode_for_agent,
     encode,
 )
@@ -54,17 +57,15 @@ class Channel:
         self._due = due
         self._answering: set[asyncio.Task[None]] = set()
 
-    async def run(self, worker: Worker, put: Callable[[Configure], None]) -> None:
-        """For ever: be connected, and `put` each configuration that comes. Raises Dismissed where the platform says
-        that the deployment is gone.
-        """
+    async def run(self, worker: Worker, newest: Newest) -> None:
+        """For ever: be connected. Raises Dismissed where the platform says that the deployment is gone."""
         pause = FIRST_PAUSE
         while True:
             try:
                 async with self._dial() as line:
                     log.info("connected to %s", self._url)
                     pause = FIRST_PAUSE
-                    await self._talk(line, worker, put)
+                    await self._talk(line, worker, newest)
             except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, msgspec.DecodeError) as error:
                 log.warning("no line to %s: %s; working from the last configuration", self._url, error or repr(error))
             await asyncio.sleep(pause * random.uniform(0.5, 1))
@@ -81,15 +82,17 @@ class Channel:
             proxy=None,
         )
 
-    async def _talk(self, line: ClientConnection, worker: Worker, put: Callable[[Configure], None]) -> None:
+    async def _talk(self, line: ClientConnection, worker: Worker, newest: Newest) -> None:
         reporting = asyncio.create_task(self._report(line, worker), name="reports")
         try:
             async for frame in line:
-                match decode_for_agent(frame):
+                match _heard(frame, newest.wanted):
                     case Configure() as message:
-                        put(message)
+                        newest.put(message)
                     case Probe() | Dial() | Request() as question:
                         self._later(self._answer(line, worker, question))
+                    case Probed() | Answered() as refused:
+                        await line.send(encode(refused).decode())
         except ConnectionClosed:
             if line.close_code == GONE:
                 raise Dismissed from None
@@ -132,3 +135,12 @@ class Channel:
         self._answering.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.warning("an answer could not be sent: %s", error)
+
+
+def _heard(frame: bytes | str, present: Configure | None) -> ToAgent | Probed | Answered:
+    """The message, as far as this agent knows it, or the answer to a question that it does not know."""
+    try:
+        return decode_for_agent(frame)
+    except msgspec.ValidationError as error:
+        log.warning("a newer platform's message is not understood: %s", error)
+        return older.heard(frame, present)

@@ -22,17 +22,17 @@ class Newest:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._wanted = worker.remembered()
+        self.wanted = worker.remembered()
         self._reconciler = Reconciler("agent", self._apply)
 
     def start(self) -> None:
         """Go on with the configuration of the last time, so that work goes on before the platform is reached."""
-        if self._wanted is not None:
+        if self.wanted is not None:
             self._reconciler.wake(KEY)
 
     def put(self, message: Configure) -> None:
         """Run this from now on."""
-        self._wanted = message
+        self.wanted = message
         self._reconciler.wake(KEY)
 
     async def close(self) -> None:
@@ -40,8 +40,8 @@ class Newest:
         await self._reconciler.close()
 
     async def _apply(self, _: str) -> float:
-        assert self._wanted is not None, "it is woken for a configuration"
-        await self._worker.configure(self._wanted)
+        assert self.wanted is not None, "it is woken for a configuration"
+        await self._worker.configure(self.wanted)
         if self._worker.fault:
             raise NotApplied(self._worker.fault)
         return LOOK_SECONDS

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import msgspec
 
+from tieline.cloud.agent import older
 from tieline.cloud.agent.memory import forget, own_id, own_password, recall, remember
 from tieline.cloud.agent.traffic import Traffic
 from tieline.cloud.brokers.mosquitto import Mosquitto, dialled
 from tieline.cloud.brokers.remote import RemoteBroker
 from tieline.cloud.brokers.settings import AGENT, Remote, Settings
 from tieline.cloud.brokers.teller import Teller
-from tieline.cloud.protocol import Answered, Configure, Metrics, Probe, Probed, Report, Request, Status
+from tieline.cloud.protocol import Answered, Configure, LeftOut, Metrics, Probe, Probed, Report, Request
 from tieline.integration.config import Broker, Config
 from tieline.integration.pipeline import Pipeline
 from tieline.integration.probe import ProbeFailed, probe
@@ -124,16 +125,17 @@ class Worker:
 
     async def report(self) -> Report:
         """How broker and pipeline stand, and what the connections carried."""
+        await self._traffic.look(self._current.config.resources if self._current else (), time.monotonic())
         current = self._current
-        await self._traffic.look(current.config.resources if current else (), time.monotonic())
+        left_out = current.left_out if current else LeftOut()
         return Report(
             applied=self._applied,
             broker=self._broker.running,
-            stopped=self._current is not None and self._current.broker is None,
+            stopped=current is not None and current.broker is None,
             without_origin=self._broker.without_origin,
-            error=self._error or self._broker.error,
+            error=self._error or self._broker.error or older.words(left_out),
             metrics=msgspec.convert(self._pipeline.metrics(), Metrics) if self._pipeline else Metrics(),
-            status=msgspec.convert(self._pipeline.status(), Status) if self._pipeline else Status(),
+            status=older.told(left_out, self._pipeline.status() if self._pipeline else {}),
             traffic=self._traffic.totals(),
         )
 
