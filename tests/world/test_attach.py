@@ -31,7 +31,7 @@ Server(("", {PORT}), Answer).serve_forever()
 """
 CLIENT = """
 import socket, sys
-made = socket.create_connection((sys.argv[1], {port}), 3)
+made = socket.create_connection((sys.argv[1], {port}), 5)
 print(made.recv(99).decode(), made.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG))
 """
 
@@ -45,6 +45,7 @@ def elsewhere(*setup: tuple[str, ...]) -> Iterator[tuple[str, int]]:
     """A network namespace that is none of tieline's, with a server in it: its name and the server's process id."""
     name = new_prefix() + "x"
     run("ip", "netns", "add", name)
+    inode = Path("/run/netns", name).stat().st_ino
     try:
         for line in setup:
             run("ip", *(word.replace("{name}", name) for word in line))
@@ -52,6 +53,7 @@ def elsewhere(*setup: tuple[str, ...]) -> Iterator[tuple[str, int]]:
         program = ("ip", "netns", "exec", name, sys.executable, "-c", SERVER)
         with subprocess.Popen(program) as process:
             try:
+                until(lambda: Path(f"/proc/{process.pid}/ns/net").stat().st_ino == inode)
                 yield name, process.pid
                 assert process.poll() is None, "whatever tieline did, the server must not notice"
             finally:
@@ -145,6 +147,27 @@ def test_an_address_behind_a_nic_serves_through_a_link(tieline: Tieline) -> None
         assert all(int(segment) <= SMALL - HEADERS for segment in said.split()[-2:]), said
         tieline.command("detach", "--state", str(tieline.state), interface)
         until(lambda: scene.ask(address), lambda said: said == "")
+
+
+def test_a_host_that_cannot_be_linked_holds_nobody_else_up(tieline: Tieline) -> None:
+    scene = Scene(tieline)
+    with elsewhere() as (name, pid):
+        interface = scene.attach(scene.subnets[0], "10.0.1.99", "--pid", str(pid))
+        _, address = scene.link("before", "10.0.1.99")
+        (link,) = set(links(name)) - {"lo"}
+        run("ip", "-n", name, "link", "del", link)
+        run(
+            "ip", "-n", name, "link", "property", "add", "dev", "lo", "altname", link
+        )  # its owner takes the link's name
+        log = tieline.state / "fabric.log"
+        until(log.read_text, lambda text: f"failed, next try in 0.4 s: {interface}" in text)
+        script = f"#!/bin/sh\nexec python3 -c '{SERVER}'\n"
+        scene.customer.instance(scene.subnets[1], script, "10.0.2.10")
+        _, other = scene.link("after", "10.0.2.10")
+        assert scene.ask(other).startswith("I was here before 10.0.")
+        assert not scene.ask(address)
+        run("ip", "-n", name, "link", "property", "del", "dev", "lo", "altname", link)
+        until(lambda: scene.ask(address), lambda said: said.startswith("I was here before 10.0."))
 
 
 def test_down_leaves_what_was_attached_alone(mortal: Tieline) -> None:

@@ -15,6 +15,7 @@ from tieline.fabric.daemon.lifecycle import Key
 from tieline.fabric.kernel.cut import Side
 from tieline.fabric.kernel.driver import Kernel, Observed
 from tieline.fabric.kernel.names import wire_link
+from tieline.fabric.kernel.vpcs import Unsettled
 from tieline.fabric.kernel.watch import Change, Watch
 from tieline.fabric.topology import Instance, Passage, Topology, Vpc, Wire
 from tieline.fabric.world import World
@@ -39,6 +40,7 @@ class Reconciler:
         self._dependents: dict[Key, list[Key]] = {}
         self._applied: dict[Key, object] = {}
         self._leaving: set[Key] = set()  # applied, but for what a removal that is under way, or failed, took of it
+        self._unsettled: dict[str, Unsettled] = {}  # by VPC: the hosts that its last converge could not link
         self._locks: dict[str, asyncio.Lock] = {}
         self._told: set[Key] = set()  # keys to which something happened in the kernel
         self._wires: dict[str, Key] = {}  # by the name of their links
@@ -144,10 +146,13 @@ class Reconciler:
         return key not in self._desired and key not in self._applied
 
     async def _reconcile(self, key: Key) -> None:
-        """Bring one key to what is wanted now, and remember that."""
+        """Bring one key to what is wanted now, and remember that.
+
+        A VPC whose hosts are not all linked is built nevertheless, and tried on for their sake.
+        """
         assert self._watch is not None, "nothing is reconciled before the run begins"
         wanted = self._desired.get(key)
-        if wanted is not None and not all(self.built(base) for base in _bases(wanted)):
+        if wanted is not None and not all(self._carries(base, key[1]) for base in _bases(wanted)):
             return  # it is poked when its base is built
         if wanted is not None:
             await self._watch.listen(*key)
@@ -165,6 +170,12 @@ class Reconciler:
             if not self.built(other):
                 self._keyed.poke(other)
         self._wake.set()  # records may move on
+        if key[1] in self._unsettled:
+            raise self._unsettled[key[1]]
+
+    def _carries(self, base: Key, id: str) -> bool:
+        """Whether what stands on this base can be built."""
+        return self.built(base) and (base[1] not in self._unsettled or id not in self._unsettled[base[1]].hosts)
 
     async def _converge(self, kind: str, wanted: object) -> None:
         match kind, wanted:
@@ -172,6 +183,9 @@ class Reconciler:
                 try:
                     async with self._alone(vpc.id):
                         await self._kernel.converge_vpc(vpc, *_split(vpc.id, wires))
+                    self._unsettled.pop(vpc.id, None)
+                except Unsettled as error:
+                    self._unsettled[vpc.id] = error
                 finally:
                     self._end_outlived(vpc)
             case "wire", Wire() as wire:
@@ -196,6 +210,7 @@ class Reconciler:
             case "vpc":
                 async with self._alone(id):
                     await self._kernel.remove_vpc(id)
+                self._unsettled.pop(id, None)
             case "wire":
                 await self._cut(id)
             case "instance":
@@ -220,6 +235,8 @@ class Reconciler:
                         sides.append(Side(vpc, *_split(end, wires)))
             try:
                 await self._kernel.cut_wire(wire, sides)
+            except Unsettled as error:  # the wire is cut, and its ends are what they should be but for single hosts
+                log.info("%s is cut; %s", id, error)
             finally:
                 for side in sides:
                     self._end_outlived(side.vpc)

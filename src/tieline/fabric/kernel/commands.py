@@ -7,8 +7,9 @@ import logging
 import os
 import shlex
 import shutil
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 PROGRAMS = {  # and their Debian packages
     "ip": "iproute2",
@@ -23,6 +24,7 @@ SECONDS = 30.0  # far above any command's time on a loaded machine: past it the 
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"  # a daemon's PATH may lack the sbin directories
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class KernelError(Exception):
@@ -53,6 +55,18 @@ async def remove_tree(path: Path) -> None:
     """Remove a directory with all in it, if it is there; what instances write is of any size, and nested at will."""
     if path.exists():
         await write("rm", "-rf", "--", str(path), seconds=None)
+
+
+async def together(*work: Awaitable[T]) -> list[T]:
+    """The results of work that is done at once; raises the first error once all of it has ended.
+
+    What another call does to the same objects then meets nothing that is still under way.
+    """
+    found = await asyncio.gather(*work, return_exceptions=True)
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    return found  # type: ignore[return-value]
 
 
 async def batch(namespace: str, lines: list[str]) -> bool:

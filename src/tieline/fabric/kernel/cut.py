@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,7 +28,7 @@ async def wire(footprint: Footprint, gone: Wire, sides: Sequence[Side]) -> None:
     First the rules, so that nothing new begins; then what lives is forgotten and reset, while the addresses that it was
     aimed at still answer; then the link, and last whatever began in between.
     """
-    await asyncio.gather(
+    await commands.together(
         *(tables.converge(footprint, side.vpc, side.outgoing, side.incoming) for side in sides),
         *(_answer(footprint, side.vpc, gone) for side in sides),
     )
@@ -37,7 +36,7 @@ async def wire(footprint: Footprint, gone: Wire, sides: Sequence[Side]) -> None:
     await _sever(footprint, gone)
     await wires.remove(footprint, gone)
     await _sever(footprint, gone)
-    await asyncio.gather(*(vpcs.converge(footprint, side.vpc, side.outgoing, side.incoming) for side in sides))
+    await commands.together(*(vpcs.converge(footprint, side.vpc, side.outgoing, side.incoming) for side in sides))
 
 
 async def _answer(footprint: Footprint, vpc: Vpc, gone: Wire) -> None:
@@ -64,7 +63,7 @@ async def _sever(footprint: Footprint, gone: Wire) -> None:
         ends = [(consumer, met, [to_client, to_server])]
     else:
         ends = [(consumer, met, [to_client]), (provider, carried, [to_server])]
-    await asyncio.gather(*(_reset(*end) for end in ends if namespaces.exists(end[0])))
+    await commands.together(*(_reset(*end) for end in ends if namespaces.exists(end[0])))
 
 
 async def _reset(namespace: str, selections: Sequence[tuple[str, ...]], peers: Sequence[Nudges]) -> None:

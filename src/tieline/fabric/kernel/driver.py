@@ -69,7 +69,10 @@ class Kernel:
         return Watch(self._footprint, report)
 
     async def converge_vpc(self, vpc: Vpc, outgoing: Sequence[Wire] = (), incoming: Sequence[Wire] = ()) -> bool:
-        """Make the VPC, its hosts' links, its addresses, its rules for these wires, and its resolver."""
+        """Make the VPC, its hosts' links, its addresses, its rules for these wires, and its resolver.
+
+        Raises Unsettled, with all else done, where single hosts cannot be linked.
+        """
         return await vpcs.converge(self._footprint, vpc, outgoing, incoming)
 
     async def remove_vpc(self, id: str) -> None:

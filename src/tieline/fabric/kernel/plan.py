@@ -104,8 +104,9 @@ def steps(desired: Space, observed: Space) -> list[str]:
 
 
 def without(space: Space, links: Collection[str]) -> Space:
-    """The space as if these links had just been made."""
-    return Space({name: link for name, link in space.links.items() if name not in links}, space.routes)
+    """The space as if these links were not there."""
+    routes = frozenset(route for route in space.routes if _device(route) not in links)
+    return Space({name: link for name, link in space.links.items() if name not in links}, routes)
 
 
 def stale_links(desired: Iterable[str], observed: Iterable[str], kind: str) -> list[str]:

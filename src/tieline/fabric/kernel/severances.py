@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 
-from tieline.fabric.kernel import flows
+from tieline.fabric.kernel import commands, flows
 from tieline.fabric.kernel.names import Footprint
 from tieline.fabric.topology import Severance, Vpc
 
@@ -26,7 +24,7 @@ async def converge(footprint: Footprint, vpc: Vpc) -> bool:
         return False
     namespace = footprint.namespace(vpc.id)
     fresh = {node: set(those) - set(before.get(node, ())) for node, those in wanted.items()}
-    await asyncio.gather(*(_end(namespace, node, those) for node, those in fresh.items() if those))
+    await commands.together(*(_end(namespace, node, those) for node, those in fresh.items() if those))
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_bytes(msgspec.json.encode(wanted))
     return True
@@ -35,4 +33,4 @@ async def converge(footprint: Footprint, vpc: Vpc) -> bool:
 async def _end(namespace: str, node: str, fresh: set[Severance]) -> None:
     targets = {(one.target.address, one.target.port) for one in fresh}
     present = [one for one in await flows.carried(namespace, node) if one[1:] in targets]
-    await asyncio.gather(*(flows.sever(namespace, node, (a, port), protocol) for protocol, a, port in present))
+    await commands.together(*(flows.sever(namespace, node, (a, port), protocol) for protocol, a, port in present))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -12,17 +12,31 @@ from tieline.fabric.kernel.names import HOST_LINK, Footprint, host_link, inner_l
 from tieline.fabric.topology import Host, Vpc, Wire
 
 
+class Unsettled(Exception):
+    """Hosts that could not be linked, by id, each with its error; all else of their VPC is as it should be."""
+
+    def __init__(self, hosts: Mapping[str, Exception]) -> None:
+        super().__init__("; ".join(f"{id}: {error}" for id, error in sorted(hosts.items())))
+        self.hosts = frozenset(hosts)
+
+
 async def converge(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire], incoming: Sequence[Wire]) -> bool:
-    """Make the VPC what it should be; True if anything changed. The rules stand before the first packet can pass."""
+    """Make the VPC what it should be; True if anything changed. The rules stand before the first packet can pass.
+
+    Raises Unsettled, with all else done, where single hosts cannot be linked.
+    """
     changed = await namespaces.ensure(footprint.namespace(vpc.id), namespaces.VPC_SETTINGS)
     changed |= await tables.converge(footprint, vpc, outgoing, incoming)
     severing = asyncio.create_task(severances.converge(footprint, vpc))
     try:
-        changed |= await _link_hosts(footprint, vpc, outgoing)
+        linked, unsettled = await _link_hosts(footprint, vpc, outgoing)
+        changed |= linked
         changed |= await announcers.converge(footprint, vpc, outgoing)
         changed |= await resolver.converge(footprint, vpc)
     finally:
         changed |= await severing
+    if unsettled:
+        raise Unsettled(unsettled)
     return changed
 
 
@@ -34,18 +48,32 @@ async def remove(footprint: Footprint, vpc: str) -> None:
         record.unlink(missing_ok=True)
 
 
-async def _link_hosts(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire]) -> bool:
+async def _link_hosts(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire]) -> tuple[bool, dict[str, Exception]]:
+    """Whether anything changed, and whatever went wrong with single hosts, by their ids: they keep nobody waiting."""
     namespace = footprint.namespace(vpc.id)
     observed = await namespaces.space(namespace)
     vpc = replace(vpc, hosts=tuple(host for host in vpc.hosts if _is_there(footprint, host, observed)))
     desired = plan.of_vpc(vpc, outgoing)
     lines = [f"link del {name}" for name in plan.stale_links(desired.links, observed.links, HOST_LINK)]
     changed = await commands.batch(namespace, lines)
-    laid = await asyncio.gather(*(_join(footprint, vpc, host, observed) for host in vpc.hosts))
-    fresh = {host_link(host.id) for host, is_new in zip(vpc.hosts, laid, strict=True) if is_new}
-    changed |= await commands.batch(namespace, plan.steps(desired, plan.without(observed, fresh)))
-    settled = await asyncio.gather(*(_settle(footprint, host) for host in vpc.hosts))
-    return changed or bool(fresh) or any(settled)
+    laid, astray = await _each(vpc.hosts, lambda host: _join(footprint, vpc, host, observed))
+    fresh, lacking = ({host_link(id) for id in ids} for ids in (laid, astray))
+    wanted = plan.without(desired, lacking)
+    changed |= await commands.batch(namespace, plan.steps(wanted, plan.without(observed, fresh)))
+    joined = [host for host in vpc.hosts if host.id not in astray]
+    settled, unsettled = await _each(joined, lambda host: _settle(footprint, host))
+    return changed or bool(laid or settled), astray | unsettled
+
+
+async def _each(
+    hosts: Sequence[Host], work: Callable[[Host], Awaitable[bool]]
+) -> tuple[set[str], dict[str, Exception]]:
+    """Do it for all hosts at once: the ids of those that it changed, and the errors of those that it failed for."""
+    found = await asyncio.gather(*map(work, hosts), return_exceptions=True)
+    ended = {host.id: one for host, one in zip(hosts, found, strict=True)}
+    return {id for id, one in ended.items() if one is True}, {
+        id: one for id, one in ended.items() if isinstance(one, Exception)
+    }
 
 
 def _is_there(footprint: Footprint, host: Host, observed: plan.Space) -> bool:

@@ -28,7 +28,7 @@ async def converge(footprint: Footprint, wire: Wire) -> bool:
         near_space, far_space, changed = plan.Space({}), plan.Space({}), True
     near_end, far_end = _ends(wire)
     ends = ((near, plan.steps(near_end, near_space)), (far, plan.steps(far_end, far_space)))
-    return any(await asyncio.gather(*(commands.batch(*end) for end in ends))) or changed
+    return any(await commands.together(*(commands.batch(*end) for end in ends))) or changed
 
 
 async def remove(footprint: Footprint, wire: Wire) -> None:
