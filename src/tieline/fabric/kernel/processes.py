@@ -13,7 +13,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 PROC = Path("/proc")
-GRACE = 5.0  # seconds until a killed process must have gone; it only lacks the processor's time
+GRACE = 30.0  # seconds until a killed process must have gone; it only lacks the processor's time, or a slow disk's
 POLL = 0.01
 NOBODY = "65534"  # whom forwarders and announcers become
 

@@ -24,6 +24,8 @@ from tieline.fabric.kernel.forwarder import BACKLOG, Forwarder
 NEW_USER, NEW_NET = 0x10000000, 0x40000000  # linux/sched.h
 LOOPBACK = "127.0.0.1"
 RETRY_SECONDS = 10.0  # after a port could not be published
+END_SECONDS = 30.0  # for a process that was told to end; it only lacks the processor's time
+POLL_SECONDS = 0.01
 LISTENING = "0A"  # of /proc/net/tcp (net/tcp_states.h)
 HOLDER = "world"  # the file in the state directory that names the holding process
 MAKE = ("unshare", "--user", "--map-root-user", "--map-auto", "--mount", "--net", "--propagation", "private")
@@ -97,10 +99,12 @@ class World:
         return set()
 
     def end(self) -> None:
-        """End the holder; the world goes with the last process in it."""
-        holder = self.holder
+        """End the holder, and return once it has ended; the world goes with the last process in it."""
+        holder, deadline = self.holder, time.monotonic() + END_SECONDS
         if holder is not None:
             os.kill(holder, signal.SIGTERM)
+        while self.holder is not None and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
         self._file.unlink(missing_ok=True)
 
 
@@ -151,8 +155,9 @@ def _path() -> str:
 
 
 def _born(pid: int) -> str:
-    """When a process started, in ticks since boot: with its id, what tells it from a later one."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    """When a process that has not ended started, in ticks since boot: with its id, what tells it from a later one."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return "" if fields[0] in "ZX" else fields[19]
 
 
 def _advice(said: str) -> str:
