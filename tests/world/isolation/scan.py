@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
@@ -14,8 +14,10 @@ from tieline.fabric.topology import Topology, Wire
 from world.isolation.sketches import CLOSED, LISTENER, Drawn
 
 PORTS = (LISTENER, CLOSED)
-SECONDS = 1.5  # in which whoever answers at all has answered
-Answers = dict[tuple[str, int], str]
+SECONDS = 1.5  # for those of whom no answer is expected, once all others have given theirs
+PATIENCE = 60.0  # seconds for those
+Aim = tuple[str, int]
+Answers = dict[Aim, str]
 
 
 async def build(kernel: Kernel, topology: Topology) -> None:
@@ -39,7 +41,9 @@ async def scan(prefix: str, drawn: Drawn) -> dict[str, Answers]:
     with ExitStack() as stack:
         for vpc, host in drawn.hosts.items():
             await _serve(stack, f"{prefix}-{host}", vpc)
-        looks = [_look(f"{prefix}-{host}", drawn.addresses) for host in drawn.hosts.values()]
+        looks = [
+            _look(f"{prefix}-{host}", drawn.addresses, drawn.passes[vpc].keys()) for vpc, host in drawn.hosts.items()
+        ]
         return dict(zip(drawn.hosts, await asyncio.gather(*looks), strict=True))
 
 
@@ -57,11 +61,16 @@ async def _answer(name: str, _: asyncio.StreamReader, writer: asyncio.StreamWrit
         await writer.wait_closed()
 
 
-async def _look(namespace: str, addresses: Iterable[str]) -> Answers:
+async def _look(namespace: str, addresses: Iterable[str], expected: Collection[Aim]) -> Answers:
+    """All are asked at once; the scan ends a while after those who are expected to have answered."""
     aims = [(address, port) for address in addresses for port in PORTS]
     with _sockets(await namespaces.inside(namespace, partial(_made, len(aims)))) as made:
-        found = await asyncio.gather(*(_try(one, aim) for one, aim in zip(made, aims, strict=True)))
-    return {aim: name for aim, name in zip(aims, found, strict=True) if name}
+        asked = {aim: asyncio.create_task(_try(one, aim)) for one, aim in zip(made, aims, strict=True)}
+        await asyncio.wait([asked[aim] for aim in expected], timeout=PATIENCE)
+        await asyncio.wait(asked.values(), timeout=SECONDS)
+        late = [task for task in asked.values() if task.cancel()]
+        await asyncio.gather(*late, return_exceptions=True)
+        return {aim: name for aim, task in asked.items() if task not in late and (name := task.result())}
 
 
 def _made(count: int) -> list[socket.socket]:
@@ -77,11 +86,10 @@ def _sockets(made: list[socket.socket]) -> Iterator[list[socket.socket]]:
             one.close()
 
 
-async def _try(made: socket.socket, aim: tuple[str, int]) -> str:
-    """Who answers; nobody is ""."""
+async def _try(made: socket.socket, aim: Aim) -> str:
+    """Who answers; "" for a refusal."""
     loop = asyncio.get_running_loop()
-    with suppress(OSError, TimeoutError):
-        async with asyncio.timeout(SECONDS):
-            await loop.sock_connect(made, aim)
-            return (await loop.sock_recv(made, 100)).decode()
+    with suppress(OSError):
+        await loop.sock_connect(made, aim)
+        return (await loop.sock_recv(made, 100)).decode()
     return ""

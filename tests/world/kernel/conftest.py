@@ -117,7 +117,7 @@ class World:
         await self.serve(FIRST)
         await self.serve(SECOND)
 
-    async def connect(self, id: str, address: str = ENDPOINT, port: int = PORT, seconds: float = 5.0) -> socket.socket:
+    async def connect(self, id: str, address: str = ENDPOINT, port: int = PORT, seconds: float = 30.0) -> socket.socket:
         """A connected socket of a host; raises what connect(2) does, or TimeoutError."""
         made = await self.inside(id, partial(socket.socket, socket.AF_INET, socket.SOCK_STREAM))
         made.setblocking(False)
@@ -143,7 +143,7 @@ class World:
         return joined
 
 
-async def receive(connected: socket.socket, seconds: float = 5.0) -> bytes:
+async def receive(connected: socket.socket, seconds: float = 30.0) -> bytes:
     async with asyncio.timeout(seconds):
         return await asyncio.get_running_loop().sock_recv(connected, 65536)
 

@@ -9,6 +9,7 @@ import os
 import random
 import socket
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -107,7 +108,7 @@ async def test_a_dead_end_is_told_to_the_client(world: World) -> None:
     await world.kernel.converge_vpc(consumer())
     assert await world.kernel.converge_passage(inward(port, inside=9))
     with pytest.raises(ConnectionResetError), socket.create_connection((LOOPBACK, port)) as client:
-        client.settimeout(5)
+        client.settimeout(30)
         client.recv(1)
 
 
@@ -197,7 +198,11 @@ def the_forwarder(world: World) -> processes.Process:
 
 
 def fds(process: processes.Process) -> list[str]:
-    return [str(entry.readlink()) for entry in Path(f"/proc/{process.pid}/fd").iterdir()]
+    found = []
+    for entry in Path(f"/proc/{process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            found.append(str(entry.readlink()))
+    return found
 
 
 def cpu(process: processes.Process) -> int:

@@ -17,7 +17,7 @@ from tieline.fabric.topology import Check, Outcome
 from world.kernel.conftest import FIRST, NODE, PORT, World, provider
 
 pytestmark = pytest.mark.world
-TCP = Check(vpc="vpc-b", source=NODE, address="10.0.0.10", port=PORT, protocol="TCP", timeout=2.0)
+TCP = Check(vpc="vpc-b", source=NODE, address="10.0.0.10", port=PORT, protocol="TCP", timeout=30.0)
 HTTP = replace(TCP, port=80, protocol="HTTP", path="/healthz", host="database.example.com")
 PASSED = Outcome(passed=True)
 
@@ -27,7 +27,9 @@ async def test_tcp(world: World) -> None:
     assert await world.kernel.probe(TCP) == Outcome(passed=False, reason=FAILED, cause="connection refused")
     server = await world.serve(FIRST)
     assert await world.kernel.probe(TCP) == PASSED
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(30):
+        while not server.peers:  # the kernel accepts before the server does
+            await asyncio.sleep(0.01)
     assert server.peers == [NODE]
 
 

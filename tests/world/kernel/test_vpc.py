@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import statistics
 import struct
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -129,7 +130,7 @@ async def test_several_addresses_take_turns_and_changes_are_seen_at_once(world: 
 async def test_only_hosts_may_ask_and_only_for_names(world: World) -> None:
     await world.link()
     with pytest.raises(TimeoutError):
-        await resolve(world, "vpc-b", NAME, server="169.254.8.0")
+        await resolve(world, "vpc-b", NAME, "169.254.8.0", 0.5)
     with pytest.raises((TimeoutError, OSError)):
         await world.connect(CLIENT, RESOLVER, 22, 0.3)
     with await world.connect(CLIENT, RESOLVER, 53):
@@ -141,7 +142,7 @@ async def test_hosts_of_a_vpc_reach_each_other_and_no_one_sends_as_another(world
     await world.serve(FIRST)
     assert await world.greeting(SECOND, "10.0.0.10") == "i-first"
     await world.run(SECOND, "ip", "address", "add", "10.0.0.77/32", "dev", "lo")
-    made = await world.inside(SECOND, partial(socket.create_connection, ("10.0.0.10", 5432), 2))
+    made = await world.inside(SECOND, partial(socket.create_connection, ("10.0.0.10", 5432), 30))
     made.close()
     with pytest.raises(TimeoutError):
         await world.inside(SECOND, partial(socket.create_connection, ("10.0.0.10", 5432), 0.3, ("10.0.0.77", 0)))
@@ -150,10 +151,15 @@ async def test_hosts_of_a_vpc_reach_each_other_and_no_one_sends_as_another(world
 async def test_arp_for_a_neighbour_is_answered_at_once(world: World) -> None:
     await world.link()
     await world.serve(FIRST)
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    assert await world.greeting(SECOND, "10.0.0.10") == "i-first"
-    assert loop.time() - began < 0.1, "the kernel's own delay for proxied answers is up to 0.8 s"
+    loop, more = asyncio.get_running_loop(), []
+    for _ in range(5):
+        await world.run(SECOND, "ip", "neigh", "flush", "all")
+        times = [loop.time()]
+        for _ in ("it has to ask", "it knows"):
+            assert await world.greeting(SECOND, "10.0.0.10") == "i-first"
+            times.append(loop.time())
+        more.append((times[1] - times[0]) - (times[2] - times[1]))
+    assert statistics.median(more) < 0.1, "the kernel's own delay for proxied answers is up to 0.8 s"
 
 
 async def test_a_hundred_listeners_are_one_table(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -184,16 +190,18 @@ async def test_a_removed_vpc_leaves_nothing(world: World) -> None:
     assert not list(Path("/run", world.prefix).rglob("vpc-a"))
 
 
-async def resolve(world: World, id: str, name: str, server: str = RESOLVER) -> tuple[int, list[str]]:
-    """The status and the addresses that a resolver answers a host with."""
+async def resolve(
+    world: World, id: str, name: str, server: str = RESOLVER, seconds: float = 30
+) -> tuple[int, list[str]]:
+    """The status and the addresses that a resolver answers a host with; raises TimeoutError."""
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
     question = struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!HH", 1, 1)
-    return await world.inside(id, partial(_ask, question, server))
+    return await world.inside(id, partial(_ask, question, server, seconds))
 
 
-def _ask(question: bytes, server: str) -> tuple[int, list[str]]:
+def _ask(question: bytes, server: str, seconds: float) -> tuple[int, list[str]]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        asking.settimeout(0.5)
+        asking.settimeout(seconds)
         asking.sendto(question, (server, 53))
         answer = asking.recv(4096)
     records = answer[len(question) :]
@@ -202,6 +210,6 @@ def _ask(question: bytes, server: str) -> tuple[int, list[str]]:
 
 async def eventually(ask: Callable[[], Awaitable[T]], wanted: Callable[[T], bool]) -> None:
     """A signal is handled a moment after it was sent."""
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         while not wanted(await ask()):
             await asyncio.sleep(0.01)
