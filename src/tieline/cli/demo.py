@@ -22,12 +22,13 @@ from tieline.cli.down import take_down
 from tieline.cli.home import Home
 from tieline.cli.inside import run_inside
 from tieline.cli.output import complain, err, out
+from tieline.cli.supervisor import ANSWER_SECONDS, READY_SECONDS
 from tieline.cloud.client import ClientError
 from tieline.fabric.kernel import rootless
 from tieline.fabric.kernel.commands import KernelUnavailable, require
 
 HOST, REGION = "127.0.0.1", "us-east-1"
-START_SECONDS = 40.0
+START_SECONDS = 2 * READY_SECONDS  # the fabric, then the platform
 
 
 def demo(once: Annotated[bool, typer.Option("--once", help="Clean up and end after the last step.")] = False) -> None:
@@ -41,8 +42,8 @@ def demo(once: Annotated[bool, typer.Option("--once", help="Clean up and end aft
         raise typer.Exit(1) from None
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up then, too
     began = time.monotonic()
-    with _world() as (home, console_port, aws_port):
-        passed = _perform(home, console_port, aws_port, once)
+    with _world() as (home, process, console_port, aws_port):
+        passed = _perform(home, process, console_port, aws_port, once)
         verdict = Text(f"{'all steps passed' if passed else 'a step failed'}, {time.monotonic() - began:.1f} s")
         out.print(verdict, style="bold green" if passed else "bold red")
         if passed and not once:
@@ -60,7 +61,7 @@ def _in_a_world_of_its_own(once: bool) -> int:
 
 
 @contextmanager
-def _world() -> Iterator[tuple[Home, int, int]]:
+def _world() -> Iterator[tuple[Home, subprocess.Popen[bytes], int, int]]:
     """A state directory of its own with `tieline up` in the background; both are gone afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="tieline-demo-"))
     home, process = Home(directory / "state"), None
@@ -68,7 +69,7 @@ def _world() -> Iterator[tuple[Home, int, int]]:
     try:
         home.make()
         process = _start(home, console_port, aws_port)
-        yield home, console_port, aws_port
+        yield home, process, console_port, aws_port
     finally:
         take_down(home)
         if process is not None:
@@ -102,28 +103,28 @@ def _free(wanted: int) -> int:
     raise RuntimeError("no free loopback port")
 
 
-def _perform(home: Home, console_port: int, aws_port: int, once: bool) -> bool:
+def _perform(home: Home, process: subprocess.Popen[bytes], console_port: int, aws_port: int, once: bool) -> bool:
     """Run every step and print its line; False at the first that fails."""
     from tieline.demo.story import Place, Story
 
     place = Place(home.path, home.prefix, f"http://{HOST}:{console_port}", f"http://{HOST}:{aws_port}", REGION)
-    if not _step(1, "tieline up: fabric with the AWS wire, platform with REST", lambda: _until_up(home, place.rest)):
+    title = "tieline up: fabric with the AWS wire, platform with REST"
+    if not _step(1, title, lambda: _until_up(home, process, place.rest)):
         return False
     with contextlib.closing(Story(place)) as story:
         steps = [*story.steps(), *(story.farewell() if once else [])]
         return all(_step(number, title, run) for number, (title, run) in enumerate(steps, 2))
 
 
-def _until_up(home: Home, rest: str) -> str:
+def _until_up(home: Home, process: subprocess.Popen[bytes], rest: str) -> str:
     import httpx
 
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"{rest}/healthz", timeout=1, trust_env=False).is_success:
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(f"{rest}/healthz", timeout=ANSWER_SECONDS, trust_env=False).is_success:
                 return f"REST at {rest}"
-        except httpx.HTTPError:
-            time.sleep(0.05)
+        time.sleep(0.05)
     raise RuntimeError(f"hop up: {(home.path / 'up.log').read_text()[-1000:]}")
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 DEFAULT = Path("state")
 LOCK, PREFIX = "lock", "prefix"
+LOOK_SECONDS = 0.5  # that who only looks may take: to find the holder is to lock for a moment
 
 
 class Taken(Exception):
@@ -50,13 +52,15 @@ class Home:
     def take(self) -> None:
         """Hold the directory until this process ends; raises Taken where another one holds it."""
         lock = (self.path / LOCK).open("a+")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Taken(
-                f"tieline up already runs on {self.path} as process {self.holder() or '?'}: "
-                f"stop it with `tieline down --state {self.path}`, or give another --state"
-            ) from None
+        deadline = time.monotonic() + LOOK_SECONDS
+        while not _locked(lock, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                lock.close()
+                raise Taken(
+                    f"tieline up already runs on {self.path} as process {self.holder() or '?'}: "
+                    f"stop it with `tieline down --state {self.path}`, or give another --state"
+                )
+            time.sleep(0.01)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -64,12 +68,20 @@ class Home:
 
     def holder(self) -> int | None:
         """The process that runs on this directory now, or None."""
-        try:
-            with (self.path / LOCK).open() as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                    return None
-                except BlockingIOError:
-                    return int(lock.read() or 0) or None
-        except FileNotFoundError:
-            return None
+        deadline = time.monotonic() + LOOK_SECONDS
+        with suppress(FileNotFoundError), (self.path / LOCK).open() as lock:
+            while not _locked(lock, fcntl.LOCK_SH):
+                lock.seek(0)
+                if (found := int(lock.read() or 0)) or time.monotonic() > deadline:
+                    return found or None
+                time.sleep(0.01)  # it has the lock, and is about to say who it is
+        return None
+
+
+def _locked(file: IO[str], kind: int) -> bool:
+    """Whether the file could be locked, now."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -20,7 +20,8 @@ from tieline.fabric.kernel.privileges import confine_platform
 log = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-READY_SECONDS = 30.0
+READY_SECONDS = 120.0  # from a start to the first answer: one or two, but a loaded machine takes its time
+ANSWER_SECONDS = 10.0  # for each look whether it is there
 STOP_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = (
     0.5,
@@ -105,7 +106,7 @@ class Supervisor:
                 if part.process is None or part.process.returncode is not None:
                     raise NotReady(f"the {part.name} ended at its start: {_last_line(part.log)} (log: {part.log})")
                 try:
-                    if (await client.get(part.health, timeout=1)).status_code == httpx.codes.OK:
+                    if (await client.get(part.health, timeout=ANSWER_SECONDS)).status_code == httpx.codes.OK:
                         return
                 except httpx.HTTPError:
                     pass
@@ -122,7 +123,10 @@ class Supervisor:
             pause = FIRST_PAUSE if time.monotonic() - started > 60 else min(2 * pause, LONGEST_PAUSE)
             log.error("the %s ended with status %s, restarting in %.1f s (log: %s)", part.name, status, pause, part.log)
             await asyncio.sleep(pause)
-            await self._launch(part)
+            try:
+                await self._launch(part)
+            except OSError as error:  # no memory for another process, or no file for its log
+                log.error("the %s cannot be started: %s", part.name, error)
 
 
 def _environment(part: Part) -> dict[str, str]:
