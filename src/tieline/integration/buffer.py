@@ -224,7 +224,12 @@ class Buffer:
 
     async def _locked(self, do: Callable[..., Any], *arguments: Any) -> Any:
         async with self._lock:
-            return await asyncio.to_thread(do, *arguments)
+            doing = asyncio.ensure_future(asyncio.to_thread(do, *arguments))
+            try:
+                return await asyncio.shield(doing)
+            except asyncio.CancelledError:  # the thread goes on, and nobody is to open the files beside it
+                await asyncio.wait({doing})
+                raise
 
     def _gauge(self) -> None:
         self.batcher.metrics.buffered = self.spool.unread

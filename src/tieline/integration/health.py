@@ -47,7 +47,7 @@ class Health:
             await asyncio.sleep(SOON if self._checked else INTERVAL)
 
     async def _check(self) -> None:
-        actions = [batcher.action for batcher in self._lane.working()]
+        began, actions = self._clock(), [batcher.action for batcher in self._lane.working()]
         try:
             async with asyncio.timeout(TIMEOUT):
                 await self._sink().check(actions)
@@ -62,7 +62,7 @@ class Health:
             self._checked = Unavailable("statement", f"the check broke: {type(error).__name__}: {error}")
         else:
             self._checked = None
-        self._checked_at = self._clock()
+        self._checked_at = began  # a row that was written since then tells more
 
     def _wrote_at(self) -> float:
         return max((batcher.wrote_at for batcher in self._lane.actions().values()), default=0.0)

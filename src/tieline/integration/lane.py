@@ -268,12 +268,15 @@ class Lane:
     async def leave(self, seconds: float) -> bool:
         """Subscribe to nothing more, and return when what the broker has for us is safe, or the time is over: False."""
         self.session.subscribe(())
+        if self._receiving is None:
+            return True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                seen = -1
-                while seen != self._seen or self._held:
+                seen, told = -1, False
+                while seen != self._seen or self._held or not told:
                     seen = self._seen
                     await asyncio.sleep(QUIET_SECONDS)
+                    told = await self.session.heard()  # a slow broker is quiet as well
                 return True
         return False
 

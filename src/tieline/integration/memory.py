@@ -37,24 +37,26 @@ class Memory:
         return frozenset(self._sessions.get(client_id, ()))
 
     def remember(self, client_id: str, filters: Iterable[str]) -> None:
-        """The broker may have exactly these from now on; on disk before this returns."""
+        """The broker may have exactly these from now on; on disk before this returns. Raises OSError, and nothing has
+        changed: the next call tries again.
+        """
         wanted = set(filters)
         if self._sessions.get(client_id) != wanted:
-            self._sessions[client_id] = wanted
-            self._save()
+            self._save(self._sessions | {client_id: wanted})
 
     def forget(self, client_id: str) -> None:
-        """The broker has no session for this client id."""
-        if self._sessions.pop(client_id, None) is not None:
-            self._save()
+        """The broker has no session for this client id. Raises OSError, as `remember` does."""
+        if client_id in self._sessions:
+            self._save({id: filters for id, filters in self._sessions.items() if id != client_id})
 
-    def _save(self) -> None:
-        if self._path is None:
-            return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        new = self._path.with_suffix(".new")
-        with new.open("wb") as file:
-            file.write(msgspec.json.encode(self._sessions))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
+    def _save(self, sessions: dict[str, set[str]]) -> None:
+        """Know these from now on, the disk first."""
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            new = self._path.with_suffix(".new")
+            with new.open("wb") as file:
+                file.write(msgspec.json.encode(sessions))
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self._path)
+        self._sessions = sessions

@@ -18,9 +18,11 @@ from typing import Any, Final
 import mqtt5
 from mqtt5 import PublishPacket
 
+from tieline.integration.again import Again
 from tieline.integration.config import Broker
 from tieline.integration.deliveries import Deliveries
 from tieline.integration.greeting import Refused, accepted, connect, said
+from tieline.integration.heartbeat import Heartbeat
 from tieline.integration.memory import Memory
 from tieline.integration.message import Foreign, Message
 from tieline.integration.subscriptions import Subscriptions
@@ -29,6 +31,8 @@ CHUNK: Final = 1 << 18  # bytes read at once
 CONNECT_SECONDS: Final = 10.0  # until the broker accepted or refused
 FIRST_PAUSE: Final = 0.1  # seconds before the second attempt; doubled up to the longest
 LONGEST_PAUSE: Final = 5.0
+FIRST_REQUEST: float = 1.0  # seconds before a subscription that was refused is asked for again; doubled likewise
+LONGEST_REQUEST: Final = 60.0
 LOOK_SECONDS: Final = 0.5  # between two looks at a connection that is not read from
 
 Receive = Callable[[list[Message]], None]
@@ -65,14 +69,15 @@ class Session:
         self._writer: asyncio.StreamWriter | None = None
         self._open = asyncio.Event()
         self._open.set()
-        self._pong = asyncio.Event()  # the broker answered, or the connection was lost
+        self._heartbeat = Heartbeat(self._write)
+        self._refused = Again(lambda: self._write(self.subscriptions.again()), FIRST_REQUEST, LONGEST_REQUEST)
         self._deliveries = Deliveries()
         self._heard = 0.0
         self._handlers: dict[type, Callable[[Any], None]] = {
             mqtt5.PubRelPacket: self._pubrel,
             mqtt5.SubAckPacket: self._suback,
             mqtt5.UnsubAckPacket: self._unsuback,
-            mqtt5.PingRespPacket: lambda _: self._pong.set(),
+            mqtt5.PingRespPacket: self._heartbeat.answered,
             mqtt5.DisconnectPacket: self._disconnect,
         }
 
@@ -99,7 +104,7 @@ class Session:
             reader, pending = await self._connect()
         self.connected, self.reason, self._heard = True, "", time.monotonic()
         self._reconcile()
-        pinging = asyncio.create_task(self._ping())
+        pinging = asyncio.create_task(self._keep_alive())
         try:
             while True:
                 pending = self._take(pending)
@@ -118,7 +123,7 @@ class Session:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._open.wait()
-            self._write(mqtt5.PingReqPacket().write())  # who does not read sees a lost connection by writing only
+            self._heartbeat.ask()  # who does not read sees a lost connection by writing only
             if not self._reachable:
                 raise ConnectionError("the connection was lost")
 
@@ -126,13 +131,12 @@ class Session:
         """Return when the broker has confirmed the subscriptions, on a connection that is still there."""
         while True:
             await self.subscribed.wait()
-            if not self._open.is_set():
+            if not self._open.is_set() or (await self.heard() and self.subscribed.is_set()):
                 return
-            self._pong.clear()
-            self._write(mqtt5.PingReqPacket().write())
-            await self._pong.wait()
-            if self.subscribed.is_set():
-                return
+
+    async def heard(self) -> bool:
+        """Return when all has come that the broker sent until now; False where there is no connection to it."""
+        return self.connected and await self._heartbeat.answer()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, bytes]:
         """A connection that the broker accepted, and what it sent after saying so."""
@@ -221,7 +225,8 @@ class Session:
         if self._writer is not None and self.connected:
             self._write(mqtt5.DisconnectPacket(session_expiry_interval=0 if forget else None).write())
             if forget:
-                self.subscriptions.forgotten()
+                with contextlib.suppress(OSError):  # what is remembered for too long is ended once more by the sweep
+                    self.subscriptions.forgotten()
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(1):
                     await self._writer.drain()
@@ -248,12 +253,13 @@ class Session:
     def _hang_up(self) -> None:
         self.connected = False
         self.subscribed.clear()
-        self._pong.set()
+        self._heartbeat.lost()
+        self._refused.stop()  # all is asked for on the next connection
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
-    async def _ping(self) -> None:
+    async def _keep_alive(self) -> None:
         """Keep the connection alive, and end it when the broker does not answer (MQTT 5, 3.1.2.10)."""
         interval = self.broker.keep_alive / 2
         while True:
@@ -262,7 +268,7 @@ class Session:
             if silent and self._open.is_set() and self._writer is not None:
                 self.reason = "the broker does not answer"
                 self._writer.transport.abort()
-            self._write(mqtt5.PingReqPacket().write())
+            self._heartbeat.ask()
 
     def _pubrel(self, packet: mqtt5.PubRelPacket) -> None:
         self._deliveries.release(packet.packet_id)
@@ -280,6 +286,7 @@ class Session:
     def _answered(self) -> None:
         if self.subscriptions.settled:
             self.subscribed.set()
+            self._refused.need(bool(self.subscriptions.refused))
 
     def _disconnect(self, packet: mqtt5.DisconnectPacket) -> None:
         raise Refused(f"the broker ended the connection: {said(packet.reason_str, packet.reason_code)}")

@@ -11,6 +11,7 @@ from tieline.integration import topics
 from tieline.integration.memory import Memory
 
 AT_ONCE: Final = 100  # filters in one packet
+AGAIN: Final = "it is asked again by itself, at the latest after a minute"
 
 
 class Subscriptions:
@@ -36,7 +37,7 @@ class Subscriptions:
         """Which subscriptions the broker refused that these filters need, or any need; empty where there are none."""
         asked = sorted(filter.removeprefix(self._share) for filter in self.refused)
         ours = [one for one in asked if filters is None or any(topics.covers(one, f) for f in filters)]
-        return f"the broker refused the subscription to {', '.join(ours)}" if ours else ""
+        return f"the broker refused the subscription to {', '.join(ours)}; {AGAIN}" if ours else ""
 
     @property
     def settled(self) -> bool:
@@ -56,16 +57,24 @@ class Subscriptions:
         """
         held = self._memory.filters(self._client_id)
         self._memory.remember(self._client_id, held | self.wanted)
-        out = bytearray()
-        for chosen in _portions(self.wanted - self._sent):
-            # Rules apply to what is published, so retained messages are not asked for.
-            options = [mqtt5.TopicFilter(f, retain_handling=mqtt5.RetainHandling.SEND_NEVER) for f in chosen]
-            self._asked[self._next_id()] = chosen
-            out += mqtt5.SubscribePacket(self._packet_id, options).write()
+        out = bytearray(self._subscribe(self.wanted - self._sent))
         for chosen in _portions(held - self.wanted):
             self._given_up[self._next_id()] = chosen
             out += mqtt5.UnsubscribePacket(self._packet_id, chosen).write()
         self._sent = set(self.wanted)
+        return bytes(out)
+
+    def again(self) -> bytes:
+        """The packets that ask once more for what the broker refused, which may be allowed by now."""
+        return self._subscribe(self.refused)
+
+    def _subscribe(self, filters: Iterable[str]) -> bytes:
+        out = bytearray()
+        for chosen in _portions(filters):
+            # Rules apply to what is published, so retained messages are not asked for.
+            options = [mqtt5.TopicFilter(f, retain_handling=mqtt5.RetainHandling.SEND_NEVER) for f in chosen]
+            self._asked[self._next_id()] = chosen
+            out += mqtt5.SubscribePacket(self._packet_id, options).write()
         return bytes(out)
 
     def suback(self, packet: mqtt5.SubAckPacket) -> None:
@@ -90,7 +99,7 @@ class Subscriptions:
         return self._packet_id
 
 
-def _portions(filters: frozenset[str] | set[str]) -> Iterator[list[str]]:
+def _portions(filters: Iterable[str]) -> Iterator[list[str]]:
     ordered = sorted(filters)
     for start in range(0, len(ordered), AT_ONCE):
         yield ordered[start : start + AT_ONCE]

@@ -86,7 +86,8 @@ class WorkerProcess:
         try:
             directory = str(self._directory) if self._directory is not None else None
             self._send(messages.Start(id=0, broker=self._broker, directory=directory))
-            configuring = asyncio.create_task(self._configure())
+            configured = self._put(messages.Apply(id=0, config=self._config))  # before anybody asks for anything else
+            configuring = asyncio.create_task(self._configure(configured))
             assert process.stdout is not None
             while line := await process.stdout.readline():
                 self._hear(messages.decode_answer(line))
@@ -127,15 +128,18 @@ class WorkerProcess:
 
     async def ask(self, request: messages.ToWorker) -> messages.Answer:
         """The answer to a request, whose id is chosen here; raises ConnectionError where the process dies first."""
+        return await self._put(request)
+
+    def _put(self, request: messages.ToWorker) -> asyncio.Future[messages.Answer]:
         numbered = msgspec.structs.replace(request, id=next(self._ids))
         future: asyncio.Future[messages.Answer] = asyncio.get_running_loop().create_future()
         self._send(numbered)
         self._answers[numbered.id] = future
-        return await future
+        return future
 
-    async def _configure(self) -> None:
+    async def _configure(self, configured: asyncio.Future[messages.Answer]) -> None:
         with contextlib.suppress(ConnectionError):
-            answer = await self.ask(messages.Apply(id=0, config=self._config))
+            answer = await configured
             self._not_applied, self._not_ready, self._lost = answer.error, "", 0
             self._applied.set()
 
@@ -146,7 +150,7 @@ class WorkerProcess:
         self._config = config
         self._applied.clear()
         if self._process is not None:
-            await self._configure()
+            await self._configure(self._put(messages.Apply(id=0, config=config)))
         await self._applied.wait()
 
     async def ready(self) -> None:
@@ -155,7 +159,7 @@ class WorkerProcess:
             await self._applied.wait()
             with contextlib.suppress(ConnectionError):  # it died, and will be started again
                 self._not_ready = (await self.ask(messages.Ready(id=0))).error
-                if not self._not_ready:
+                if not self.error:
                     return
             await asyncio.sleep(RESTART_SECONDS)
 

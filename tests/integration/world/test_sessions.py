@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 
+import psycopg
 import pytest
 import uvloop
 
 from integration.world import flow
 from servers import START_SECONDS, Mosquitto, PostgreSQL, wait_until
 from tieline.integration import config, pipeline, session
+from tieline.integration.lane import QUIET_SECONDS
 from tieline.integration.memory import Memory
 from tieline.integration.message import Message
 
@@ -48,6 +51,27 @@ async def test_messages_wait_while_nobody_is_there(
     await asyncio.to_thread(flow.publish, mosquitto, [("w/1", {"device": str(n)}) for n in range(500)])
     async with flow.running(where, what, tmp_path):
         await flow.eventually(lambda: len(flow.devices(postgresql, target)) == 500, "what was published meanwhile")
+
+
+async def test_who_leaves_takes_what_the_broker_still_has_for_it(postgresql: PostgreSQL) -> None:
+    """A broker that has too much to do says nothing for a while, and is not done."""
+    target = flow.table(postgresql)
+    what = config.Config(resources=(flow.resource(postgresql),), rules=everything(target, "l/#"))
+    with Mosquitto() as server:
+        async with flow.running(flow.broker(server, receive_maximum=5), what) as running:
+            lane = running._stations["pg"].lane
+            with psycopg.connect(postgresql.dsn) as holder:
+                await asyncio.to_thread(holder.execute, f"lock table {target} in access exclusive mode".encode())
+                await asyncio.to_thread(flow.publish, server, [("l/1", {"device": str(n)}) for n in range(50)])
+                await flow.eventually(lambda: lane.pending == 5, "what it may have in hand")
+                leaving = asyncio.create_task(running.dismiss(60))
+                await flow.eventually(lambda: not lane.session.subscriptions.wanted, "its leave")
+                server.signal(signal.SIGSTOP)
+            await flow.eventually(lambda: lane.pending == 0, "the rows in hand")
+            await asyncio.wait({leaving}, timeout=3 * QUIET_SECONDS)
+            server.signal(signal.SIGCONT)
+            await leaving
+        assert flow.devices(postgresql, target) == sorted(str(n) for n in range(50))
 
 
 async def test_a_subscription_of_a_former_life_is_given_up(

@@ -191,9 +191,11 @@ class Mosquitto:
 
     async def _wait_ready(self) -> None:
         assert self._settings is not None, "a broker that runs has settings"
-        listener = self._settings.mqtt
-        while not await accepts(dialled(listener.host), listener.port):
-            await asyncio.sleep(READY_POLL)
+        settings = self._settings
+        places = [(one.host, one.port) for one in (settings.mqtt, settings.tls, settings.websocket) if one is not None]
+        for host, port in places:  # it opens one after the other
+            while not await accepts(dialled(host), port):
+                await asyncio.sleep(READY_POLL)
         self._up = True
         try:
             if self._subscribed is not None:
