@@ -33,6 +33,7 @@ HOST = "127.0.0.1"
 STORE, VAULT_KEY, API_KEY, URL = "cloud.db", "secret.key", "api-key", "url"  # files of the state directory
 AWS = "aws.json"  # of the state directory: where AWS is, for commands that act in a customer's account
 AGENT_STATE = Path("/var/lib/tieline")  # inside the instance
+IDLE_SECONDS = 75  # that a connection is kept: longer than clients keep theirs, or a request meets its end
 GRACE_SECONDS = 3  # for requests that are under way when the platform is told to end
 
 Mount = Callable[[FastAPI, argparse.Namespace, int], None]  # the port is the one that is listened on
@@ -116,6 +117,7 @@ def _config(app: FastAPI, **more: Any) -> uvicorn.Config:
         app,
         log_config=None,
         access_log=False,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         ws="websockets-sansio",
         **more,
