@@ -24,7 +24,7 @@ from tieline.cli.down import take_down
 from tieline.cli.home import Home
 from tieline.cloud.client import Client
 
-STOP_SECONDS = 15.0  # an agent takes 12 at most
+STOP_SECONDS = 60.0  # an agent takes 12 at most, from when it hears of it
 NOBODY_THERE = "http://127.0.0.1:9"  # the discard port: AWS does not answer
 
 

@@ -31,7 +31,7 @@ def test_a_broker_of_ones_own_moves(state: Path) -> None:
     refused = tieline(state, "deployment", "change", "own", "--workers", "3")
     assert refused.returncode == 1
     assert "broker of its owner's" in refused.stderr
-    ok(state, "deployment", "delete", "own", "--wait", "20")
+    ok(state, "deployment", "delete", "own", "--wait", "60")
 
 
 @pytest.mark.parametrize("broker", ["127.0.0.1:1883", "https://127.0.0.1", "mqtt://u:p@127.0.0.1", "mqtt://h:x"])

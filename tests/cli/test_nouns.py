@@ -56,7 +56,7 @@ def test_a_deployment_with_a_resource_and_a_rule(state: Path) -> None:
     [_, row] = ok(state, "resource", "list").split("\n", 1)
     assert row.split()[0] == "plant"
     assert json.loads(ok(state, "resource", "list", "--deployment", "mill", "--json")) == []
-    ok(state, "deployment", "delete", "mill", "--wait", "10")
+    ok(state, "deployment", "delete", "mill", "--wait", "60")
     assert "******" in shown
     assert PASSWORD not in shown
     template = "insert into t(device) values (${device})"
@@ -88,7 +88,7 @@ def test_a_deployment_with_a_resource_and_a_rule(state: Path) -> None:
     assert failed.returncode == 1
     assert "hop agent" in failed.stderr
     assert PASSWORD not in failed.stdout + failed.stderr
-    ok(state, "deployment", "delete", "plant", "--wait", "10")
+    ok(state, "deployment", "delete", "plant", "--wait", "60")
     assert json.loads(ok(state, "deployment", "list", "--json")) == []
 
 

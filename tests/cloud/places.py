@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 ZONES = ["use1-az1", "use1-az2"]
+BOOT_SECONDS = 120.0  # for a deployment's machine, which also compiles its broker's plugin
 NOWHERE = "com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0"
 
 
@@ -92,7 +93,7 @@ def on_fabric(directory: Path) -> Iterator[Place]:
         provider = Account(fabric.url, fabric.credentials, "customer")
         stack.callback(provider.close)
         platform.client.create_deployment(name="demo", zones=ZONES)
-        wait_until(lambda: platform.client.deployment("demo").status == "running", "the deployment", 60)
+        wait_until(lambda: platform.client.deployment("demo").status == "running", "the deployment", BOOT_SECONDS)
         yield Place(platform, provider)
 
 

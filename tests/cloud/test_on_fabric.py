@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cloud.places import ZONES, Account
+from cloud.places import BOOT_SECONDS, ZONES, Account
 from platforms import FabricProcess, PlatformProcess
 from servers import free_port, wait_until
 from tieline.cloud.client import Client, ClientError
@@ -32,7 +32,7 @@ def platform(fabric: FabricProcess, tmp_path_factory: pytest.TempPathFactory) ->
     """A platform with the deployment `demo` in the zones of ZONES."""
     with PlatformProcess(tmp_path_factory.mktemp("platform") / "cloud", fabric) as running:
         running.client.create_deployment(name="demo", zones=ZONES)
-        wait_until(lambda: running.client.deployment("demo").status == "running", "the deployment", 40)
+        wait_until(lambda: running.client.deployment("demo").status == "running", "the deployment", BOOT_SECONDS)
         yield running
 
 
@@ -61,7 +61,7 @@ def test_a_deployment_goes_with_all_that_is_in_it(
     client = platform.client
     _, name = provider.service(ZONES, client.offer("demo").principal)
     client.create_deployment(name="second", zones=ZONES)
-    wait_until(lambda: client.deployment("second").status == "running", "the second deployment", 40)
+    wait_until(lambda: client.deployment("second").status == "running", "the second deployment", BOOT_SECONDS)
     client.create_link("second", name="l", service_name=name)
     with pytest.raises(ClientError) as refused:
         client.delete_deployment("second")
@@ -81,11 +81,11 @@ def test_a_platform_on_another_port_is_found_again(
 ) -> None:
     with PlatformProcess(tmp_path_factory.mktemp("moving") / "cloud", fabric) as platform:
         platform.client.create_deployment(name="moving")
-        wait_until(lambda: platform.client.deployment("moving").status == "running", "the deployment", 40)
+        wait_until(lambda: platform.client.deployment("moving").status == "running", "the deployment", BOOT_SECONDS)
         platform.stop()
         platform.port = free_port()
         platform.start()
         with Client(platform.url, platform.key) as client:
-            wait_until(lambda: client.deployment("moving").agent.connected, "the agent on its new line", 40)
+            wait_until(lambda: client.deployment("moving").agent.connected, "the agent on its new line")
             client.delete_deployment("moving")
             wait_until(lambda: client.deployments() == [], "the end of the deployment")

@@ -78,6 +78,6 @@ async def test_closing_ends_what_runs() -> None:
 
 
 async def _until_idle(there: Reconciler) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while there._tasks:
             await asyncio.sleep(0.001)

@@ -92,7 +92,7 @@ def test_histories_become_shorter_at_once_and_agents_hear_of_their_part(http: ht
     assert len(http.get(path).json()["history"]) >= 5
     before = http.get(path).json()["revision"]
     http.patch("/retention", json={"history_entries": 2})
-    wait_until(lambda: len(http.get(path).json()["history"]) == 2, "a short history", 10)
+    wait_until(lambda: len(http.get(path).json()["history"]) == 2, "a short history")
     assert "changed" in http.get(path).json()["history"][-1]["event"]
     assert http.get(path).json()["revision"] == before
     http.patch("/retention", json={"metrics_minutes": 120})

@@ -53,7 +53,7 @@ def run(platform: PlatformProcess, *arguments: str, text: str = "") -> subproces
         env={**os.environ, "DB_PASSWORD": PASSWORD},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 from cloud.places import REGION, ZONES, Account, until, until_gone
 from platforms import FabricProcess, PlatformProcess
-from servers import free_port
+from servers import free_port, wait_until
 from tieline.cloud.client import ClientError
 from tieline.cloud.records import LinkStatus
 from tieline.fabric.daemon import control
@@ -68,6 +68,7 @@ def test_a_role_is_assumed_once_its_account_trusts_us(
     client.delete_link("demo", "across")
     until_gone(client, "across")
     client.delete_deployment("demo")
+    wait_until(lambda: client.deployments() == [], "the end of the deployment")
     assert len(customer.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"]) == len(ZONES)
     provider.close()
 
@@ -103,4 +104,5 @@ def test_a_network_belongs_to_the_provider_aws(platform: PlatformProcess, fabric
     made = platform.client.create_deployment(**place(vpc=vpc, subnets=subnets[:1], region=REGION))
     assert [subnet.id for subnet in made.subnets] == subnets[:1]
     platform.client.delete_deployment("demo")
+    wait_until(lambda: platform.client.deployments() == [], "the end of the deployment")
     own.close()

@@ -92,8 +92,11 @@ def test_a_link_is_made_once_and_goes_for_good(anywhere: Place) -> None:
         )
         [shown] = listed.json()["private_links"]
         assert shown.keys() == PrivateLinkView.model_fields.keys()
-    client.delete_link("demo", "there")
-    client.delete_link("demo", "there")
+    assert client.delete_link("demo", "there").status is LinkStatus.DELETING
+    try:
+        assert client.delete_link("demo", "there").status is LinkStatus.DELETING
+    except ClientError as gone:
+        assert gone.status == 404, gone
     until_gone(client, "there")
 
 
