@@ -13,7 +13,7 @@ from tieline.cloud.deployments import boot, plan
 from tieline.cloud.history import timestamp
 from tieline.cloud.links.states import PASSING, refusal
 from tieline.cloud.reconciler import Reconciler
-from tieline.cloud.records import Deployment, DeploymentStatus, PrivateLink, Reason
+from tieline.cloud.records import Deployment, DeploymentStatus, MqttUser, PrivateLink, Reason, Resource, Rule
 from tieline.cloud.repository import Repository
 from tieline.cloud.secrets import Vault
 
@@ -24,6 +24,7 @@ IMAGE = "local"  # the fabric's only image: this machine's own files
 UNSETTLED_SECONDS = 0.3  # between two looks at a deployment that is on its way
 SETTLED_SECONDS = 5.0  # between two looks at one that is as wanted
 ROUNDS = 10  # plans in a row; what needs more waits for the next look
+INSIDE: tuple[type[Rule] | type[Resource] | type[MqttUser], ...] = (Rule, Resource, MqttUser)
 SETTLED = {DeploymentStatus.RUNNING, DeploymentStatus.STOPPED, DeploymentStatus.FAILED}
 
 
@@ -146,9 +147,11 @@ class DeploymentWorker:
         self._records.update(Deployment, seen.id, lambda now: change(now) if _asked(now) == _asked(seen) else now)
 
     def _forget(self, deployment: Deployment) -> None:
+        """Remove the record, and what somebody put into the deployment after its end was asked for."""
         present = self._records.get(Deployment, deployment.id)
         if present:
-            self._records.commit(delete=[present])
+            left = [one for type in INSIDE for one in self._records.all(type) if one.deployment == present.id]
+            self._records.commit(delete=[*left, present])
         shutil.rmtree(self._machine.state / deployment.id, ignore_errors=True)
         self._gone(deployment.id)
 
