@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -32,6 +33,9 @@ from tieline.fabric.kernel.syscalls import (
 # AUDIT_WRITE: what servers need to start, write their files and become their own users. Not DAC_READ_SEARCH, which
 # opens any file of a filesystem by its handle, and so leads out of every root (open_by_handle_at(2)).
 KEPT = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 29})
+PROCESSES = 4096  # and threads that an instance has at most; systemd gives a service 4,915 of 32,768 (DefaultTasksMax)
+COUNTED_SINCE = (6, 14)  # the Linux whose pid namespaces have a kernel.pid_max of their own
+FIRST_TO_GO = 500  # oom_score_adj (proc(5)): as if it held half of the machine's memory more
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
 
@@ -58,6 +62,7 @@ def begin(specification: dict[str, Any], console: int, report: int) -> NoReturn:
     try:
         os.setsid()
         socket.sethostname(specification["hostname"])
+        limit()
         furnish(specification)
         redirect(console)
         keep_capabilities(KEPT)
@@ -68,6 +73,23 @@ def begin(specification: dict[str, Any], console: int, report: int) -> NoReturn:
         os._exit(1)
     os.close(report)
     reap(script)
+
+
+def limit() -> None:
+    """Bound what an instance takes of the machine: its processes, and who goes first when the machine's memory ends.
+
+    Inside, /proc/sys cannot be written to, and to lower what was set by who holds SYS_RESOURCE takes that as well.
+    """
+    Path("/proc/self/oom_score_adj").write_text(str(FIRST_TO_GO))
+    if counts_processes(os.uname().release):  # else it is the whole machine's
+        with suppress(OSError):  # a container's may be read-only
+            Path("/proc/sys/kernel/pid_max").write_text(str(PROCESSES))
+
+
+def counts_processes(release: str) -> bool:
+    """Whether a release of Linux bounds the processes of each pid namespace by itself."""
+    found = re.match(r"(\d+)\.(\d+)", release)
+    return found is not None and (int(found[1]), int(found[2])) >= COUNTED_SINCE
 
 
 def redirect(console: int) -> None:
