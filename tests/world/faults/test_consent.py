@@ -167,10 +167,14 @@ def flowing(linked: Linked) -> Iterator[subprocess.Popen[str]]:
     command = [*enter, sys.executable, "-c", FLOWING, linked.address, str(PORT), str(FLOWS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as flows:
         assert flows.stdin is not None and flows.stdout is not None
-        assert flows.stdout.readline() == "flowing\n"
-        time.sleep(0.3)
-        yield flows
-        flows.stdin.close()
+        try:
+            assert flows.stdout.readline() == "flowing\n"
+            time.sleep(0.3)
+            yield flows
+            flows.stdin.close()
+        except BaseException:
+            flows.kill()  # it would speak for as long as nobody cuts its flows
+            raise
 
 
 def pace(linked: Linked) -> float:

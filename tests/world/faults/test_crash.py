@@ -22,12 +22,12 @@ DIED = (BotoCoreError, ResponseParserError)
 STEPS = 40  # far more than a link takes
 
 # Stands before the real program on PATH. While armed with a number, it kills who called it in the place of the
-# command with that number; commands that only read are not counted.
+# command with that number, once; commands that only read are not counted.
 WRAPPER = """#!/bin/sh
-case "$*" in *" -j "* | *" nft -s list "*) exec {program} "$@" ;; esac
+case "$*" in *" -j "* | *" nft -s list "* | *" conntrack -L"*) exec {program} "$@" ;; esac
 if [ -e {arm} ]; then
   printf x >> {count}
-  if [ "$(wc -c < {count})" -ge "$(cat {arm})" ]; then kill -9 $PPID; exit 1; fi
+  if [ "$(wc -c < {count})" -ge "$(cat {arm})" ] && mv {arm} {fired} 2> /dev/null; then kill -9 $PPID; exit 1; fi
 fi
 exec {program} "$@"
 """
@@ -38,18 +38,23 @@ class Trap:
 
     def __init__(self, directory: Path) -> None:
         self.directory, self._arm, self._count = directory / "bin", directory / "arm", directory / "count"
+        self._fired = directory / "fired"
         self.directory.mkdir()
         for name, program in PROGRAMS.items():
             wrapper = self.directory / name
-            wrapper.write_text(WRAPPER.format(program=program, arm=self._arm, count=self._count))
+            wrapper.write_text(WRAPPER.format(program=program, arm=self._arm, count=self._count, fired=self._fired))
             wrapper.chmod(0o755)
 
     def arm(self, number: int) -> None:
         self._count.write_bytes(b"")
         self._arm.write_text(str(number))
 
-    def disarm(self) -> None:
-        self._arm.unlink()
+    def disarm(self) -> bool:
+        """Whether it was still armed: if not, whoever took the arm away kills the fabric, or has."""
+        with suppress(FileNotFoundError):
+            self._arm.unlink()
+            return True
+        return False
 
 
 def test_a_fabric_that_is_killed_at_any_step_of_a_link_goes_on_where_it_ended(mortal: Fabric, tmp_path: Path) -> None:
@@ -91,9 +96,9 @@ def killed(
     with suppress(*DIED):  # it may be killed before it has answered
         act(linked)
     until(lambda: process.poll() is not None or reached(linked, done))
-    trap.disarm()
-    if process.poll() is None:
+    if trap.disarm():
         return False
+    process.wait()
     linked.tieline.up()
     return True
 

@@ -20,6 +20,7 @@ from world.running import until
 
 pytestmark = pytest.mark.world
 SECONDS = 5.0  # from the damage until everything works again
+LOOKS = 20  # of those that tell so take as long at rest: where a look takes longer, so may this
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +76,12 @@ def nft(linked: Linked, vpc: str, *argv: str) -> None:
 
 def kill_resolver(linked: Linked) -> None:
     for pid in linked.within(linked.consumer):
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # a command of the fabric's may be in there, and end
+            os.kill(pid, signal.SIGKILL)
 
 
 def remove_namespace(linked: Linked) -> None:
-    for pid in linked.within(linked.consumer):
-        os.kill(pid, signal.SIGKILL)
+    kill_resolver(linked)
     run("ip", "netns", "delete", linked.space(linked.consumer))
 
 
@@ -130,7 +131,9 @@ def test_damage_is_mended_and_nothing_else_is_touched(linked: Linked, damage: Ca
     until(linked.quiet)
     named = DAMAGE[damage](linked)
     assert [entry for entry in linked.writes(before) if not any(name in entry for name in named)] == []
-    assert took < SECONDS
+    began = time.monotonic()
+    assert linked.works()
+    assert took < max(SECONDS, LOOKS * (time.monotonic() - began))
 
 
 def test_a_fabric_that_nothing_happens_to_runs_no_command(linked: Linked) -> None:
@@ -138,7 +141,7 @@ def test_a_fabric_that_nothing_happens_to_runs_no_command(linked: Linked) -> Non
     until(linked.quiet)
     process = linked.tieline.process
     assert process is not None
-    until(lambda: _rests(process.pid), seconds=60)  # once what moved last has been counted
+    until(lambda: _rests(process.pid), seconds=120)  # once what moved last has been counted
 
 
 def _rests(pid: int) -> bool:
