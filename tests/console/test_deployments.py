@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from console import browsing
-from console.walk import DEPLOYMENT, Walk
+from console.walk import DEPLOYMENT, LINK, Walk
 from tieline.cloud.client import Client
 from tieline.console.pages.new_deployment import place_of
+from tieline.console.pages.wizard import ports_of
 from world.running import until
 
 pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
@@ -77,6 +78,19 @@ def test_a_deployment_is_made_in_a_vpc_that_exists(linked: Walk, client: Client)
     finally:
         client.delete_deployment("existing")
         until(client.deployments, lambda found: "existing" not in [one.name for one in found])
+
+
+def test_a_port_that_is_none_is_told_at_its_field_and_nothing_is_made(linked: Walk, client: Client) -> None:
+    page = linked.consumer
+    page.goto(f"{linked.url}/deployments/{DEPLOYMENT}/private-links/new?step=2")
+    entry = page.get_by_label("Listener ports, with commas")
+    for typed, wrong in (("0", "0"), ("5432, 99999", "99999"), ("5432 or 5433", "5432 or 5433"), ("-1", "-1")):
+        entry.fill(typed)
+        page.get_by_role("button", name="Create PrivateLink").click()
+        told = page.locator("label.q-field", has=entry).get_by_role("alert").filter(has_text=f"{wrong} is no port")
+        browsing.expected(told).to_be_visible()
+    assert [link.name for link in client.links(DEPLOYMENT)] == [LINK]
+    assert ports_of(" 5432,65535, 1,5432,") == [5432, 65535, 1]
 
 
 def test_a_broker_of_ones_own_is_joined(linked: Walk, client: Client) -> None:

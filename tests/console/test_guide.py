@@ -66,7 +66,7 @@ def test_consent_withdrawn_is_seen_at_once_with_its_reason(linked: Walk, custome
         browsing.expected(page.locator(".state", has_text="running")).to_be_visible()
     finally:
         for asked in customer.ec2.describe_vpc_endpoint_connections()["VpcEndpointConnections"]:
-            if asked["VpcEndpointState"] == "rejected":
+            if str(asked["VpcEndpointState"]) == "rejected":
                 customer.ec2.accept_vpc_endpoint_connections(
                     ServiceId=asked["ServiceId"], VpcEndpointIds=[asked["VpcEndpointId"]]
                 )

@@ -16,12 +16,14 @@ from nicegui import ui
 
 from tieline.cloud.answers import AgentView, DeploymentAnswer
 from tieline.cloud.audit import AuditEntry
+from tieline.cloud.client import ClientError
 from tieline.cloud.letters import LETTER
 from tieline.cloud.pulse import Pulse
 from tieline.cloud.records import Address, LinkStatus, PrivateLinkView
 from tieline.cloud.secrets import Vault
-from tieline.console import leaving
+from tieline.console import leaving, parts
 from tieline.console.credentials import SECONDS, Keys, Person, opened, seal
+from tieline.console.editor import editor, mark
 from tieline.console.feed import Feed, shared
 from tieline.console.map import LINKS, draw
 from tieline.console.pages import audit
@@ -104,6 +106,25 @@ async def test_a_feed_with_a_pulse_reads_when_it_beats_and_hardly_else(monkeypat
         await until_told(text)
     assert reads == 4
     feed.leave(1)
+
+
+async def test_what_happens_while_nobody_listens_is_read_when_a_page_joins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Feed, "LONGEST", 60.0)
+    state, told, pulse = ["a"], list[str](), Pulse()
+    feed: Feed[str] = Feed(lambda: state[0], 0.01, pulse)
+    for page, text in enumerate("bcd"):
+        await feed.first()
+        state[0] = text
+        pulse.beat()
+        feed.join(page, told.append)
+        async with asyncio.timeout(30):
+            while told[-1:] != [text]:
+                await asyncio.sleep(0.01)
+        feed.leave(page)
+        pulse.beat()
+        async with asyncio.timeout(30):
+            while any(task.get_name() == "feed" for task in asyncio.all_tasks()):
+                await asyncio.sleep(0.01)
 
 
 async def test_a_page_that_fails_and_a_reader_that_fails_stop_nobody_else() -> None:
@@ -223,6 +244,32 @@ async def test_a_click_on_what_a_redraw_has_just_taken_away_is_heard(monkeypatch
                 await asyncio.sleep(0.01)
         click()
         assert heard == ["accepted"]
+        page.delete()
+
+
+async def test_what_is_marked_in_an_editor_is_sent_without_its_text() -> None:
+    with Page(ui.page(""), request=None) as page:
+        made = editor("SELECT x FORM y", "SQL", "SQL")
+        page.outbox.updates.clear()
+        mark(made, ClientError("WRONG_SQL", "not FORM", extra={"line": 1, "column": 10}))
+        mark(made, None)
+        assert made.id not in page.outbox.updates
+        page.delete()
+
+
+async def test_what_is_chosen_stays_when_other_things_can_be_chosen() -> None:
+    with Page(ui.page(""), request=None) as page:
+        one = parts.choice("Group", {"a": "A", "b": "B"}, "b")
+        several = parts.choice("Zones", {"a": "A", "b": "B"}, ["b"], many=True)
+        for options, single, many in (
+            ({"b": "B", "c": "C"}, "b", ["b", "c"]),
+            ({"c": "C"}, "c", ["c"]),
+            ({}, None, []),
+            ({"d": "D"}, "d", ["d"]),
+        ):
+            for chosen in (one, several):
+                parts.offer(chosen, options)
+            assert (one.value, several.value) == (single, many)
         page.delete()
 
 

@@ -10,7 +10,7 @@ from tieline.console.provider.estate import Estate
 
 @dataclass(frozen=True)
 class Backing:
-    """The load balancer of a service, its zones, its VPC, and the targets with their health."""
+    """The load balancer of a service, its VPC, the ids of its zones, and the targets with their health."""
 
     balancer: str
     vpc: str
@@ -27,5 +27,7 @@ def backings(estate: Estate) -> dict[str, Backing]:
         for balancer in (one for one in estate.balancers if one.arn in service.balancers):
             behind = [groups[one.group] for one in balancer.listeners if one.group in groups]
             targets = [(f"{target.id}:{target.port}", target.state) for group in behind for target in group.targets]
-            found[service.name] = Backing(balancer.name, balancer.vpc, balancer.zones, tuple(targets))
+            found[service.name] = Backing(
+                balancer.name, balancer.vpc, tuple(zone.id for zone in balancer.zones), tuple(targets)
+            )
     return found

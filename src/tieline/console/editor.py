@@ -32,14 +32,20 @@ async def dress(editors: Iterable[ui.codemirror]) -> None:
     ui.run_javascript(NAMED)
     with suppress(TimeoutError):
         dark = await ui.run_javascript(DARK, timeout=ANSWER_SECONDS)
+        wanted: Any = "vscodeDark" if dark else "vscodeLight"
         for one in editors:
-            one.set_theme("vscodeDark" if dark else "vscodeLight")
+            if one.theme != wanted:  # the whole editor is sent with it, and what was typed meanwhile would be gone
+                one.set_theme(wanted)
 
 
 def mark(where: ui.codemirror, error: ClientError | None) -> None:
-    """Underline the place that an error names; without an error nothing is underlined."""
+    """Underline the place that an error names; without an error nothing is underlined.
+
+    The marks alone are sent: with the property goes the text as it is known here, without what is being typed.
+    """
     found = place(where.value, error) if error is not None else None
-    where.decorations = [{"kind": "mark", "from": found[0], "to": found[1], "class": "wrong"}] if found else []
+    marks = [{"kind": "mark", "from": found[0], "to": found[1], "class": "wrong"}] if found else []
+    where.run_method("setDecorations", marks)
 
 
 def place(text: str, error: ClientError) -> tuple[int, int] | None:

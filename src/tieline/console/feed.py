@@ -46,6 +46,8 @@ class Feed(Generic[S]):
 
     def join(self, page: int, push: Callable[[S], None]) -> None:
         """Tell a page of every change."""
+        if not self._pages:  # nobody listened since the page had its first state
+            self._beat()
         self._pages[page] = push
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work(), name="feed")

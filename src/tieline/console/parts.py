@@ -158,6 +158,19 @@ def choice(label: str, options: Any, value: Any = None, many: bool = False, on_c
     return made.props("outlined dense stack-label options-dense")
 
 
+def offer(chosen: ui.select, options: dict[str, str]) -> None:
+    """Let these be chosen. What is chosen stays where it still can be; of several, what is new is chosen as well."""
+    before, value = chosen.options, chosen.value
+    if options == before:
+        return
+    kept: Any
+    if chosen.multiple:
+        kept = [one for one in options if one in value or one not in before]
+    else:
+        kept = value if value in options else next(iter(options), None)
+    chosen.set_options(options, value=kept)
+
+
 def empty(text: str, label: str = "", path: str = "") -> None:
     """A place with nothing in it says what to do first."""
     with stack():

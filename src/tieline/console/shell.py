@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -42,7 +42,7 @@ class View(Generic[S]):
     def __init__(self, source: Feed[S], now: S) -> None:
         self.source, self.now = source, now
         self.page: Page = ui.context.client
-        self._sections: list[Callable[[S], None]] = []
+        self._sections: list[tuple[ui.element, Callable[[S], None]]] = []  # and what each is a part of
         source.join(id(self), self._push)
         self.page.on_delete(lambda: source.leave(id(self)))
 
@@ -62,7 +62,7 @@ class View(Generic[S]):
                 render(value)
 
         show(self.now)
-        self._sections.append(show)
+        self.follow(show)
 
     def each(self, select: Callable[[S], Sequence[H]], render: Callable[[H], ui.element], place: ui.element) -> None:
         """A list in `place` of which only the rows that changed are drawn anew; `render` answers a row's element."""
@@ -77,16 +77,21 @@ class View(Generic[S]):
                 rows.show(value)
 
         show(self.now)
-        self._sections.append(show)
+        self.follow(show)
 
     def follow(self, hear: Callable[[S], None]) -> None:
-        """Call a function with every new state."""
-        self._sections.append(hear)
+        """Call a function with every new state, as long as the part of the page is there in which this is called."""
+        self._sections.append((ui.context.slot.parent, hear))
+
+    def choose(self, chosen: ui.select, select: Callable[[S], Mapping[str, str]]) -> None:
+        """Keep what can be chosen as it is now; what is chosen, and whatever is typed around it, stays."""
+        self.follow(lambda state: parts.offer(chosen, dict(select(state))))
 
     def _push(self, state: S) -> None:
         self.now = state
+        self._sections = [(place, show) for place, show in self._sections if not place.is_deleted]
         with self.page:
-            for show in self._sections:
+            for _, show in self._sections:
                 show(state)
 
 

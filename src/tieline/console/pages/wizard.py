@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 
 from nicegui import ui
 from starlette.requests import Request
@@ -13,6 +12,7 @@ from tieline.cloud.client import ClientError
 from tieline.cloud.links.requests import SERVICE_NAME
 from tieline.cloud.links.states import service_region
 from tieline.console import commands, context, parts
+from tieline.console.pages.access import listed
 from tieline.console.shell import Desk, desk, frame, trail, words
 
 STEPS = ("1 Endpoint service and allowed principal", "2 Endpoint service name", "3 Consent")
@@ -85,7 +85,8 @@ class Second:
                 ui.link("Back", f"/deployments/{deployment}/private-links/new")
 
     def _wanted(self) -> dict[str, object]:
-        ports = [int(port) for port in re.findall(r"\d+", self._ports.value)]
+        """The form as REST takes it; raises ValueError for a port that is none."""
+        ports = ports_of(self._ports.value)
         return {"name": self._name.value.strip(), "service_name": self._service.value.strip(), "ports": ports}
 
     async def _check(self) -> None:
@@ -120,10 +121,23 @@ class Second:
             with self._outcome:
                 parts.problem(words(error))
 
-        wanted = self._wanted()
+        self._ports.error = None
+        try:
+            wanted = self._wanted()
+        except ValueError as error:
+            self._ports.error = str(error)
+            return
         made = await self._view.act(lambda client: client.create_link(self._deployment, **wanted), refuse)
         if made is not None:
             ui.navigate.to(f"/deployments/{self._deployment}/private-links/{made.name}")
+
+
+def ports_of(text: str | None) -> list[int]:
+    """The ports between commas, each once; raises ValueError for what is no port. Pure."""
+    for one in listed(text):
+        if len(one) > 5 or not (one.isascii() and one.isdecimal()) or not 1 <= int(one) <= 65535:
+            raise ValueError(f"{one} is no port: a port is a number from 1 to 65535.")
+    return list(dict.fromkeys(map(int, listed(text))))
 
 
 def form_problem(text: str, region: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import boto3
@@ -42,12 +43,14 @@ class Account:
         self.ec2: Any = session.client("ec2", endpoint_url=wire, config=settings)
         self.elb: Any = session.client("elbv2", endpoint_url=wire, config=settings)
         self.sts: Any = session.client("sts", endpoint_url=wire, config=settings)
-
         self.witness = Witness(self, place.region)
+        self._last = Estate()
 
     def read(self) -> Estate:
-        """What the account has."""
-        return read(self.ec2, self.elb, self.sts)
+        """What the account has; where it cannot be read, what it had and the problem."""
+        found = read(self.ec2, self.elb, self.sts)
+        self._last = replace(self._last, problem=found.problem) if found.problem else found
+        return self._last
 
 
 class Witness(Aws):
@@ -133,6 +136,24 @@ def provider_frame(view: ProviderView, title: str, path: str) -> Iterator[None]:
                 if target == path:
                     link.props("aria-current=page")
         view.live(lambda now: now.problem, lambda text: parts.problem(text) if text else None)
+        yield
+
+
+@contextmanager
+def form(
+    view: ProviderView, title: str, needs: Callable[[Estate], object], missing: Callable[[], object]
+) -> Iterator[None]:
+    """A form, which stays as it is typed whatever happens; `missing` is drawn instead where it lacks what it needs."""
+    with parts.card(title):
+        view.live(lambda now: not needs(now), lambda lacking: missing() if lacking else None)
+        place = parts.stack("wide")
+
+    def show(now: Estate) -> None:
+        place.set_visibility(bool(needs(now)))
+
+    show(view.now)
+    view.follow(show)
+    with place:
         yield
 
 

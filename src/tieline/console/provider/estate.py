@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,18 @@ class Listener:
     group: str
 
 
+@dataclass(frozen=True, order=True)
+class Zone:
+    """An availability zone: every account has it by the same id, by which the guide goes, and by a name of its own."""
+
+    id: str
+    name: str
+
+    def __str__(self) -> str:
+        """As AWS's own console writes it."""
+        return f"{self.name} ({self.id})" if self.name != self.id else self.id
+
+
 @dataclass(frozen=True)
 class Balancer:
     """A network load balancer."""
@@ -51,7 +63,7 @@ class Balancer:
     state: str
     scheme: str
     vpc: str
-    zones: tuple[str, ...]
+    zones: tuple[Zone, ...]
     listeners: tuple[Listener, ...]
 
 
@@ -71,7 +83,7 @@ class Service:
     id: str
     name: str
     state: str
-    zones: tuple[str, ...]
+    zones: tuple[Zone, ...]
     balancers: tuple[str, ...]
     principals: tuple[str, ...]
     connections: tuple[Connection, ...]
@@ -79,11 +91,11 @@ class Service:
 
 @dataclass(frozen=True)
 class Network:
-    """A VPC, its subnets by zone id, and its instances."""
+    """A VPC, its subnets by zone, and its instances."""
 
     id: str
     cidr: str
-    subnets: tuple[tuple[str, str, str], ...]  # id, zone id, CIDR
+    subnets: tuple[tuple[str, Zone, str], ...]  # id, zone, CIDR
     instances: tuple[tuple[str, str, str], ...]  # id, address, state
 
 
@@ -102,12 +114,14 @@ class Estate:
 def read(ec2: Any, elb: Any, sts: Any) -> Estate:
     """The present state; never raises what AWS answers."""
     try:
+        networks = _networks(ec2)
+        zones = {zone.name: zone for network in networks for _, zone, _ in network.subnets}
         return Estate(
             account=sts.get_caller_identity()["Account"],
             groups=_groups(elb),
-            balancers=_balancers(elb),
-            services=_services(ec2),
-            networks=_networks(ec2),
+            balancers=_balancers(elb, zones),
+            services=_services(ec2, zones),
+            networks=networks,
         )
     except (BotoCoreError, ClientError) as error:
         return Estate(problem=str(error))
@@ -137,12 +151,17 @@ def _target(one: Any) -> Target:
     return Target(one["Target"]["Id"], one["Target"].get("Port", 0), health["State"], reason)
 
 
-def _balancers(elb: Any) -> tuple[Balancer, ...]:
+def _zones(names: Iterable[str], known: Mapping[str, Zone]) -> tuple[Zone, ...]:
+    """Zones by their names; one that no subnet of the account is in has no id here."""
+    return tuple(sorted(known.get(name, Zone(name, name)) for name in names))
+
+
+def _balancers(elb: Any, known: Mapping[str, Zone]) -> tuple[Balancer, ...]:
     found = []
     for one in _all(elb, "describe_load_balancers", "LoadBalancers"):
         arn = one["LoadBalancerArn"]
         listeners = tuple(map(_listener, _all(elb, "describe_listeners", "Listeners", LoadBalancerArn=arn)))
-        zones = tuple(sorted(zone["ZoneName"] for zone in one["AvailabilityZones"]))
+        zones = _zones([zone["ZoneName"] for zone in one["AvailabilityZones"]], known)
         name, state = one["LoadBalancerName"], one["State"]["Code"]
         found.append(Balancer(arn, name, state, one["Scheme"], one["VpcId"], zones, listeners))
     return tuple(sorted(found, key=lambda balancer: balancer.name))
@@ -153,7 +172,7 @@ def _listener(item: Any) -> Listener:
     return Listener(item["ListenerArn"], item["Protocol"], item["Port"], actions[0].get("TargetGroupArn", ""))
 
 
-def _services(ec2: Any) -> tuple[Service, ...]:
+def _services(ec2: Any, known: Mapping[str, Zone]) -> tuple[Service, ...]:
     connections: dict[str, list[Connection]] = {}
     for one in _all(ec2, "describe_vpc_endpoint_connections", "VpcEndpointConnections"):
         asked = Connection(one["VpcEndpointId"], one["VpcEndpointOwner"], one["VpcEndpointState"])
@@ -167,7 +186,7 @@ def _services(ec2: Any) -> tuple[Service, ...]:
                 id,
                 one["ServiceName"],
                 one["ServiceState"],
-                tuple(sorted(one.get("AvailabilityZones", []))),
+                _zones(one.get("AvailabilityZones", []), known),
                 tuple(one.get("NetworkLoadBalancerArns", [])),
                 tuple(sorted(each["Principal"] for each in allowed)),
                 tuple(sorted(connections.get(id, []), key=lambda each: each.endpoint)),
@@ -177,9 +196,10 @@ def _services(ec2: Any) -> tuple[Service, ...]:
 
 
 def _networks(ec2: Any) -> tuple[Network, ...]:
-    subnets: dict[str, list[tuple[str, str, str]]] = {}
+    subnets: dict[str, list[tuple[str, Zone, str]]] = {}
     for one in _all(ec2, "describe_subnets", "Subnets"):
-        subnets.setdefault(one["VpcId"], []).append((one["SubnetId"], one["AvailabilityZoneId"], one["CidrBlock"]))
+        zone = Zone(one["AvailabilityZoneId"], one["AvailabilityZone"])
+        subnets.setdefault(one["VpcId"], []).append((one["SubnetId"], zone, one["CidrBlock"]))
     instances: dict[str, list[tuple[str, str, str]]] = {}
     for reservation in _all(ec2, "describe_instances", "Reservations"):
         for one in reservation["Instances"]:

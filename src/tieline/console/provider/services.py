@@ -6,7 +6,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from tieline.console import parts
-from tieline.console.provider.account import Account, ProviderView, provider, provider_frame
+from tieline.console.provider.account import Account, ProviderView, form, provider, provider_frame
 from tieline.console.provider.estate import Connection, Estate, Service
 
 PATH = "/provider/endpoint-services"
@@ -19,25 +19,9 @@ async def endpoint_services(request: Request) -> None:
     """The page."""
     view = await provider(request)
     with provider_frame(view, "Endpoint services", PATH):
-        drawn: dict[str, None] = {}
         view.live(lambda now: not now.services, _none)
-
-        def draw(now: Estate) -> None:
-            """A part of the page for each service; what changes inside one leaves its neighbours alone."""
-            ids = {service.id: None for service in now.services}
-            if ids == drawn:
-                return
-            drawn.clear()
-            drawn.update(ids)
-            services.clear()
-            with services:
-                for id in ids:
-                    _service(view, id)
-
-        services = parts.stack("wide")
-        draw(view.now)
-        view.follow(draw)
-        view.live(_free, lambda found: _form(view, found))
+        view.each(_ids, lambda id: _service(view, id), parts.stack("wide"))
+        _form(view)
 
 
 def _none(none: bool) -> None:
@@ -47,14 +31,20 @@ def _none(none: bool) -> None:
         )
 
 
+def _ids(now: Estate) -> tuple[str, ...]:
+    return tuple(service.id for service in now.services)
+
+
 def _find(now: Estate, id: str) -> Service | None:
     return next((service for service in now.services if service.id == id), None)
 
 
-def _service(view: ProviderView, id: str) -> None:
-    with parts.card():
+def _service(view: ProviderView, id: str) -> ui.element:
+    """A service's part of the page; what changes inside one leaves its neighbours alone."""
+    with parts.card() as card:
         view.live(lambda now: _find(now, id), lambda found: _about(view, found) if found else None)
         _allow(view, id)
+    return card
 
 
 def _about(view: ProviderView, service: Service) -> None:
@@ -65,7 +55,7 @@ def _about(view: ProviderView, service: Service) -> None:
     parts.facts(
         [
             ("Service name", lambda: parts.copied(service.name, "the service name")),
-            ("Zones", ", ".join(service.zones)),
+            ("Zones", ", ".join(map(str, service.zones))),
             ("Load balancer", ", ".join(arn.split("/")[-2] for arn in service.balancers if "/" in arn)),
         ]
     )
@@ -158,18 +148,22 @@ def _end(there: Account, id: str, connected: list[str]) -> None:
         raise ValueError(refused[0]["Error"]["Message"])
 
 
-def _free(now: Estate) -> tuple[tuple[str, str], ...]:
+def _free(now: Estate) -> dict[str, str]:
+    """The load balancers that no service has."""
     used = {arn for service in now.services for arn in service.balancers}
-    return tuple((one.arn, one.name) for one in now.balancers if one.arn not in used)
+    return {one.arn: one.name for one in now.balancers if one.arn not in used}
 
 
-def _form(view: ProviderView, free: tuple[tuple[str, str], ...]) -> None:
-    with parts.card("Create endpoint service"):
-        if not free:
-            parts.empty("It needs a load balancer without a service.", "Load balancers", "/provider/load-balancers")
-            return
+def _lacking() -> None:
+    parts.empty("It needs a load balancer without a service.", "Load balancers", "/provider/load-balancers")
+
+
+def _form(view: ProviderView) -> None:
+    with form(view, "Create endpoint service", _free, _lacking):
         parts.say("Load balancer type Network, IP address type IPv4, acceptance required.", "muted")
-        balancer = parts.choice("Network load balancer", dict(free), free[0][0])
+        free = _free(view.now)
+        balancer = parts.choice("Network load balancer", free, next(iter(free), None))
+        view.choose(balancer, _free)
         outcome = parts.stack()
 
         async def create() -> None:
