@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from tieline.fabric.kernel import names, processes
 from tieline.fabric.topology import Vpc, Wire
 from world.kernel.conftest import CLIENT, FIRST, World, consumer, provider, wire
 
@@ -45,6 +49,32 @@ async def test_many_vpcs_and_wires_at_once(world: World) -> None:
     observed = await world.kernel.observe()
     assert observed.vpcs == {"vpc-b", *(f"vpc-{n}" for n in range(8))}
     assert observed.wires == {one.id: one for one in wires}
+
+
+# Stands before the real program on PATH: it only looks once a file has gone.
+LATE = """#!/bin/sh
+case "$*" in *" -j "*) : > {reached}; while [ -e {hold} ]; do sleep 0.01; done ;; esac
+exec {program} "$@"
+"""
+
+
+async def test_a_vpc_that_goes_while_all_is_looked_at_is_damage_and_no_failure(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined = await world.link()
+    await processes.end(processes.found(processes.within(names.path(world.namespace("vpc-a")))))
+    program, hold, reached = shutil.which("ip"), tmp_path / "hold", tmp_path / "reached"
+    (tmp_path / "ip").write_text(LATE.format(program=program, hold=hold, reached=reached))
+    (tmp_path / "ip").chmod(0o755)
+    hold.touch()
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    looking = asyncio.create_task(world.kernel.observe())
+    async with asyncio.timeout(30):
+        while not reached.exists():
+            await asyncio.sleep(0.01)
+    subprocess.run([str(program), "netns", "delete", world.namespace("vpc-a")], check=True)
+    hold.unlink()
+    assert (await looking).damaged == {joined.id}
 
 
 def numbered(n: int) -> Wire:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -149,9 +148,9 @@ class Kernel:
         commands.require()
         await passages.close_all(self._footprint)
         ids = await namespaces.listed(self._footprint)
-        await asyncio.gather(*(attachments.unplug(self._footprint, id) for id in ids if names.is_foreign(id)))
+        await commands.together(*(attachments.unplug(self._footprint, id) for id in ids if names.is_foreign(id)))
         ours = (self._footprint.namespace(id) for id in ids if not names.is_foreign(id))
-        await asyncio.gather(*(namespaces.remove(namespace) for namespace in ours))
+        await commands.together(*(namespaces.remove(namespace) for namespace in ours))
         for directory in (self._footprint.runtime, self._footprint.instances):
             await commands.remove_tree(directory)
         with suppress(OSError):  # whoever else keeps something there keeps the directory

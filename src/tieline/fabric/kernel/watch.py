@@ -73,7 +73,11 @@ class Watch:
             return False
         self._close(id)
         space = self._spaces[id] = _Space(inode)
-        opened = await namespaces.inside(path.name, partial(_sockets, kind == "vpc"))
+        try:
+            opened = await namespaces.inside(path.name, partial(_sockets, kind == "vpc"))
+        except BaseException:
+            self._close(id)  # or it would count as heard
+            raise
         if self._spaces.get(id) is space:
             space.sockets = opened
             for one in opened:

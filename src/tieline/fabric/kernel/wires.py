@@ -70,7 +70,10 @@ async def _spaces(footprint: Footprint, vpcs: list[str]) -> list[plan.Space]:
 
     async def look(vpc: str) -> plan.Space:
         async with width:
-            return await namespaces.space(footprint.namespace(vpc))
+            try:
+                return await namespaces.space(footprint.namespace(vpc))
+            except commands.KernelError:  # it went meanwhile, and its links with it
+                return plan.Space({})
 
     return await asyncio.gather(*map(look, vpcs))
 
