@@ -28,6 +28,7 @@ DRAIN_POLL: Final = 0.05
 PORTION: Final = 2000  # rows written to disk, or read, at once
 PORTION_BYTES: Final = 4 << 20
 NO_RECORD: Final = "it cannot be kept on disk: a number of more than 64 bits, or no text"
+TURN: Final = 0.5  # seconds for taking over rows, before others get at the disk
 PAUSE: Final = 0.5  # seconds before a full or broken disk is tried again
 
 
@@ -98,6 +99,17 @@ class Buffer:
         """Other limits; without a buffer from now on, what is on disk is still written."""
         self.action = action
         self.spool.limit = action.max_buffer_bytes
+
+    async def inherit(self, directory: Path) -> bool:
+        """Take some of the rows that a buffer left in a directory, behind those that are here; whether any could be.
+        Raises OSError.
+        """
+        came, lost, left = await self._locked(self.spool.absorb, directory, PORTION, PORTION_BYTES, TURN)
+        self.batcher.metrics.received += lost
+        self.batcher.metrics.dropped["damaged"] += lost
+        self._gauge()
+        self._moved.set()
+        return bool(came or lost or not left)
 
     async def drained(self) -> None:
         """Return when nothing is here, on disk or on the way."""

@@ -108,6 +108,18 @@ class DeadLetters:
         """Make the disk know no more letters than we do; raises OSError where it cannot."""
         self._rewrite(self._letters)
 
+    def inherit(self, directory: Path) -> None:
+        """Take over the letters that another list, which nobody uses, left in its directory, or none: raises OSError.
+        Cut short, it may be done again: a letter that is here already stays one.
+        """
+        if (directory / FILE).exists():
+            letters = DeadLetters(directory)._letters | self._letters
+            ordered = dict(sorted(letters.items(), key=lambda item: item[1].time))
+            surplus = max(0, len(ordered) - self.limit)
+            self._rewrite(dict(list(ordered.items())[surplus:]))
+            self.dropped += surplus
+            (directory / FILE).unlink()
+
     def _make_room(self, letters: dict[str, DeadLetter]) -> None:
         surplus = len(letters) - self.limit
         kept = dict(list(letters.items())[surplus:])

@@ -16,6 +16,7 @@ import msgspec
 
 from tieline.integration import topics
 from tieline.integration.batcher import Batcher
+from tieline.integration.buffer import Buffer
 from tieline.integration.config import Broker
 from tieline.integration.deadletters import DeadLetter, DeadLetters, letter
 from tieline.integration.ending import cancelled
@@ -253,8 +254,8 @@ class Lane:
         """Messages that are received and not safe yet."""
         return self._held
 
-    def places(self) -> set[Path]:
-        """The directories of its buffers."""
+    def places(self) -> dict[Path, Buffer]:
+        """Its buffers by their directories."""
         return self._outlets.places()
 
     def working(self) -> list[Batcher]:

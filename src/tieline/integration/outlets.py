@@ -20,6 +20,7 @@ from tieline.integration.sinks.base import Unavailable, Writer
 
 Key = tuple[str, str]  # a rule's id and an action's
 DIRECTORY: Final = "buffer"
+PLACES: Final = f"{DIRECTORY}/*/*"  # below the directory of a pipeline, see `place_of`
 log = logging.getLogger(__name__)
 
 
@@ -102,9 +103,9 @@ class Outlets:
         for one in self._all:
             yield from one.held()
 
-    def places(self) -> set[Path]:
-        """The directories of buffers."""
-        return {one.spool.directory for one in self._all if isinstance(one, Buffer)}
+    def places(self) -> dict[Path, Buffer]:
+        """The buffers by their directories."""
+        return {one.spool.directory: one for one in self._all if isinstance(one, Buffer)}
 
     async def drained(self) -> None:
         """Return when no row waits."""

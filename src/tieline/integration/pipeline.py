@@ -20,13 +20,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from tieline.integration.batcher import Batcher
+from tieline.integration.buffer import Buffer
 from tieline.integration.config import Broker, Config, Resource, Rule
 from tieline.integration.deadletters import DeadLetters
 from tieline.integration.definition import Definition, check_broker, define
+from tieline.integration.estate import Heir, occupied
 from tieline.integration.greeting import Refused
 from tieline.integration.memory import Memory
 from tieline.integration.metrics import INTERVAL, RuleMetrics
-from tieline.integration.outlets import DIRECTORY, place_of
+from tieline.integration.outlets import PLACES, place_of
 from tieline.integration.replay import Replayer
 from tieline.integration.rules.errors import RuleError, TemplateError
 from tieline.integration.session import CONNECT_SECONDS, Session
@@ -51,6 +53,7 @@ class Pipeline:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.config = config
+        self._lock = occupied(directory)
         self.dead_letters = DeadLetters(directory)
         self._broker = broker
         self._clock = clock
@@ -60,8 +63,10 @@ class Pipeline:
         self._faults: dict[str, RuleError | TemplateError] = {}
         self._rules: dict[str, RuleMetrics] = {}
         self._leaving: dict[str, asyncio.Task[None]] = {}
+        self._applying = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._replayer = Replayer(self.dead_letters)
+        self._heir = Heir(directory, self.dead_letters, self._told, self._buffers, self._again) if directory else None
         self._closed = asyncio.Event()
         self._running = False
 
@@ -83,6 +88,11 @@ class Pipeline:
         self.config = config
         if not self._running:
             return
+        async with self._applying:  # an heir applies as well, what is the configuration already
+            if self._running:
+                await self._apply(self.config)
+
+    async def _apply(self, config: Config) -> None:
         resources = {resource.id: resource for resource in config.resources}
         places = self._places(config)
         for gone in self._stations.keys() - places.keys():
@@ -136,12 +146,29 @@ class Pipeline:
         """Remove what actions left on disk that were taken away while nothing ran here."""
         if self._directory is None or not all(task.done() for task in self._leaving.values()):
             return
-        used = set().union(*(station.lane.places() for station in self._stations.values()))
-        actions = [(rule.id, action) for rule in self.config.rules for action in rule.actions]
-        used |= {place_of(self._directory, action.resource, (rule, action.id)) for rule, action in actions}
-        for place in set(self._directory.glob(f"{DIRECTORY}/*/*")) - used:
+        for place in set(self._directory.glob(PLACES)) - self._buffers().keys() - self._wanted():
             log.warning("rows in %s are of no action any more, and removed", place)
             shutil.rmtree(place, ignore_errors=True)
+
+    def _buffers(self) -> dict[Path, Buffer]:
+        return {place: one for station in self._stations.values() for place, one in station.lane.places().items()}
+
+    def _wanted(self) -> set[Path]:
+        """The places of rows that some action is to write."""
+        actions = [(rule.id, action) for rule in self.config.rules for action in rule.actions]
+        where = self._directory
+        return {place_of(where, action.resource, (rule, action.id)) for rule, action in actions} if where else set()
+
+    def _told(self) -> set[Path] | None:
+        return self._wanted() if self.config.version else None
+
+    async def inherit(self, directories: Iterable[Path]) -> None:
+        """Take over what pipelines that are not needed any more left in these directories, once they have ended."""
+        if self._heir is not None:
+            await self._heir.inherit(directories)
+
+    async def _again(self) -> None:
+        await self.apply(self.config)
 
     def _define(self, rules: tuple[Rule, ...], resources: dict[str, Resource]) -> list[Definition]:
         self._faults = {}
@@ -170,6 +197,8 @@ class Pipeline:
 
         What is not written within so many seconds stays with the broker, until a pipeline of this client id comes back.
         """
+        if self._heir is not None:
+            await self._heir.stop()
         await asyncio.gather(*(self._dismiss(station, seconds) for station in self._stations.values()))
         self._stations = {}
         await self.close()
@@ -185,11 +214,17 @@ class Pipeline:
         self._running = False
         for task in self._tasks:
             task.cancel()
+        if self._heir is not None:
+            await self._heir.stop()
         stations, self._stations = self._stations, {}
         leaving = list(self._leaving.values())
-        await asyncio.gather(*(station.close(grace, forget) for station in stations.values()), *leaving)
-        self._replayer.close()
-        self._closed.set()
+        try:
+            await asyncio.gather(*(station.close(grace, forget) for station in stations.values()), *leaving)
+        finally:
+            self._replayer.close()
+            if self._lock is not None:
+                self._lock.close()
+            self._closed.set()
 
     async def _sample(self) -> None:
         """Note every counter at regular times."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import struct
+import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -186,6 +188,32 @@ class Spool:
         self._read = max(self._read, until)
         self.give_up(until)
         return lost
+
+    def absorb(self, directory: Path, count: int, size: int, seconds: float) -> tuple[int, int, bool]:
+        """Take the records of another spool, which nobody uses, behind our own, in portions and for so many seconds or
+        until there is no more room; remove it once it is empty. How many came, how many were damaged, and whether some
+        are left.
+        """
+        other, came, lost, until = Spool(directory, self.limit), 0, 0, time.monotonic() + seconds
+        try:
+            while other.unread and time.monotonic() < until:
+                try:
+                    first, records = other.take(count, size)
+                except Damaged:
+                    lost += other.skip_damaged()
+                    other.give_up(other.end - other.unread)
+                    continue
+                kept = self.append(records)
+                other.give_up(first + kept)
+                came += kept
+                if kept < len(records):
+                    break
+            left = bool(other.rows)
+        finally:
+            other.close()
+        if not left:
+            shutil.rmtree(directory)
+        return came, lost, left
 
     def close(self) -> None:
         """Close the files; what is in them stays."""

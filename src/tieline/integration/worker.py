@@ -43,6 +43,8 @@ class Worker:
         match request:
             case messages.Apply():
                 await self.pipeline.apply(request.config)
+            case messages.Inherit():
+                await self.pipeline.inherit(map(Path, request.directories))
             case messages.Ready():
                 await self.pipeline.ready()
             case messages.Close():

@@ -29,6 +29,12 @@ class Apply(Request, frozen=True, kw_only=True, tag="apply"):
     config: Config
 
 
+class Inherit(Request, frozen=True, kw_only=True, tag="inherit"):
+    """Take over what processes that are not needed any more left in these directories."""
+
+    directories: tuple[str, ...]
+
+
 class Ready(Request, frozen=True, kw_only=True, tag="ready"):
     """Answered when the broker has confirmed the subscriptions."""
 
@@ -81,7 +87,7 @@ class Close(Request, frozen=True, kw_only=True, tag="close"):
 
 #: What is asked of a pipeline that runs, wherever it runs.
 Asked = Letters | Edit | Replay | Discard | Past | Reset
-ToWorker = Start | Apply | Ready | Close | Asked
+ToWorker = Start | Apply | Inherit | Ready | Close | Asked
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="state"):

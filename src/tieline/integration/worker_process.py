@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import logging
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ class WorkerProcess:
         self.state: messages.State | None = None
         self._past: list[dict[str, Any]] = []  # the last metrics of processes that died
         self._config = Config()
+        self._estates: tuple[str, ...] = ()
         self._applied = asyncio.Event()  # the process has answered
         self._not_applied = self._not_ready = ""  # what it answered where that failed
         self._last_words = ""  # how the last process ended
@@ -87,7 +89,7 @@ class WorkerProcess:
             directory = str(self._directory) if self._directory is not None else None
             self._send(messages.Start(id=0, broker=self._broker, directory=directory))
             configured = self._put(messages.Apply(id=0, config=self._config))  # before anybody asks for anything else
-            configuring = asyncio.create_task(self._configure(configured))
+            configuring = asyncio.create_task(self._configure(configured, first=True))
             assert process.stdout is not None
             while line := await process.stdout.readline():
                 self._hear(messages.decode_answer(line))
@@ -137,11 +139,13 @@ class WorkerProcess:
         self._answers[numbered.id] = future
         return future
 
-    async def _configure(self, configured: asyncio.Future[messages.Answer]) -> None:
+    async def _configure(self, configured: asyncio.Future[messages.Answer], first: bool = False) -> None:
         with contextlib.suppress(ConnectionError):
             answer = await configured
             self._not_applied, self._not_ready, self._lost = answer.error, "", 0
             self._applied.set()
+            if first and self._estates:
+                await self._bequeath()
 
     async def apply(self, config: Config) -> None:
         """Run this configuration, now and after every start; returns when the process has taken it, or `error` says why
@@ -152,6 +156,16 @@ class WorkerProcess:
         if self._process is not None:
             await self._configure(self._put(messages.Apply(id=0, config=config)))
         await self._applied.wait()
+
+    async def inherit(self, directories: Iterable[Path]) -> None:
+        """Have the process take over what is left in these directories, now and after every start."""
+        self._estates = tuple(map(str, directories))
+        with contextlib.suppress(ConnectionError):  # its successor does it
+            await self._bequeath()
+
+    async def _bequeath(self) -> None:
+        if error := (await self.ask(messages.Inherit(id=0, directories=self._estates))).error:
+            log.error("a worker of %s takes nothing over: %s", self._broker.client_id, error)
 
     async def ready(self) -> None:
         """Return when the configuration runs, and the broker has confirmed its subscriptions."""

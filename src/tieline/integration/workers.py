@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,6 +19,18 @@ from tieline.integration import worker_messages as messages
 from tieline.integration.config import Broker, Config
 from tieline.integration.pipeline import GRACE
 from tieline.integration.worker_process import WorkerProcess
+
+WORKER: Final = "worker-"
+
+
+def place(directory: Path, number: int) -> Path:
+    """The directory of one of several processes."""
+    return directory / f"{WORKER}{number}"
+
+
+def estates(directory: Path) -> list[Path]:
+    """All directories in which letters and rows may be left: of one that works alone, and of several."""
+    return [directory, *sorted(directory.glob(f"{WORKER}*"))]
 
 
 class NotApplied(Exception):
@@ -53,6 +65,9 @@ class Workers:
         surplus, self._workers = self._workers[count:], self._workers[:count]
         for worker in surplus:
             await worker.dismiss()
+        if self._workers and self._directory is not None:
+            own = {place(self._directory, number) for number in range(len(self._workers))}
+            await self._workers[0].inherit([one for one in estates(self._directory) if one not in own])
 
     def _worker(self, number: int) -> WorkerProcess:
         changes = {
@@ -62,7 +77,7 @@ class Workers:
             "alone": not number,
         }
         broker = msgspec.structs.replace(self._broker, **changes)
-        directory = self._directory / f"worker-{number}" if self._directory is not None else None
+        directory = place(self._directory, number) if self._directory is not None else None
         return WorkerProcess(broker, directory)
 
     async def apply(self, config: Config) -> None:

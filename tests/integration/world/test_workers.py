@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from integration.world import flow
 from servers import START_SECONDS, Mosquitto, PostgreSQL
 from tieline.integration import config, worker_process
 from tieline.integration import worker_messages as messages
+from tieline.integration.deadletters import FILE
 from tieline.integration.workers import NotApplied, Workers
 
 pytestmark = pytest.mark.world
@@ -182,3 +184,50 @@ async def test_what_a_dismissed_process_cannot_write_waits_at_the_broker(
         await flow.eventually(lambda: bool(flow.devices(postgresql, target)), "the rows of the first process")
         await workers.resize(2)
         await flow.eventually(lambda: set(flow.devices(postgresql, target)) == set(flow.wanted(2000)), "every row")
+
+
+async def test_those_that_stay_take_over_letters_and_rows_on_disk(
+    postgresql: PostgreSQL, mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "DISMISS_SECONDS", 1.0)
+    target, later = flow.table(postgresql, "device text, temp float8 check (temp < 100), ts bigint"), flow.unique("t")
+    away = config.Sql(id="late", resource="away", sql=flow.INSERT.format(table=later), buffer_mode="disk")
+    rules = (flow.rule(target, flow.SQL.replace("sensors", "hot")), config.Rule(id="s", sql=flow.SQL, actions=(away,)))
+    resources = (flow.resource(postgresql), flow.resource(postgresql, id="away"))
+    what = config.Config(version=1, resources=resources, rules=rules)
+
+    def rows() -> set[str]:
+        return set(flow.devices(postgresql, later))
+
+    async with working(flow.broker(mosquitto), what, tmp_path) as workers:
+
+        def figures() -> list[dict[str, Any]]:
+            return [worker.counted()["actions"]["s"]["late"] for worker in workers._workers]
+
+        hot = [("hot/1", {"device": f"h{n}", "temp": 200}) for n in range(20)]
+        await asyncio.to_thread(flow.publish, mosquitto, hot)
+        await asyncio.to_thread(flow.publish, mosquitto, flow.numbered(40))
+        await flow.eventually(lambda: min(one["retried"] for one in figures()) > 0, "both know that it is away")
+        await asyncio.to_thread(flow.publish, mosquitto, flow.numbered(4000)[40:])
+        await flow.eventually(lambda: sum(one["received"] for one in figures()) == len(flow.wanted(4000)), "all rows")
+        await flow.eventually(lambda: min(letters(tmp_path)) > 0 and sum(letters(tmp_path)) == 20, "letters of both")
+        assert min(one["queuing_bytes"] for one in figures()) > 0
+        await workers.resize(1)
+        await flow.eventually(lambda: letters(tmp_path) == [20, 0], "all letters in one place")
+        ids = [one.id for one in (await workers.perform(messages.Letters(id=0))).letters]
+        assert len(ids) == 20
+        postgresql.execute(f"alter table {target} drop constraint {target}_temp_check")
+        assert set((await workers.perform(messages.Replay(id=0, ids=tuple(ids)))).replayed.values()) == {""}
+        await flow.eventually(lambda: len(flow.devices(postgresql, target)) == 20, "the rows of letters")
+        postgresql.execute(f"create table {later}(device text, temp float8, ts bigint)")
+        few = len(flow.wanted(40))  # may have been in the memory of the process that went
+        await flow.eventually(lambda: len(rows()) >= len(flow.wanted(4000)) - few, "the rows on disk")
+        await workers.resize(2)
+        await flow.eventually(lambda: rows() == set(flow.wanted(4000)), "every row")
+        assert sorted(flow.devices(postgresql, later)) == flow.wanted(4000)
+
+
+def letters(directory: Path) -> list[int]:
+    """How many each process has on disk."""
+    files = [directory / f"worker-{number}" / FILE for number in range(2)]
+    return [len(file.read_bytes().splitlines()) if file.exists() else 0 for file in files]

@@ -23,7 +23,7 @@ from tieline.integration.pipeline import Pipeline
 from tieline.integration.probe import ProbeFailed, probe
 from tieline.integration.requests import perform
 from tieline.integration.worker_process import DISMISS_SECONDS
-from tieline.integration.workers import Workers
+from tieline.integration.workers import Workers, estates
 
 log = logging.getLogger(__name__)
 
@@ -210,6 +210,8 @@ class Worker:
         self._running.add_done_callback(self._ended)
         await asyncio.sleep(0)  # it runs, and will take what is applied
         await self._pipeline.apply(config)
+        if isinstance(self._pipeline, Pipeline):
+            await self._pipeline.inherit(estates(directory)[1:])
 
     async def _tell(self, wanted: Settings | Remote | None, broker: Broker) -> None:
         """Publish what happens to clients while a rule reads it, once those rules are subscribed."""
