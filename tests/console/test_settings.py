@@ -90,15 +90,22 @@ def test_retention_is_refused_at_its_field_confirmed_where_it_removes_and_seen_b
 
 
 def test_both_certificates_of_a_listener_are_told(client: Client, page: Any) -> None:
-    host = "127.0.0.1"
-    addresses = {name: {"host": host, "port": free_port()} for name in ("mqtt", "mqtts")}
-    made = client.create_deployment(name="encrypted", provider="external", **addresses)
+    def create(name: str) -> Any:
+        addresses = {kind: {"host": "127.0.0.1", "port": free_port()} for kind in ("mqtt", "mqtts")}
+        return client.create_deployment(name=name, provider="external", **addresses)
+
+    made = create("encrypted")
     try:
         assert made.tls_certificate is not None
         browsing.expected(page.get_by_text(f"The server's certificate {made.tls_certificate}")).to_be_visible()
         page.get_by_role("button", name="Show the certificate of encrypted").click()
         browsing.expected(page.get_by_text("What devices verify it with: the authority CN=")).to_be_visible()
         browsing.expected(page.locator("pre", has_text="BEGIN CERTIFICATE")).to_be_visible()
+        create("also-encrypted")
+        browsing.expected(page.get_by_text("also-encrypted, 127.0.0.1")).to_be_visible()
+        browsing.expected(page.locator("pre", has_text="BEGIN CERTIFICATE")).to_be_visible()  # what is shown stays
     finally:
-        client.delete_deployment("encrypted")
-        until(client.deployments, lambda found: "encrypted" not in [one.name for one in found])
+        for one in client.deployments():
+            if one.name.endswith("encrypted"):
+                client.delete_deployment(one.name)
+        until(client.deployments, lambda found: not [one for one in found if one.name.endswith("encrypted")])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -82,6 +82,11 @@ class View(Generic[S]):
     def follow(self, hear: Callable[[S], None]) -> None:
         """Call a function with every new state, as long as the part of the page is there in which this is called."""
         self._sections.append((ui.context.slot.parent, hear))
+
+    def soon(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Begin something when the page is connected; no redraw of a part of the page ends it."""
+        with self.page:
+            ui.timer(0.05, work, once=True)
 
     def choose(self, chosen: ui.select, select: Callable[[S], Mapping[str, str]]) -> None:
         """Keep what can be chosen as it is now; what is chosen, and whatever is typed around it, stays."""

@@ -13,6 +13,7 @@ from tieline.cloud.client import ClientError
 from tieline.cloud.places import DeploymentAccount
 from tieline.cloud.records import LinkStatus, PrivateLinkView, Subnet
 from tieline.console import parts
+from tieline.console.leaving import leave
 from tieline.console.pages.integration import Resources, rules
 from tieline.console.pages.monitoring import monitoring
 from tieline.console.pages.mqtt import mqtt_users
@@ -175,7 +176,7 @@ class Links:
             return
         self._shown = value
         self._wanted.set_visibility(len(links) > 5)
-        self._place.clear()
+        leave(self._place, self._place)
         with self._place:
             if not links:
                 parts.say(

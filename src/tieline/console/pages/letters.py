@@ -13,6 +13,7 @@ from starlette.requests import Request
 from tieline.cloud.client import ClientError
 from tieline.cloud.letters import Letter, Replayed
 from tieline.console import parts
+from tieline.console.leaving import leave
 from tieline.console.rest import Rest
 from tieline.console.shell import Desk, desk, frame, trail, words
 from tieline.console.snapshot import Snapshot
@@ -28,9 +29,8 @@ async def dead_letters(request: Request, name: str) -> None:
         trail(("Deployments", "/deployments"), (name, f"/deployments/{name}?tab=monitoring"))
         parts.heading("Dead letters", 1)
         letters = Box(view, name)
+        view.follow(letters.hear)
         await letters.look()
-        count = letters.counted
-        view.follow(lambda now: letters.arrived(count(now)))
 
 
 class Box:
@@ -39,6 +39,7 @@ class Box:
     def __init__(self, view: Desk, deployment: str) -> None:
         self._view, self._deployment = view, deployment
         self._page = self._cursor = ""
+        self._turn = 0  # of the last look; what an earlier one finds after it is older
         self._cards: dict[str, ui.element] = {}
         self._known = self.counted(view.now)
         self._told = parts.stack().props("aria-live=polite")
@@ -63,12 +64,16 @@ class Box:
     async def look(self, cursor: str = "") -> None:
         """Read a page, and show it."""
         self._page = cursor
+        self._turn = turn = self._turn + 1
         try:
             page = await self._view.ask(lambda client: client.letters(self._deployment, cursor=cursor))
         except ClientError as error:
-            self._empty()
-            with self._list:
-                parts.problem(words(error))
+            if turn == self._turn:
+                self._empty()
+                with self._list:
+                    parts.problem(words(error))
+            return
+        if turn != self._turn:
             return
         self._cursor = page.next_cursor or ""
         self._more.set_visibility(bool(self._cursor))
@@ -80,8 +85,7 @@ class Box:
         here = {letter.id for letter in letters}
         if not here or not self._cards:
             self._empty()
-        for id in self._cards.keys() - here:
-            self._cards.pop(id).delete()
+        leave(self._list, [self._cards.pop(id) for id in self._cards.keys() - here])
         with self._list:
             if not here:
                 parts.say("None: every message that a rule took was written, or waits to be.", "muted")
@@ -94,12 +98,12 @@ class Box:
         self._list.clear()
         self._cards.clear()
 
-    def arrived(self, count: Counted) -> None:
-        """There are others now."""
+    def hear(self, now: Snapshot) -> None:
+        """Look again where there are others now."""
+        count = self.counted(now)
         if count != self._known:
             self._known = count
-            with self._list:
-                ui.timer(0.05, lambda: self.look(self._page), once=True)
+            self._view.soon(lambda: self.look(self._page))
 
     async def _next(self) -> None:
         await self.look(self._cursor)

@@ -14,6 +14,7 @@ from tieline.cloud.dependants import goes_through
 from tieline.cloud.doctor.hops import Diagnosis, Verdict
 from tieline.cloud.records import HistoryEntry, LinkStatus, PrivateLinkView
 from tieline.console import parts
+from tieline.console.leaving import leave
 from tieline.console.pages.carried import carried
 from tieline.console.pages.deployment import delete_link
 from tieline.console.provider.account import ProviderView, also_provider
@@ -137,24 +138,27 @@ class Doctor:
     def __init__(self, view: Desk, deployment: str, key: str, provider: ProviderView | None) -> None:
         self._view, self._deployment, self._key, self._provider = view, deployment, key, provider
         self._place = parts.stack()
+        self._turn = 0  # of the last look; what an earlier one finds after it is of another state
 
     def changed(self, status: LinkStatus | None) -> None:
         """The link's state is another one now."""
+        self._turn += 1
         if status in (None, LinkStatus.DELETING):
             self._place.clear()
-            return
-        with self._place:
-            ui.timer(0.05, self.look, once=True)
+        else:
+            self._view.soon(self.look)
 
     async def look(self) -> None:
         """Diagnose, and draw."""
+        self._turn = turn = self._turn + 1
         witness = self._witness()
         found = await self._view.act(
-            lambda client: asyncio.run(examine(client, self._deployment, self._key, witness)),
-            lambda _: self._place.clear(),
+            lambda client: asyncio.run(examine(client, self._deployment, self._key, witness)), lambda _: None
         )
+        if turn != self._turn:
+            return
+        leave(self._place, self._place)
         if found is not None:
-            self._place.clear()
             with self._place:
                 self._draw(found)
 

@@ -43,8 +43,18 @@ async def retention(view: Desk) -> None:
         parts.say("What is older goes by itself, for ever. An empty field is the default again.", "muted")
         source.live(
             lambda now: now if isinstance(now, str) else "",
-            lambda problem: parts.problem(problem) if problem else Form(view, source),
+            lambda problem: parts.problem(problem) if problem else None,
         )
+        with parts.stack("wide") as place:
+            Form(view, source)
+
+        def show(now: Known) -> None:  # once it is known, what is typed stays whatever cannot be read later
+            if isinstance(now, RetentionView):
+                place.set_visibility(True)
+
+        place.set_visibility(False)
+        show(source.now)
+        source.follow(show)
         parts.facts(FIXED)
 
 

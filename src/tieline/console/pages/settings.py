@@ -52,7 +52,9 @@ async def settings(request: Request) -> None:
             hooks.live(lambda now: now, lambda found: _hooks(view, hooks, found))
             _new_hook(view, hooks)
         await retention(view)
-        view.live(_encrypted, lambda found: _certificates(view, found))
+        with parts.card("Certificates"):
+            view.live(lambda now: not _encrypted(now), _none)
+            view.each(_encrypted, lambda found: _certificate(view, *found), parts.stack("wide"))
         _about(await view.act(lambda client: client.identity()))
 
 
@@ -116,19 +118,22 @@ def _encrypted(now: Snapshot) -> list[tuple[str, str, str]]:
     return [(one.name, str(one.mqtts), str(one.tls_certificate or "is not made yet")) for one in ones if one.mqtts]
 
 
-def _certificates(view: Desk, found: list[tuple[str, str, str]]) -> None:
-    with parts.card("Certificates"):
-        if not found:
-            parts.say("No deployment has a TLS listener.", "muted")
-        for name, address, told in found:
-            with parts.row("between"):
-                with parts.stack():
-                    parts.say(f"{name}, {address}")
-                    parts.say(f"The server's certificate {told}", "muted")
-                place = parts.stack()
-                parts.button("Show", partial(_show, view, name, place), kind="other").props(
-                    f'aria-label="Show the certificate of {name}"'
-                )
+def _none(none: bool) -> None:
+    if none:
+        parts.say("No deployment has a TLS listener.", "muted")
+
+
+def _certificate(view: Desk, name: str, address: str, told: str) -> ui.element:
+    """A listener's row: what is shown of it stays while others come and go."""
+    with parts.row("between") as row:
+        with parts.stack():
+            parts.say(f"{name}, {address}")
+            parts.say(f"The server's certificate {told}", "muted")
+        place = parts.stack()
+        parts.button("Show", partial(_show, view, name, place), kind="other").props(
+            f'aria-label="Show the certificate of {name}"'
+        )
+    return row
 
 
 async def _show(view: Desk, name: str, place: ui.element) -> None:
