@@ -157,9 +157,9 @@ class Buffer:
                     self._let_go()
 
     def _let_go(self) -> None:
-        lost = [message for _, message in self._spilling if _unkept(message)]
+        lost = [message for _, message in self._spilling if message.fleeting]
         if lost:
-            self._spilling = [item for item in self._spilling if not _unkept(item[1])]
+            self._spilling = [item for item in self._spilling if not item[1].fleeting]
             self.batcher.metrics.received += len(lost)
             self.batcher.metrics.dropped["queue_full"] += len(lost)
             self._done(lost)
@@ -251,11 +251,6 @@ class Buffer:
         """The action's last error; it is not the database's."""
         metrics = self.batcher.metrics
         metrics.last_error, metrics.last_error_at = trouble, int(time.time() * 1000)
-
-
-def _unkept(message: Message) -> bool:
-    """Whether the broker sent it at QoS 0, and keeps it for nobody. Its `qos` is 0 too where the session is lost."""
-    return message.packet is not None and not message.packet.packet_id
 
 
 def _encoded(item: Item) -> bytes:

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from tieline.integration import topics
+from tieline.integration import fleeting, topics
 from tieline.integration.batcher import Batcher
 from tieline.integration.buffer import Buffer
 from tieline.integration.config import Broker
@@ -92,14 +92,20 @@ class Lane:
         known, lookup = self._index.known, self._index.lookup
         run: list[Message] = []
         current: tuple[Route, ...] = ()
-        for message in messages:
-            topic = message.topic
-            routes = known.get(topic) or lookup(topic)
-            if routes is not current:
-                self._apply(current, run)
-                current, run = routes, []
-            run.append(message)
-        self._apply(current, run)
+        taken = 0
+        try:
+            for message in messages:
+                topic = message.topic
+                routes = known.get(topic) or lookup(topic)
+                if routes is not current:
+                    self._apply(current, run)
+                    taken += len(run)
+                    current, run = routes, []
+                run.append(message)
+            self._apply(current, run)
+        except OSError as full:  # the broker sends again what it keeps
+            fleeting.lost(messages[taken:], self._index, str(full), int(self._clock() * 1000))
+            raise
         if self._full(1):
             self.session.read(False)
 
@@ -286,6 +292,7 @@ class Lane:
         self._closing = True
         self.session.read(False)
         await self._outlets.close(grace)
+        fleeting.say_lost(self.session.client_id, self._outstanding())
         await self.session.close(forget)
         if self._receiving is not None:
             await cancelled(self._receiving)

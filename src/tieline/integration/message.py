@@ -71,6 +71,11 @@ class Message(msgspec.Struct, eq=False, gc=False):
         message.known = {**message.details(), **known}
         return message
 
+    @property
+    def fleeting(self) -> bool:
+        """Whether the broker sent it at QoS 0, and keeps it for nobody; `qos` is 0 too where the session was lost."""
+        return self.packet is not None and not self.packet.packet_id
+
     def document(self) -> Any:
         """The payload decoded as JSON, NOT_JSON where it is none."""
         if self.decoded is UNREAD:

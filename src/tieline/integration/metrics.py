@@ -44,6 +44,12 @@ class RuleMetrics:
             **self.history.rates(),
         }
 
+    def fail(self, error: str, now: int) -> None:
+        """Count a message that the rule could not be applied to, at this Unix time in milliseconds."""
+        self.matched += 1
+        self.exceptions += 1
+        self.last_error, self.last_error_at = error, now
+
     def sample(self, now: float) -> None:
         """Note the present counters."""
         self.history.add(now, self.matched, self.passed, self.matched - self.passed)

@@ -158,6 +158,26 @@ async def test_a_full_disk_holds_a_message_until_its_letter_is_kept(
     assert len(letters.read_bytes().splitlines()) == 1
 
 
+async def test_what_nobody_keeps_is_counted_or_told_where_it_is_lost(
+    mosquitto: Mosquitto, postgresql: PostgreSQL, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """QoS 0: a message whose letter finds no room is gone with it, and so is one in hand at the end."""
+    failing = 'SELECT payload.device as device, payload.temp + 1 as temp, timestamp FROM "gone/#"'
+    rule = flow.rule(flow.unique("t"), failing)  # a table that is not there
+    what = config.Config(version=1, resources=(flow.resource(postgresql),), rules=(rule,))
+    async with flow.running(flow.broker(mosquitto), what, tmp_path) as pipeline:
+        (tmp_path / FILE).symlink_to("/dev/full")
+        await asyncio.to_thread(flow.publish, mosquitto, [("gone/1", {"temp": [1]})], 0)
+        await flow.eventually(lambda: pipeline.metrics()["rules"]["r"]["failed.exception"] == 1, "the count")
+        assert "QoS 0 is lost: a dead letter could not be kept" in pipeline.metrics()["rules"]["r"]["last_error"]
+        assert pipeline.metrics()["rules"]["r"]["matched"] == 1
+        (tmp_path / FILE).unlink()
+        await flow.subscribed(pipeline)
+        await asyncio.to_thread(flow.publish, mosquitto, [("gone/1", {"device": "a", "temp": n}) for n in range(3)], 0)
+        await flow.eventually(lambda: pipeline.status()["resources"]["pg"]["pending"] == 3, "all in hand")
+    assert "ends with 3 messages of QoS 0 in hand: they are lost" in caplog.text
+
+
 def counted(pipeline: pipelines.Pipeline) -> dict[str, Any]:
     found: dict[str, Any] = pipeline.metrics()["actions"]["r"]["write"]
     return found
