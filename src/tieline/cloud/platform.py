@@ -83,18 +83,19 @@ class Platform:
         self.accounts.close()
         self.records.close()
 
-    def changed(self, deployment: str) -> None:
-        """Something that a deployment's agent must know is different now; what waits for it is looked at again."""
-        self.records.update(Deployment, deployment, lambda now: now.model_copy(update={"revision": now.revision + 1}))
-        self.hub.push(deployment)
-        self.deployments.reconciler.wake(deployment)
+    def changed(self, *deployments: str) -> None:
+        """Something that agents of these must know is different now; what waits for them is looked at again."""
+        known = [found for id in deployments if (found := self.records.get(Deployment, id))]
+        self.records.commit(write=[one.model_copy(update={"revision": one.revision + 1}) for one in known])
+        for id in deployments:
+            self.hub.push(id)
+            self.deployments.reconciler.wake(id)
 
     def retained(self, before: RetentionView, after: RetentionView) -> None:
         """Retention was changed: less is kept from now on, and agents hear of what is kept with them."""
         self.housekeeping.wake()
         if before.metrics_minutes != after.metrics_minutes:
-            for deployment in self.records.all(Deployment):
-                self.changed(deployment.id)
+            self.changed(*(deployment.id for deployment in self.records.all(Deployment)))
 
     def admit(self, token: str) -> Deployment | None:
         """The one deployment that a join token is good for; None where it is good for none."""
