@@ -96,13 +96,13 @@ async def change_password(records: Repository, caller: Caller, old: Password, ne
     user = records.get(User, caller.id) if caller.means == "user" else None
     if user is None:
         raise PlatformError(409, "NO_PASSWORD", "an API key has no password", "log in as a user")
-    if not await verify_password(old.get_secret_value(), user.password):
-        raise PlatformError(403, "WRONG_PASSWORD", "the old password is not right", "try again")
-    hash = await hash_password(new.get_secret_value())
+    right = await verify_password(old.get_secret_value(), user.password)
+    hash = await hash_password(new.get_secret_value()) if right else ""
     others = [session for session in sessions_of(records, user) if session.id != caller.session]
     present = records.get(User, user.id)
-    if present is not None:
-        records.commit(write=[present.model_copy(update={"password": hash})], delete=others)
+    if not right or present is None or present.password != user.password:  # somebody was faster
+        raise PlatformError(403, "WRONG_PASSWORD", "the old password is not right", "try again")
+    records.commit(write=[present.model_copy(update={"password": hash})], delete=others)
 
 
 def delete_user(records: Repository, caller: Caller, user: User) -> None:
@@ -152,14 +152,16 @@ class Entrance:
         self._failed.add(place, time.time())  # before the slow part: guesses at the same time count, too
         found = self._records.all(User, lambda user: user.name == wanted.name)
         hash = found[0].password if found else None
-        if not await verify_password(wanted.password.get_secret_value(), hash):
+        right = await verify_password(wanted.password.get_secret_value(), hash)
+        present = self._records.get(User, found[0].id) if found else None
+        if not right or present is None or present.password != hash:  # it took time: a new one ends the old at once
             raise PlatformError(401, "UNAUTHORIZED", "name or password is not right", "try again")
         self._failed.forget(place)
         cookie, now = secrets.token_urlsafe(COOKIE_BYTES), time.time()
-        session = Session(id=hashed(cookie), user=found[0].id, created=now, seen=now)
+        session = Session(id=hashed(cookie), user=present.id, created=now, seen=now)
         ended = self._records.all(Session, lambda other: not alive(other, now))
         self._records.commit(write=[session], delete=ended)
-        return found[0], cookie
+        return present, cookie
 
 
 def logout(records: Repository, caller: Caller) -> None:
