@@ -21,6 +21,7 @@ from tieline.cloud import hostport
 from tieline.cloud.client import ClientError
 from tieline.fabric.kernel import rootless
 from tieline.fabric.kernel.commands import KernelUnavailable, require
+from tieline.integration.ending import cancelled
 
 HOST = "127.0.0.1"
 REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")  # as AWS names them, and clients put them into host names
@@ -129,11 +130,15 @@ async def _run(home: Home, console_port: int, aws_port: int, started: list[Part]
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    starting, ending = asyncio.create_task(supervisor.start()), asyncio.create_task(stop.wait())
     try:
-        await supervisor.start()
-        _announce(home, console_port, aws_port)
-        await stop.wait()
+        await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            await starting
+            _announce(home, console_port, aws_port)
+            await ending
     finally:
+        await cancelled(starting, ending)
         await supervisor.stop()
 
 
