@@ -5,6 +5,7 @@ The note is there because a search at each look would take longer every day.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from functools import partial
 
@@ -33,6 +34,7 @@ async def find_noted(records: Repository) -> None:
         entries = dict.fromkeys(unknown, "") | {entry.record: entry.id for entry in found}
         for id, entry in entries.items():
             records.update(PrivateLink, id, partial(_noted, entry=entry))
+            await asyncio.sleep(0)
     except Exception:
         log.exception("the last changes of %d links were not found; the next start looks again", len(unknown))
 
