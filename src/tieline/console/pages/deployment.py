@@ -14,7 +14,7 @@ from tieline.cloud.places import DeploymentAccount
 from tieline.cloud.records import LinkStatus, PrivateLinkView, Subnet
 from tieline.console import parts
 from tieline.console.leaving import leave
-from tieline.console.pages.integration import Resources, rules
+from tieline.console.pages.integration import integration
 from tieline.console.pages.monitoring import monitoring
 from tieline.console.pages.mqtt import mqtt_users
 from tieline.console.shell import Desk, desk, frame, trail
@@ -50,8 +50,7 @@ async def deployment(request: Request, name: str, tab: str = "network") -> None:
             await _provider(view, name)
             Links(view, name)
         elif tab == "integration":
-            Resources(view, name)
-            view.live(lambda now: _rules_of(now.inside(name)), lambda found: rules(view, name, found))
+            integration(view, name)
         elif tab == "users":
             await mqtt_users(view, name)
         else:
@@ -68,13 +67,6 @@ def _only(found: Inside | None) -> DeploymentAnswer | None:
 
 def _links_of(found: Inside | None) -> tuple[PrivateLinkView, ...]:
     return found.links if found else ()
-
-
-def _rules_of(found: Inside | None) -> tuple[tuple[object, ...], bool]:
-    if not found:
-        return (), False
-    shown = tuple((rule.name, rule.status, rule.reason, rule.sql, rule.actions) for rule in found.rules)
-    return shown, bool(found.resources)
 
 
 def _gone(name: str) -> None:

@@ -2,86 +2,139 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 from nicegui import ui
 
 from tieline.cloud.answers import ResourceAnswer
 from tieline.cloud.client import ClientError
 from tieline.console import parts
+from tieline.console.feed import shared
 from tieline.console.shell import Desk, words
-from tieline.console.snapshot import Inside
+from tieline.console.snapshot import Inside, Snapshot
 
-T = TypeVar("T")
+Named = tuple[str, str]  # an id and a name: a row of the list, as long as it is called so
 
 
-class Resources:
-    """The list of resources, each with its Test, whose outcome stays when the list is drawn anew."""
+class Ruled(NamedTuple):
+    """What is told of a rule: not its counters, which change all the time."""
 
-    def __init__(self, view: Desk, deployment: str) -> None:
-        self._view, self._deployment = view, deployment
-        self._outcomes: dict[str, ui.element] = {}
-        self._tested: dict[str, ClientError | None] = {}
-        view.live(lambda now: _parts(now.inside(deployment)), lambda found: self._draw(*found))
+    status: str
+    reason: str
+    sql: str
+    actions: tuple[Any, ...]
 
-    def _draw(self, found: tuple[ResourceAnswer, ...], linked: bool) -> None:
-        self._outcomes.clear()
-        first = "" if linked else " Behind somebody else's network it needs a private link first."
-        _listed(
-            "Resources",
-            ("New Resource", f"/deployments/{self._deployment}/resources/new"),
-            f"A resource is a database that rules write to.{first}",
-            found,
-            self._resource,
-        )
 
-    def _resource(self, resource: ResourceAnswer) -> None:
-        label = f'aria-label="{{}} resource {resource.name}"'
+def integration(view: Desk, deployment: str) -> None:
+    """Both lists. A row stays while others come and go, and with it what its Test found."""
+    with _listed("Resources", "New Resource", f"/deployments/{deployment}/resources/new"):
+        view.live(lambda now: _no_resource(now.inside(deployment)), _say)
+        resources = partial(_resource, view, deployment)
+        view.each(lambda now: _named(now.inside(deployment), "resources"), resources, parts.tag("ul", "list"))
+    with _listed("Rules", "New rule", f"/deployments/{deployment}/rules/new"):
+        view.live(lambda now: _no_rule(now.inside(deployment)), _say)
+        rules = partial(_rule, view, deployment)
+        view.each(lambda now: _named(now.inside(deployment), "rules"), rules, parts.tag("ul", "list"))
+
+
+@contextmanager
+def _listed(title: str, more: str, path: str) -> Iterator[None]:
+    """A list with the way to one more."""
+    with parts.card():
+        with parts.row("between"):
+            parts.heading(title)
+            parts.go(more, path)
+        yield
+
+
+def _named(found: Inside | None, kind: str) -> tuple[Named, ...]:
+    return tuple((one.id, one.name) for one in getattr(found, kind, ()))
+
+
+def _no_resource(found: Inside | None) -> str:
+    """What a resource would be, where there is none."""
+    if found and found.resources:
+        return ""
+    first = "" if found and found.links else " Behind somebody else's network it needs a private link first."
+    return f"A resource is a database that rules write to.{first}"
+
+
+def _no_rule(found: Inside | None) -> str:
+    if found and found.rules:
+        return ""
+    first = "" if found and found.resources else " Make a resource first, so that it has somewhere to write to."
+    return f"A rule selects messages with SQL and writes them to a resource.{first}"
+
+
+def _say(text: str) -> None:
+    if text:
+        parts.say(text, "muted")
+
+
+@shared
+def _resources(now: Snapshot) -> dict[str, ResourceAnswer]:
+    return {resource.id: resource for one in now.deployments for resource in one.resources}
+
+
+@shared
+def _rules(now: Snapshot) -> dict[str, Ruled]:
+    found = (rule for one in now.deployments for rule in one.rules)
+    return {rule.id: Ruled(rule.status, rule.reason, rule.sql, rule.actions) for rule in found}
+
+
+def _resource(view: Desk, deployment: str, named: Named) -> ui.element:
+    id, name = named
+    label = f'aria-label="{{}} resource {name}"'
+    with parts.tag("li") as row:
         with parts.row("between"):
             with parts.stack():
                 with parts.row():
-                    path = f"/deployments/{self._deployment}/resources/{resource.name}"
-                    ui.link(resource.name, path).classes("strong")
-                    parts.state(resource.status)
-                parts.say(f"{resource.type} at {resource.server}", "muted")
-                if resource.reason:
-                    parts.problem(f"{resource.reason}\n{resource.hint}")
+                    ui.link(name, f"/deployments/{deployment}/resources/{name}").classes("strong")
+                    view.live(lambda now: _status(_resources(now).get(id)), _state, "row")
+                view.live(lambda now: _resources(now).get(id), _about)
             with parts.row():
-                parts.button("Test", partial(self._test, resource), kind="other").props(label.format("Test"))
-                parts.button("Delete", partial(self._delete, resource), kind="danger").props(label.format("Delete"))
-        self._outcomes[resource.id] = parts.stack().props("aria-live=polite")
-        if resource.id in self._tested:
-            tell_test(self._outcomes[resource.id], self._tested[resource.id])
-
-    async def _test(self, resource: ResourceAnswer) -> None:
-        self._tested.pop(resource.id, None)
-        tell_testing(self._outcomes[resource.id])
-
-        def tell(error: ClientError | None) -> None:
-            self._tested[resource.id] = error
-            if (place := self._outcomes.get(resource.id)) is not None:
-                tell_test(place, error)
-
-        if await self._view.do(lambda client: client.probe_saved(self._deployment, resource.id), tell):
-            tell(None)
-
-    async def _delete(self, resource: ResourceAnswer) -> None:
-        using = [rule.name for rule in _rules_with(self._view, self._deployment, resource.name)]
-        text = "Its login data are removed. This cannot be undone."
-        if using:
-            text = f"In use by the rules {', '.join(using)}. These are deleted as well. {text}"
-        await self._view.remove(
-            "resource",
-            resource.name,
-            text,
-            lambda client: client.delete_resource(self._deployment, resource.id, cascade=bool(using)),
-        )
+                test = parts.button("Test", lambda: _test(view, deployment, id, outcome), kind="other")
+                test.props(label.format("Test"))
+                delete = parts.button("Delete", lambda: _delete(view, deployment, *named), kind="danger")
+                delete.props(label.format("Delete"))
+        outcome = parts.stack().props("aria-live=polite")
+    return row
 
 
-def _parts(found: Inside | None) -> tuple[tuple[ResourceAnswer, ...], bool]:
-    return (found.resources, bool(found.links)) if found else ((), False)
+def _status(found: ResourceAnswer | Ruled | None) -> str:
+    return found.status if found else ""
+
+
+def _state(word: str) -> None:
+    if word:
+        parts.state(word)
+
+
+def _about(resource: ResourceAnswer | None) -> None:
+    if resource is None:
+        return
+    parts.say(f"{resource.type} at {resource.server}", "muted")
+    if resource.reason:
+        parts.problem(f"{resource.reason}\n{resource.hint}")
+
+
+async def _test(view: Desk, deployment: str, id: str, outcome: ui.element) -> None:
+    tell_testing(outcome)
+    if await view.do(lambda client: client.probe_saved(deployment, id), lambda error: tell_test(outcome, error)):
+        tell_test(outcome, None)
+
+
+async def _delete(view: Desk, deployment: str, id: str, name: str) -> None:
+    using = [rule.name for rule in _rules_with(view, deployment, name)]
+    text = "Its login data are removed. This cannot be undone."
+    if using:
+        text = f"In use by the rules {', '.join(using)}. These are deleted as well. {text}"
+    await view.remove(
+        "resource", name, text, lambda client: client.delete_resource(deployment, id, cascade=bool(using))
+    )
 
 
 def tell_testing(place: ui.element) -> None:
@@ -108,47 +161,29 @@ def _rules_with(view: Desk, deployment: str, resource: str) -> list[Any]:
     return [rule for rule in found.rules if any(a.resource == resource for a in rule.actions)] if found else []
 
 
-def rules(view: Desk, deployment: str, shown: tuple[tuple[Any, ...], bool]) -> None:
-    """The list of rules."""
-    found, has_resource = shown
-    first = "" if has_resource else " Make a resource first, so that it has somewhere to write to."
-    _listed(
-        "Rules",
-        ("New rule", f"/deployments/{deployment}/rules/new"),
-        f"A rule selects messages with SQL and writes them to a resource.{first}",
-        found,
-        lambda rule: _rule(view, deployment, *rule),
-    )
-
-
-def _listed(title: str, more: tuple[str, str], none: str, found: Sequence[T], draw: Callable[[T], None]) -> None:
-    """A list with the way to one more; where nothing is in it, what it would be."""
-    with parts.card():
+def _rule(view: Desk, deployment: str, named: Named) -> ui.element:
+    id, name = named
+    with parts.tag("li") as row:
         with parts.row("between"):
-            parts.heading(title)
-            parts.go(*more)
-        if not found:
-            parts.say(none, "muted")
-            return
-        with parts.tag("ul", "list"):
-            for item in found:
-                with parts.tag("li"):
-                    draw(item)
+            with parts.row():
+                ui.link(name, f"/deployments/{deployment}/rules/{name}").classes("strong")
+                view.live(lambda now: _status(_rules(now).get(id)), _state, "row")
+            _delete_rule(view, deployment, name)
+        view.live(lambda now: _rules(now).get(id), _written)
+    return row
 
 
-def _rule(view: Desk, deployment: str, name: str, status: str, reason: str, sql: str, actions: tuple[Any, ...]) -> None:
-    with parts.row("between"):
-        with parts.row():
-            ui.link(name, f"/deployments/{deployment}/rules/{name}").classes("strong")
-            parts.state(status)
-        _delete_rule(view, deployment, name)
-    parts.tag("pre", text=sql)
-    for action in actions:
+def _written(rule: Ruled | None) -> None:
+    """What a rule selects, and what it does with it."""
+    if rule is None:
+        return
+    parts.tag("pre", text=rule.sql)
+    for action in rule.actions:
         members = action.model_dump()
         where = action.resource or f"republish to {members.get('topic', '')}"
         parts.say(f"→ {where}: {members.get('sql', members.get('payload', ''))}", "muted mono")
-    if reason:
-        parts.problem(reason)
+    if rule.reason:
+        parts.problem(rule.reason)
 
 
 def _delete_rule(view: Desk, deployment: str, name: str) -> None:
