@@ -41,6 +41,7 @@ def test_an_instance_that_starts_can_be_registered_and_takes_nothing_that_is_typ
         customer.ec2.terminate_instances(InstanceIds=[first])
         until(lambda: states(customer, first), lambda found: found == {"terminated"})
         chosen.click()
+        browsing.expected(page.get_by_role("option", name=second)).to_be_visible()
         browsing.expected(page.get_by_role("option", name=first)).to_have_count(0)
         page.keyboard.press("Escape")
         browsing.expected(page.locator("label.q-field", has=chosen)).to_contain_text(second)

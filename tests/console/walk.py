@@ -77,7 +77,7 @@ class Walk:
         page.get_by_role("button", name="Create deployment").click()
         expect(page.get_by_role("heading", name=f"Deployment {name}")).to_be_visible()
         expect(page.locator(".state", has_text="running")).to_be_visible()
-        expect(page.locator(".state", has_text="connected").first).to_be_visible()
+        expect(page.get_by_text("connected", exact=True)).to_be_visible()
 
     def read_offer(self, name: str = DEPLOYMENT) -> str:
         """The first page of +PrivateLink; returns the ARN."""
