@@ -16,7 +16,7 @@ from servers import free_port
 from world.clients.absent import absent
 from world.running import Tieline
 
-pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs/walkthrough.md"
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -63,7 +63,7 @@ def test_the_page_is_true(unstarted: Tieline, tmp_path: Path) -> None:
         env=settings,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=560,
         check=False,
     )
     said = done.stdout[-5000:] + done.stderr[-3000:]
