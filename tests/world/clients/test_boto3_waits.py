@@ -10,11 +10,11 @@ import pytest
 from botocore import xform_name
 
 from tieline.fabric.aws import catalogue
-from world.running import Account, Tieline
+from world.running import Account, Tieline, until
 
 pytestmark = pytest.mark.world
 WEB = "#!/bin/sh\nmkdir /srv/w && cd /srv/w && exec python3 -m http.server 8080\n"
-QUICK = {"Delay": 1, "MaxAttempts": 40}
+QUICK = {"Delay": 1, "MaxAttempts": 90}
 NEVER = {  # what cannot come true here
     "instance_stopped",  # an instance's root is an instance store: it cannot be stopped
     "network_interface_available",  # every interface here belongs to something
@@ -59,6 +59,11 @@ class Things:
             vpc = account.ec2.create_vpc(CidrBlock=f"10.{number + 1}.0.0/16")["Vpc"]["VpcId"]
             account.ec2.create_tags(Resources=[vpc], Tags=[{"Key": "n", "Value": str(number)}])
             account.ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.{number + 1}.1.0/24")
+        until(self._state, lambda state: state == "active")  # and nothing changes by itself between two listings
+
+    def _state(self) -> str:
+        found = self.account.elb.describe_load_balancers(LoadBalancerArns=[self.balancer])["LoadBalancers"]
+        return str(found[0]["State"]["Code"])
 
     def waited_for(self, waiter: str) -> dict[str, Any]:
         if waiter.startswith(("instance_", "system_")):

@@ -15,7 +15,7 @@ from world.clients.absent import absent
 from world.clients.apart import NotInstalled, environment
 from world.running import Tieline
 
-pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]
 NETWORK = f"""{mirror.NEEDED}
 provider "aws" {{
   region = "us-east-1"

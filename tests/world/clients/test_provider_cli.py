@@ -87,7 +87,7 @@ def test_a_drained_service_admits_nobody_and_waits_for_those_who_are_there(publi
         published.customer.ec2.describe_vpc_endpoint_service_permissions(ServiceId=service)["AllowedPrincipals"] == []
     )
     published.platform.ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
-    assert published.service("drain", service, "--wait", "20") == []
+    assert published.service("drain", service, "--wait", "60") == []
     assert published.service("delete", service) == []
 
 
