@@ -73,13 +73,21 @@ async def write(resource: Resource, action: Action, *outputs: dict[str, Any]) ->
         return one.buried
 
 
-async def outlive(server: Server, resource: Resource, action: Action, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows while the server is killed in their midst and comes back; all of them are in by the action's word."""
+async def outlive(
+    server: Server,
+    resource: Resource,
+    action: Action,
+    rows: Sequence[dict[str, Any]],
+    end: Callable[[], None] | None = None,
+) -> None:
+    """Write rows while the server ends in their midst, killed unless another end is given, and comes back; all of them
+    are in by the action's word.
+    """
     half = len(rows) // 2
     async with way(resource, action) as one:
         one.add(*rows[:half])
         await one.until(lambda: one.done > 0, "the first rows are in")
-        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(end or server.kill)
         one.add(*rows[half:])
         await one.until(lambda: one.batcher.trouble is not None, "the writes fail")
         assert one.done < len(rows)
