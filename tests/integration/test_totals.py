@@ -26,6 +26,35 @@ def test_metrics_are_added() -> None:
     }
 
 
+def test_what_a_process_had_in_hand_at_its_end_is_counted_by_who_gets_it() -> None:
+    rates = {"rate": 3.0, "rate.max": 9.0, "rate.last5m": 2.0}
+    action = {"received": 100, "success": 60, "failed": 5, "queuing": 25, "queuing_bytes": 999, "inflight": 10, **rates}
+    at_its_end = {
+        "rules": {"r": {"matched": 100, "passed": 100, **rates}},
+        "actions": {"r": {"a": action}},
+        "dead_letters": {"count": 5, "dropped": 1},
+    }
+    none = dict.fromkeys(rates, 0)
+    assert totals.ended(at_its_end) == {
+        "rules": {"r": {"matched": 100, "passed": 100, **none}},
+        "actions": {
+            "r": {
+                "a": {
+                    "received": 65,
+                    "success": 60,
+                    "failed": 5,
+                    "queuing": 0,
+                    "queuing_bytes": 0,
+                    "inflight": 0,
+                    **none,
+                }
+            }
+        },
+        "dead_letters": {"count": 0, "dropped": 1},
+    }
+    assert totals.ended({}) == {"rules": {}, "actions": {}, "dead_letters": {"count": 0}}
+
+
 def test_the_worst_state_counts() -> None:
     well = {"resources": {"pg": {"status": "connected", "pending": 1}}, "rules": {"r": {"status": "running"}}}
     ill = {

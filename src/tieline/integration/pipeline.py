@@ -60,6 +60,7 @@ class Pipeline:
         self._memory = Memory(directory)
         self._directory = directory
         self._stations: dict[str, Station] = {}
+        self._ended: list[Station] = []  # which have counted all the same
         self._faults: dict[str, RuleError | TemplateError] = {}
         self._rules: dict[str, RuleMetrics] = {}
         self._leaving: dict[str, asyncio.Task[None]] = {}
@@ -200,7 +201,7 @@ class Pipeline:
         if self._heir is not None:
             await self._heir.stop()
         await asyncio.gather(*(self._dismiss(station, seconds) for station in self._stations.values()))
-        self._stations = {}
+        self._ended, self._stations = list(self._stations.values()), {}
         await self.close()
 
     async def _dismiss(self, station: Station, seconds: float) -> None:
@@ -216,10 +217,10 @@ class Pipeline:
             task.cancel()
         if self._heir is not None:
             await self._heir.stop()
-        stations, self._stations = self._stations, {}
-        leaving = list(self._leaving.values())
+        stations, self._stations = list(self._stations.values()), {}
+        self._ended += stations
         try:
-            await asyncio.gather(*(station.close(grace, forget) for station in stations.values()), *leaving)
+            await asyncio.gather(*(station.close(grace, forget) for station in stations), *self._leaving.values())
         finally:
             self._replayer.close()
             if self._lock is not None:
@@ -237,7 +238,7 @@ class Pipeline:
             await asyncio.sleep(INTERVAL)
 
     def _batchers(self) -> Iterator[tuple[tuple[str, str], Batcher]]:
-        for station in self._stations.values():
+        for station in (*self._stations.values(), *self._ended):
             yield from station.lane.actions().items()
 
     def replay(self, ids: Iterable[str]) -> dict[str, str]:

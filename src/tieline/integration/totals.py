@@ -14,6 +14,24 @@ _WORSE: Final = ("connected", "running", "stopped", "connecting", "waiting", "di
 _WORST_OF: Final = ("latency.",)  # numbers that are not added: the largest counts
 
 
+#: How it was at a moment: nothing of it is left once the process has ended.
+_PASSING: Final = frozenset({"queuing", "queuing_bytes", "inflight", "rate", "rate.max", "rate.last5m"})
+
+
+def ended(one: dict[str, Any]) -> dict[str, Any]:
+    """What a process counted until it ended. What it had in hand comes again, and is counted then, as its letters are."""
+    rules = {rule: _final(figures) for rule, figures in one.get("rules", {}).items()}
+    actions = {rule: {id: _final(it) for id, it in each.items()} for rule, each in one.get("actions", {}).items()}
+    return {"rules": rules, "actions": actions, "dead_letters": one.get("dead_letters", {}) | {"count": 0}}
+
+
+def _final(figures: dict[str, Any]) -> dict[str, Any]:
+    final = {name: 0 if name in _PASSING else value for name, value in figures.items()}
+    if "received" in final:
+        final["received"] -= figures["queuing"] + figures["inflight"]
+    return final
+
+
 def metrics(those: Sequence[dict[str, Any]], version: int) -> dict[str, Any]:
     """The sum of several metrics, name by name."""
     total: dict[str, Any] = {"version": version, "rules": {}, "actions": {}, "dead_letters": {}}

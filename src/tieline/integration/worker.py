@@ -94,9 +94,11 @@ async def main() -> None:
 
 
 async def answer(worker: Worker, request: messages.ToWorker) -> None:
-    """Answer one request. What it changed is told first: nobody reads an older state after the answer."""
+    """Answer one request. What it changed is told first: nobody reads an older state after the answer, and what was
+    counted until the end counts.
+    """
     done = await worker.handle(request)
-    if isinstance(request, messages.Apply | messages.Ready):
+    if isinstance(request, messages.Apply | messages.Ready | messages.Close):
         write(worker.state())
     write(done)
 

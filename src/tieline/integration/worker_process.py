@@ -102,7 +102,7 @@ class WorkerProcess:
         self._process = None
         self._applied.clear()
         if self.state is not None:
-            self._past = [totals.metrics([*self._past, self.state.metrics], 0)]
+            self._past = [totals.metrics([*self._past, totals.ended(self.state.metrics)], 0)]
             self.state = None
         waiting, self._answers = self._answers, {}
         for future in waiting.values():

@@ -46,6 +46,7 @@ class Workers:
         self._directory = directory
         self._count = count
         self._workers: list[WorkerProcess] = []
+        self._past: list[dict[str, Any]] = []  # what those counted that were dismissed
         self._closed = asyncio.Event()
 
     async def run(self) -> None:
@@ -63,8 +64,8 @@ class Workers:
             worker.start()
         await asyncio.gather(*(worker.apply(self.config) for worker in new))
         surplus, self._workers = self._workers[count:], self._workers[:count]
-        for worker in surplus:
-            await worker.dismiss()
+        await asyncio.gather(*(worker.dismiss() for worker in surplus))
+        self._past = [totals.metrics([*self._past, *(worker.counted() for worker in surplus)], 0)]
         if self._workers and self._directory is not None:
             own = {place(self._directory, number) for number in range(len(self._workers))}
             await self._workers[0].inherit([one for one in estates(self._directory) if one not in own])
@@ -106,7 +107,7 @@ class Workers:
 
     def metrics(self) -> dict[str, Any]:
         """The sums of what the processes counted; latencies are the worst of them."""
-        return totals.metrics([worker.counted() for worker in self._workers], self.config.version)
+        return totals.metrics([*self._past, *(worker.counted() for worker in self._workers)], self.config.version)
 
     def status(self) -> dict[str, Any]:
         """For each resource and rule how the process is in which it is worst."""

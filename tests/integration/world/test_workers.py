@@ -94,6 +94,12 @@ async def test_letters_of_all_processes_and_a_smaller_number_of_them(
         await flow.eventually(lambda: workers.metrics()["dead_letters"].get("count") == 20, "letters")
         ids = [letter.id for letter in (await workers.perform(messages.Letters(id=0))).letters]
         assert len(ids) == 20
+        await flow.eventually(lambda: in_hand(workers) == (0, 20), "nothing in hand but letters")
+        killed = workers._workers[0].pid
+        os.kill(killed, signal.SIGKILL)
+        await flow.eventually(lambda: workers._workers[0].pid != killed, "the end of one")
+        await flow.subscribed(workers)
+        assert in_hand(workers) == (0, 20)
         postgresql.execute(f"alter table {target} drop constraint {target}_temp_check")
         assert set((await workers.perform(messages.Replay(id=0, ids=tuple(ids)))).replayed.values()) == {""}
         await flow.eventually(lambda: len(flow.devices(postgresql, target)) == 20, "rows")
@@ -103,6 +109,10 @@ async def test_letters_of_all_processes_and_a_smaller_number_of_them(
         await publishing
         expected = sorted([*flow.wanted(3000), *(f"h{n}" for n in range(20))])
         await flow.eventually(lambda: flow.devices(postgresql, target) == expected, "every row once")
+        done = len(expected)
+        await flow.eventually(
+            lambda: workers.metrics()["actions"]["r"]["write"]["success"] == done, "the counts of both"
+        )
 
 
 async def test_two_resources_both_hear_every_message(
@@ -156,6 +166,14 @@ async def test_one_process_takes_all_where_the_order_is_to_be_kept(
         assert min(written("as it comes")) > 0
         assert workers.metrics()["rules"]["r"]["matched"] == 5000
         await flow.eventually(lambda: workers.status()["resources"]["pg"]["status"] == "connected", "status")
+
+
+def in_hand(workers: Workers) -> tuple[int, int]:
+    """Rows that were received and are neither in nor in the dead letters, and how many of these there are."""
+    counted = workers.metrics()
+    action = counted["actions"]["r"]["write"]
+    assert action["received"] - action["success"] - action["failed"] == action["queuing"] + action["inflight"]
+    return action["queuing"] + action["inflight"], counted["dead_letters"]["count"]
 
 
 def rows(database: PostgreSQL, target: str, count: int) -> bool:
