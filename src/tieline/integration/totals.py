@@ -19,7 +19,7 @@ _PASSING: Final = frozenset({"queuing", "queuing_bytes", "inflight", "rate", "ra
 
 
 def ended(one: dict[str, Any]) -> dict[str, Any]:
-    """What a process counted until it ended. What it had in hand comes again, and is counted then, as its letters are."""
+    """What a process counted until it ended. What it had in hand comes again, counted then, as are its letters."""
     rules = {rule: _final(figures) for rule, figures in one.get("rules", {}).items()}
     actions = {rule: {id: _final(it) for id, it in each.items()} for rule, each in one.get("actions", {}).items()}
     return {"rules": rules, "actions": actions, "dead_letters": one.get("dead_letters", {}) | {"count": 0}}
