@@ -6,6 +6,7 @@ import logging
 import os
 import queue
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -36,6 +37,11 @@ def cpu_seconds(pid: int) -> float:
     """User and system time of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def middle(runs: list[dict[str, Any]], key: str) -> float:
+    """The median of a figure over several runs."""
+    return float(statistics.median(run[key] for run in runs))
 
 
 def most_memory(pid: int) -> float:

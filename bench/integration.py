@@ -24,19 +24,18 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
 
 from bench import _node_red as node_red  # noqa: E402
+from bench import sinks  # noqa: E402
 from bench._chart import bars  # noqa: E402
 from bench._integration_runs import (  # noqa: E402
     PIPELINE,
-    cpu_seconds,
     evaluation,
     latency,
+    middle,
     outage,
-    started,
     through,
 )
 from bench._integration_way import Database, way, within  # noqa: E402
 
-__all__ = ["cpu_seconds", "middle", "started"]
 MANY_RULES = 1000
 SLOW = 5  # times that the script is slower, about: it gets so many messages less
 SLOWER = 8  # and Node-RED, which drops what it cannot write within ten seconds
@@ -57,10 +56,6 @@ class Figure(NamedTuple):
         digits = 0 if abs(self.value) >= 100 or self.value == int(self.value) else 2
         value = f"{self.value:,.{digits}f} {self.unit}".strip()
         return f"{self.name:68}{value:>18}   {self.goal:14}{'✓' if self.reached else '✗'}"
-
-
-def middle(runs: list[dict[str, Any]], key: str) -> float:
-    return float(statistics.median(run[key] for run in runs))
 
 
 def node_red_command(database: Database) -> list[str]:
@@ -155,8 +150,6 @@ def measured(database: Database, options: argparse.Namespace, result: dict[str, 
 
 def others(options: argparse.Namespace, result: dict[str, Any]) -> list[Figure]:
     """The same way into other databases, on loopback."""
-    from bench import sinks
-
     figures = []
     for kind, server in {"mysql": sinks.Table, "redis": sinks.Hashes}.items():
         with server() as target:

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
 
-from bench.integration import cpu_seconds, middle, started  # noqa: E402
+from bench._integration_runs import cpu_seconds, middle, started  # noqa: E402
 
 from databases import MariaDB, Redis  # noqa: E402
 from servers import Mosquitto  # noqa: E402
