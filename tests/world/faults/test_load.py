@@ -61,7 +61,7 @@ labels = [bytes([len(part)]) + part.encode() for part in name.split(".")]
 question = b"".join(labels) + bytes([0]) + struct.pack("!HH", 1, 1)
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
     asking.connect((resolver, 53))
-    asking.settimeout(2)
+    asking.settimeout(10)
     began, answered = time.monotonic(), set()
     for number in range(count):
         asking.send(struct.pack("!HHHHHH", number, 0x100, 1, 0, 0, 0) + question)
@@ -83,7 +83,7 @@ def linked(fabric: Fabric) -> Iterator[Linked]:
 
 
 def run(linked: Linked, program: str, *arguments: object) -> int:
-    done = linked.tieline.inside(linked.client, sys.executable, "-c", program, *map(str, arguments), seconds=90)
+    done = linked.tieline.inside(linked.client, sys.executable, "-c", program, *map(str, arguments), seconds=300)
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
 
