@@ -14,7 +14,7 @@ from tieline.console.pages.new_deployment import place_of
 from tieline.console.pages.wizard import ports_of
 from world.running import until
 
-pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from tieline.demo.customer import DATABASE, USER, Customer
 from tieline.demo.devices import expected, publish, readings
 from world.running import Tieline, until
 
-pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]
 
 
 def devices_of(tieline: Tieline, customer: Customer) -> set[str]:

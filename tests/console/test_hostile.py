@@ -15,7 +15,7 @@ from console.walk import DEPLOYMENT, Walk, sign_in
 from tieline.cloud.client import Client
 from world.running import Tieline, until
 
-pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]
 HOSTILE = '"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>${{7*7}}'
 NAME = "injected"
 FORMS = (

@@ -12,7 +12,7 @@ from console import browsing
 from console.pictures import PAGES
 from console.walk import Walk
 
-pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]
 BAD = ("serious", "critical")
 LOOKS = ((1280, False), (360, True))  # width and darkness: each of the four is seen
 READY = """[...document.querySelectorAll('.nicegui-codemirror')].every(one =>

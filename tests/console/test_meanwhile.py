@@ -12,7 +12,7 @@ from tieline.cloud.client import Client
 from tieline.demo.customer import Customer
 from world.running import until
 
-pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]
 OTHER = "meanwhile"
 # A browser that is busy for three seconds as soon as the page is connected.
 BUSY = """(function wait() {

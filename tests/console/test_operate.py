@@ -17,7 +17,7 @@ from tieline.cloud.client import Client
 from tieline.demo.customer import DATABASE, USER, Customer
 from world.running import Tieline, until
 
-pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]
 PASSWORD = "a passphrase of some words"
 
 

@@ -9,7 +9,7 @@ from console.walk import DEPLOYMENT, LINK, RESOURCE, RULE, Walk
 from tieline.cloud.client import Client
 from world.running import until
 
-pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]
 
 
 def test_deleting_asks_for_the_name_and_tells_what_goes_with_it(client: Client, linked: Walk) -> None:

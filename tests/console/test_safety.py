@@ -14,7 +14,7 @@ from console.walk import sign_in
 from tieline.cloud.client import Client
 from world.running import Tieline
 
-pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

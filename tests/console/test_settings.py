@@ -15,7 +15,7 @@ from tieline.cloud.retention import FOR_EVER, RetentionView
 from tieline.console.pages.retention import LABELS, shorter
 from world.running import Tieline, until
 
-pytestmark = [pytest.mark.world, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
