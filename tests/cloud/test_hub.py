@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from tieline.cloud import hub
 from tieline.cloud.hub import Hub
+from tieline.cloud.problems import PlatformError
 from tieline.cloud.protocol import Configure, decode_for_agent
 from tieline.integration.config import Config
 
@@ -23,7 +25,7 @@ class Line:
     async def send_text(self, frame: str) -> None:
         await self.ready.wait()
         message = decode_for_agent(frame)
-        assert isinstance(message, Configure)
+        assert isinstance(message, Configure), message
         self.versions.append(message.config.version)
 
     async def receive_text(self) -> str:
@@ -91,3 +93,15 @@ async def test_a_configuration_that_cannot_be_made_is_told_in_the_log_and_stops_
     world.broken = False
     world.change()
     await world.heard(3)
+
+
+async def test_a_question_that_does_not_even_leave_is_not_waited_for_longer_than_its_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "ANSWER_SECONDS", 0.05)
+    async with asyncio.timeout(30):
+        with pytest.raises(PlatformError) as refused:
+            await world.hub.dial("d", "db.example.com", (5432,), 0.01)
+    assert (refused.value.code, refused.value.extra["hop"]) == ("TEST_FAILED", "agent")
+    assert "did not answer" in refused.value.message
+    world.line.ready.set()

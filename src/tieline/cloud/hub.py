@@ -217,9 +217,9 @@ class Hub:
             raise probe_failed("agent", "the deployment's agent is not connected", "start it, or wait until it is back")
         waiter: asyncio.Future[Probed | Dialled | Answered] = asyncio.get_running_loop().create_future()
         connection.waiting[question.id] = waiter
-        await connection.send(question)
         try:
             async with asyncio.timeout(seconds):
+                await connection.send(question)
                 return await waiter
         except TimeoutError as error:
             message = f"the deployment's agent did not answer within {seconds:.0f} s"
