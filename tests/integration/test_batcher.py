@@ -13,7 +13,7 @@ from tieline.integration import batcher as batching
 from tieline.integration.batcher import Batcher, Bury
 from tieline.integration.config import Sql
 from tieline.integration.message import Message
-from tieline.integration.sinks.base import Rejected, Unavailable
+from tieline.integration.sinks.failures import Rejected, Unavailable
 
 
 class Table:

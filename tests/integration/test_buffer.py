@@ -17,7 +17,7 @@ from tieline.integration.batcher import Batcher, Buried
 from tieline.integration.buffer import Buffer
 from tieline.integration.config import Sql
 from tieline.integration.message import Message
-from tieline.integration.sinks.base import Rejected, Unavailable
+from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.spool import SUFFIX
 
 NOW = 1_000.0

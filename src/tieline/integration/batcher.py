@@ -14,7 +14,8 @@ from tieline.integration.config import Action
 from tieline.integration.message import Message
 from tieline.integration.metrics import WEIGHED, ActionMetrics
 from tieline.integration.rules.compile import Item
-from tieline.integration.sinks.base import Rejected, Unavailable, Writer
+from tieline.integration.sinks.failures import Rejected, Unavailable
+from tieline.integration.sinks.kind import Writer
 
 FIRST_PAUSE: Final = 0.05  # seconds before a failed write is tried again; doubled up to the longest
 LONGEST_PAUSE: Final = 5.0

@@ -10,7 +10,8 @@ from typing import Any, Final
 from tieline.integration.batcher import Batcher
 from tieline.integration.lane import Lane
 from tieline.integration.rules.errors import TemplateError
-from tieline.integration.sinks.base import Rejected, Sink, Unavailable
+from tieline.integration.sinks.failures import Rejected, Unavailable
+from tieline.integration.sinks.kind import Sink
 
 TIMEOUT: Final = 15.0  # seconds for a check, as for a Test
 INTERVAL: Final = 15.0  # seconds between checks, EMQX's health_check_interval

@@ -16,7 +16,8 @@ from tieline.integration.config import Action
 from tieline.integration.deadletters import DeadLetters, letter
 from tieline.integration.ending import cancelled
 from tieline.integration.message import Message
-from tieline.integration.sinks.base import Unavailable, Writer
+from tieline.integration.sinks.failures import Unavailable
+from tieline.integration.sinks.kind import Writer
 
 Key = tuple[str, str]  # a rule's id and an action's
 DIRECTORY: Final = "buffer"

@@ -10,7 +10,7 @@ from typing import Final
 from tieline.integration.config import Action, Resource
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.sinks import open_sink
-from tieline.integration.sinks.base import Hop, Rejected, Unavailable
+from tieline.integration.sinks.failures import Hop, Rejected, Unavailable
 from tieline.integration.sinks.network import addresses, unreachable
 
 TIMEOUT: Final = 15.0  # seconds for the whole way, as EMQX waits

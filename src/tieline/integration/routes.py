@@ -9,7 +9,7 @@ from tieline.integration.buffer import Buffer
 from tieline.integration.config import Action, Rule
 from tieline.integration.metrics import RuleMetrics
 from tieline.integration.rules.compile import CompiledRule
-from tieline.integration.sinks.base import Writer
+from tieline.integration.sinks.kind import Writer
 
 
 @dataclass(frozen=True)

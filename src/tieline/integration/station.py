@@ -18,7 +18,7 @@ from tieline.integration.metrics import RuleMetrics
 from tieline.integration.routes import Plan
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.sinks import open_broker, open_sink
-from tieline.integration.sinks.base import Sink
+from tieline.integration.sinks.kind import Sink
 
 ORDERED = "-ordered"  # behind the name of a place for actions whose order is kept
 BROKER = ""  # the id of the place that is the broker: republished messages, and rules that only count

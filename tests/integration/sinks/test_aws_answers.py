@@ -24,7 +24,7 @@ from tieline.integration.probe import probe
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.sinks.aws import Aws, Client
 from tieline.integration.sinks.aws_batches import Entry, Limits, chunks
-from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.s3 import S3, S3Object, S3Writer, key_template
 
 pytestmark = pytest.mark.world

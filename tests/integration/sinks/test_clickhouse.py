@@ -16,7 +16,7 @@ from tieline.integration.config import Ssl
 from tieline.integration.probe import probe
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.sinks import clickhouse as kind
-from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.sql import Sql
 
 pytestmark = pytest.mark.world

@@ -16,7 +16,7 @@ from certificates import Authority
 from integration.sinks.trying import CLOSED, failing, write, writing
 from tieline.integration.config import Ssl
 from tieline.integration.probe import probe
-from tieline.integration.sinks.base import Rejected, Unavailable
+from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.sinks.http import Http, HttpRequest
 
 NAME = "hooks.customer.example"

@@ -15,7 +15,7 @@ from tieline.integration.config import Ssl
 from tieline.integration.probe import probe
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.sinks import influxdb as kind
-from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.influxdb import InfluxPoint
 from tieline.integration.sinks.influxdb_lines import lines
 

@@ -25,7 +25,7 @@ from servers import START_SECONDS, Mosquitto
 from tieline.integration.config import Ssl
 from tieline.integration.probe import probe
 from tieline.integration.sinks import mqtt_bridge
-from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.failures import Unavailable
 
 pytestmark = pytest.mark.world
 Row = dict[str, Any]

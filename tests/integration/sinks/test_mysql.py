@@ -14,7 +14,7 @@ from integration.sinks.trying import CLOSED, failing, refused, write, writing
 from integration.world.flow import unique
 from tieline.integration.config import Ssl
 from tieline.integration.probe import probe
-from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.mysql import MySQL
 from tieline.integration.sinks.sql import Sql
 

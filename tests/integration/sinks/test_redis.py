@@ -16,8 +16,8 @@ from servers import free_port, wait_until
 from tieline.integration.config import Ssl
 from tieline.integration.probe import probe
 from tieline.integration.rules.errors import TemplateError
-from tieline.integration.sinks import redis as kind
-from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks import redis_servers as kind
+from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.redis import RedisCommand, words
 from tieline.integration.sinks.redis_errors import translated
 

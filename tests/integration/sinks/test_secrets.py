@@ -8,7 +8,7 @@ from integration.sinks.trying import failing
 from servers import free_port
 from tieline.integration.config import RESOURCE_TYPES, PostgreSQL, Sql, Ssl
 from tieline.integration.sinks import open_sink
-from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.secrets import PREFIX, resolved
 
 FIELDS = RESOURCE_TYPES["postgresql"]

@@ -10,7 +10,8 @@ import pytest
 
 from tieline.integration.probe import ProbeFailed, probe
 from tieline.integration.sinks import Action, Resource, open_sink
-from tieline.integration.sinks.base import Rejected, Writer
+from tieline.integration.sinks.failures import Rejected
+from tieline.integration.sinks.kind import Writer
 
 CLOSED = "127.0.0.1:9"  # the port of "discard": nobody listens, and no test's server gets it
 

@@ -18,7 +18,7 @@ from tieline.integration.events import name
 from tieline.integration.memory import Memory
 from tieline.integration.message import Message
 from tieline.integration.session import Session
-from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.mqtt import MqttSink
 
 WAITING: Final = 1000  # lines that the broker hands out before their events are published

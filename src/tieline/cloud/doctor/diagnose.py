@@ -11,7 +11,7 @@ from tieline.cloud.links.states import service_id
 from tieline.cloud.records import LinkStatus
 
 CONSENTED = {"available", "partial", "pending"}
-# The hops of a resource's Test (integration/sinks/base.py) in order; a hop before the failing one has passed.
+# The hops of a resource's Test (integration/sinks/failures.py) in order; a hop before the failing one has passed.
 WAY = ("link", "agent", "name", "address", "tcp", "tls", "login", "database", "statement")
 REFUSED = "nothing accepts connections there: the port is no listener, or no target is healthy"
 

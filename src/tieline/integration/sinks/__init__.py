@@ -26,8 +26,8 @@ from tieline.integration.sinks import (
     sqs,
     timestream,
 )
-from tieline.integration.sinks.base import Sink, Unavailable
-from tieline.integration.sinks.kind import Action, Field, Kind, Resource
+from tieline.integration.sinks.failures import Unavailable
+from tieline.integration.sinks.kind import Action, Field, Kind, Resource, Sink
 
 __all__ = ["ACTIONS", "BY_TYPE", "KINDS", "RESOURCE_TYPES", "SINKS", "Action", "Resource", "open_broker", "open_sink"]
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Prot
 
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.sinks.aws_errors import translated
-from tieline.integration.sinks.base import Unavailable, Writer
-from tieline.integration.sinks.kind import Action, Resource, Secret, driver, label
+from tieline.integration.sinks.failures import Unavailable
+from tieline.integration.sinks.kind import Action, Resource, Secret, Writer, driver, label
 
 if TYPE_CHECKING:
     import boto3

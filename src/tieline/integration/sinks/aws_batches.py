@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tieline.integration.sinks.base import Rejected, Unavailable
+from tieline.integration.sinks.failures import Rejected, Unavailable
 
 #: Seconds between attempts at what was handed back, under throttling; AWS recommends growing pauses.
 PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, lookup
 from tieline.integration.rules.values import UNDEFINED, as_text
-from tieline.integration.sinks.base import Hop, Rejected, Unavailable
+from tieline.integration.sinks.failures import Hop, Rejected, Unavailable
 from tieline.integration.sinks.http_client import HttpClient, shown
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, label
 from tieline.integration.sinks.mysql_statement import Statement, statement

@@ -10,7 +10,7 @@ from tieline.integration.rules.template import Path
 from tieline.integration.rules.values import to_json
 from tieline.integration.sinks.aws import Aws, AwsSink, Client
 from tieline.integration.sinks.aws_batches import Answer, Delivery, Entry, Limits
-from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.kind import Action, Kind, label
 
 LIMITS: Final = Limits(25, 16 << 20)  # BatchWriteItem (DynamoDB API reference)

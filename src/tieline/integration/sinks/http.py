@@ -12,7 +12,7 @@ import msgspec
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, Text, lookup, text_template
 from tieline.integration.rules.values import as_text
-from tieline.integration.sinks.base import Hop, Rejected, Unavailable
+from tieline.integration.sinks.failures import Hop, Rejected, Unavailable
 from tieline.integration.sinks.http_client import HttpClient, basic, literal, shown
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, label
 

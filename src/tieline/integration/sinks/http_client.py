@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from tieline.integration.sinks import tls
-from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.kind import Resource, driver
 from tieline.integration.sinks.network import described, unreachable
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path
-from tieline.integration.sinks.base import Rejected, Unavailable
+from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.sinks.http_client import HttpClient, basic, shown
 from tieline.integration.sinks.influxdb_lines import Lines, lines
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, label

@@ -16,7 +16,7 @@ import msgspec
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, Text, lookup, text_template
 from tieline.integration.sinks import tls
-from tieline.integration.sinks.base import Hop, Rejected, Unavailable
+from tieline.integration.sinks.failures import Hop, Rejected, Unavailable
 from tieline.integration.sinks.kafka_errors import translated
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, driver, label
 from tieline.integration.sinks.network import addresses, described

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tieline.integration.sinks.base import Rejected, Unavailable
+from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.sinks.kind import driver
 from tieline.integration.sinks.network import described, unreachable
 

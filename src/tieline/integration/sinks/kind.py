@@ -1,4 +1,4 @@
-"""What a kind of sink says of itself: its resource, its actions and, drawn from these, the fields of its forms.
+"""What a kind of sink says of itself: its resource, actions and forms' fields, and what connects and writes.
 
 A sink's file declares a `Resource` and an `Action`, each field once, and a `KIND` that binds them to what connects. All
 else follows from the structs: decoding, forms, secrets, documentation. These files are imported by whoever reads a
@@ -10,16 +10,26 @@ from __future__ import annotations
 import importlib.util
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    Protocol,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 from msgspec import Meta
 
 if TYPE_CHECKING:
     from tieline.integration.rules.template import Path
-    from tieline.integration.sinks.base import Sink
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -93,6 +103,30 @@ class Action(Value, frozen=True, kw_only=True, tag_field="kind"):
     def paths(self) -> tuple[Path, ...]:
         """The fields that its templates name; raises TemplateError."""
         raise NotImplementedError
+
+
+class Writer(Protocol):
+    """One action's way into a database."""
+
+    async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
+        """Commit a row for each output of the rule; raises Unavailable or Rejected, which tell what was committed."""
+        ...
+
+
+class Sink(Protocol):
+    """A database and its connections, made when they are needed."""
+
+    def writer(self, action: Action) -> Writer:
+        """The way of one action; raises TemplateError."""
+        ...
+
+    async def check(self, actions: Sequence[Action]) -> None:
+        """Connect, log in and prepare each action's statement, changing nothing; raises Unavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
 
 
 class Field(Value, frozen=True, kw_only=True):

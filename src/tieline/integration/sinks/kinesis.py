@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Final
 from tieline.integration.rules.template import Path, text_template
 from tieline.integration.sinks.aws import Aws, AwsSink, Client
 from tieline.integration.sinks.aws_batches import Answer, Delivery, Entry, Limits
-from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.kind import Action, Kind, label
 
 LIMITS: Final = Limits(500, 5 << 20)  # PutRecords' limits (Kinesis API reference)

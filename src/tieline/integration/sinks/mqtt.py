@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, text_template
-from tieline.integration.sinks.base import Rejected, Unavailable
+from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.sinks.kind import Action, Value, label
 from tieline.integration.sinks.mqtt_connection import MqttConnection, Peer
 from tieline.integration.sinks.mqtt_outbox import Outbox, Refused

@@ -15,7 +15,7 @@ import mqtt5
 from msgspec import Struct
 
 from tieline.integration.sinks import tls
-from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.kind import Ssl
 from tieline.integration.sinks.mqtt_outbox import Outbox
 from tieline.integration.sinks.network import address, described, hung_up, unreachable

@@ -15,8 +15,8 @@ from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, lookup
 from tieline.integration.rules.values import UNDEFINED, to_json
 from tieline.integration.sinks import tls
-from tieline.integration.sinks.base import Rejected, Unavailable
 from tieline.integration.sinks.conversion import Misfit
+from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, driver, label
 from tieline.integration.sinks.mysql_errors import translated
 from tieline.integration.sinks.mysql_statement import Statement, closing, statement

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from tieline.integration.sinks.base import Hop, Rejected, Unavailable
+from tieline.integration.sinks.failures import Hop, Rejected, Unavailable
 from tieline.integration.sinks.kind import driver
 from tieline.integration.sinks.network import described, unreachable
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from tieline.integration.sinks import tls
-from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.kind import Ssl, driver
 from tieline.integration.sinks.nats_errors import translated
 

@@ -6,7 +6,7 @@ import errno
 import socket
 import ssl
 
-from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.failures import Unavailable
 
 
 def address(server: str, default: int = 0) -> tuple[str, int]:

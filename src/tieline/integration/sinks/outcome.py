@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tieline.integration.sinks.base import Rejected, Unavailable
+from tieline.integration.sinks.failures import Rejected, Unavailable
 
 #: An answer that is awaited, or what is known at once: an error, or None for a row that is in.
 Pending = asyncio.Future[Any] | Exception | None

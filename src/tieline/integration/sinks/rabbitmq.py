@@ -17,7 +17,7 @@ import msgspec
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, text_template
 from tieline.integration.sinks import tls
-from tieline.integration.sinks.base import Rejected, Unavailable
+from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, driver, label
 from tieline.integration.sinks.network import address
 from tieline.integration.sinks.outcome import judge, results

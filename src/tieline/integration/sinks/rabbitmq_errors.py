@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any
 
-from tieline.integration.sinks.base import Rejected, Unavailable
+from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.sinks.kind import driver
 from tieline.integration.sinks.network import described, hung_up, unreachable
 

@@ -9,40 +9,17 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, ClassVar, Final, Literal, Protocol
-
-import msgspec
+from typing import Annotated, Any, Final, Protocol
 
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, lookup, text_template
 from tieline.integration.rules.values import as_text
-from tieline.integration.sinks.base import Rejected
-from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, label
+from tieline.integration.sinks.failures import Rejected
+from tieline.integration.sinks.kind import Action, Kind, label
 from tieline.integration.sinks.network import unreachable
+from tieline.integration.sinks.redis_servers import Redis
 
 Commands = Callable[[Sequence[dict[str, Any]]], list[tuple[str | bytes, ...]]]
-
-
-class Redis(Resource, frozen=True, kw_only=True, tag="redis"):
-    """A Redis or Valkey server, a master that sentinels name, or a cluster."""
-
-    ADDRESS: ClassVar[str] = "servers"
-    FORM: ClassVar[Literal["server", "servers", "url"]] = "servers"
-    PORT: ClassVar[int] = 6379
-
-    servers: Annotated[str, label("Servers; with sentinel those of the sentinels")]  # host:port, commas between several
-    redis_type: Literal["single", "sentinel", "cluster"] = "single"
-    sentinel: Annotated[str, label("Name of the master, with sentinel")] = ""
-    sentinel_username: str = ""
-    sentinel_password: Annotated[Secret, label("Sentinel password", kind="password", secret=True)] = ""
-    database: int = 0
-    username: str = ""
-    password: Secret = ""
-    pool_size: Annotated[int, label("Connection pool size")] = 8
-    #: Where a node is reached that names itself by an address that leads nowhere from here, as behind a private link.
-    address_map: Annotated[dict[str, str], label("Addresses that nodes announce, and where they are reached")] = (
-        msgspec.field(default_factory=dict)
-    )
 
 
 class RedisCommand(Action, frozen=True, kw_only=True, tag="redis"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.redis_errors import answered
 
 

@@ -17,12 +17,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError
 
 from tieline.integration.sinks import tls
-from tieline.integration.sinks.base import Unavailable
+from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.network import addresses
 from tieline.integration.sinks.pool import Pool
-from tieline.integration.sinks.redis import Redis
 from tieline.integration.sinks.redis_checks import judge, refusals, suits
 from tieline.integration.sinks.redis_errors import answered, translated
+from tieline.integration.sinks.redis_servers import Redis
 
 CHUNK: Final = 1 << 16
 SENTINEL_PORT: Final = 26379

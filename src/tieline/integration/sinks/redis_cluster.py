@@ -14,10 +14,10 @@ from redis.exceptions import ResponseError
 
 from tieline.integration.sinks import tls
 from tieline.integration.sinks.network import addresses
-from tieline.integration.sinks.redis import Redis
 from tieline.integration.sinks.redis_checks import judge, refusals
 from tieline.integration.sinks.redis_client import Command, connection_class, mapped, options
 from tieline.integration.sinks.redis_errors import translated
+from tieline.integration.sinks.redis_servers import Redis
 
 
 class ClusterClient:

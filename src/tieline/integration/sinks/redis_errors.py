@@ -6,7 +6,7 @@ from typing import Final
 
 from redis import exceptions
 
-from tieline.integration.sinks.base import Hop, Rejected, Unavailable
+from tieline.integration.sinks.failures import Hop, Rejected, Unavailable
 from tieline.integration.sinks.network import described, hung_up, unreachable
 
 #: By how an error's text begins (Redis 7.0, server.c, acl.c, cluster.c): the hop, and what helps.

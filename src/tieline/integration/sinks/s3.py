@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Final
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, Text, text_template
 from tieline.integration.sinks.aws import Aws, AwsSink, Client
-from tieline.integration.sinks.base import Rejected
+from tieline.integration.sinks.failures import Rejected
 from tieline.integration.sinks.kind import Action, Kind, label
 
 #: What a key may be made of; the times are those of the first attempt, in UTC.

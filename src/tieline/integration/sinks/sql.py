@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from tieline.integration.rules.template import Path, sql_template
-from tieline.integration.sinks.base import Rejected
 from tieline.integration.sinks.conversion import Misfit
+from tieline.integration.sinks.failures import Rejected
 from tieline.integration.sinks.kind import Action, label
 from tieline.integration.sinks.once import once
 from tieline.integration.sinks.postgresql_bulk import closing

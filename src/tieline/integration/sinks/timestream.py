@@ -9,7 +9,7 @@ from tieline.integration.rules.template import Path, text_template
 from tieline.integration.rules.values import as_text
 from tieline.integration.sinks.aws import Aws, AwsSink, Client
 from tieline.integration.sinks.aws_batches import Answer, Delivery, Entry, Limits
-from tieline.integration.sinks.base import Rejected
+from tieline.integration.sinks.failures import Rejected
 from tieline.integration.sinks.kind import Action, Kind, label
 
 LIMITS: Final = Limits(100, 1 << 20)  # WriteRecords: 100 records (Timestream API reference)

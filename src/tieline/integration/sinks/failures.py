@@ -1,11 +1,9 @@
-"""What every kind of database offers to the pipeline, and the two ways in which a write fails."""
+"""The two ways in which a write fails, and the places where it does."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, Protocol
-
-from tieline.integration.sinks.kind import Action
+from collections.abc import Collection, Mapping
+from typing import Literal
 
 #: The places at which a way to a database can be interrupted, in the order of the way.
 Hop = Literal["name", "address", "tcp", "tls", "login", "database", "statement"]
@@ -42,27 +40,3 @@ class Rejected(Exception):
         super().__init__(message)
         self.rows = dict(rows or {})
         self.written = written
-
-
-class Writer(Protocol):
-    """One action's way into a database."""
-
-    async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
-        """Commit a row for each output of the rule; raises Unavailable or Rejected, which tell what was committed."""
-        ...
-
-
-class Sink(Protocol):
-    """A database and its connections, made when they are needed."""
-
-    def writer(self, action: Action) -> Writer:
-        """The way of one action; raises TemplateError."""
-        ...
-
-    async def check(self, actions: Sequence[Action]) -> None:
-        """Connect, log in and prepare each action's statement, changing nothing; raises Unavailable."""
-        ...
-
-    async def close(self) -> None:
-        """Close every connection."""
-        ...
