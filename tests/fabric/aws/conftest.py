@@ -104,13 +104,13 @@ class Running:
             "aws_access_key_id": KEY,
             "aws_secret_access_key": SECRET,
             "region_name": "us-east-1",
-            "config": Config(retries={"total_max_attempts": 1}, read_timeout=10),
+            "config": Config(retries={"total_max_attempts": 1}, read_timeout=60),
         }
         return boto3.session.Session().client(service, endpoint_url=self.url, **(known | options))
 
     def raw(self, data: bytes) -> bytes:
         """What comes back for raw bytes, after which nothing more is sent."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
             chunks = []
@@ -128,14 +128,14 @@ def running() -> Iterator[Running]:
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", **UVICORN_OPTIONS))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not server.started and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert server.started, "the endpoint did not start within 10 s"
+    assert server.started, "the endpoint did not start within 60 s"
     try:
         yield Running(listener.getsockname()[1], cloud)
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
         listener.close()
         assert not thread.is_alive()

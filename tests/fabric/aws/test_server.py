@@ -187,7 +187,7 @@ def test_health_and_headers(running: Running) -> None:
 
 
 def test_a_body_that_is_too_long_is_refused_without_being_kept(running: Running) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
     connection.request(
         "POST", "/", b"a" * (MAX_BYTES + 1), {"Authorization": authorization(), "X-Amz-Date": "20260101T000000Z"}
     )
