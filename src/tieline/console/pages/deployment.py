@@ -15,6 +15,7 @@ from tieline.cloud.records import LinkStatus, PrivateLinkView, Subnet
 from tieline.console import parts
 from tieline.console.leaving import leave
 from tieline.console.pages.integration import integration
+from tieline.console.pages.link_users import delete_link
 from tieline.console.pages.monitoring import monitoring
 from tieline.console.pages.mqtt import mqtt_users
 from tieline.console.shell import Desk, desk, frame, trail
@@ -203,20 +204,3 @@ def _link_row(view: Desk, name: str, link: PrivateLinkView) -> None:
             parts.button("Delete", lambda: delete_link(view, name, link), kind="danger").props(
                 f'aria-label="Delete private link {link.name}"'
             )
-
-
-async def delete_link(view: Desk, deployment: str, link: PrivateLinkView) -> None:
-    """Ask, naming what uses the link, and delete it all."""
-    from tieline.console.pages.link import dependants
-
-    using = dependants(view.now.inside(deployment), link)
-    text = "The endpoint and its addresses go. This cannot be undone."
-    if using:
-        text = f"In use by {', '.join(using)}. These are deleted as well. {text}"
-    await view.remove(
-        "private link",
-        link.name,
-        text,
-        lambda client: client.delete_link(deployment, link.id, cascade=bool(using)),
-        f"/deployments/{deployment}",
-    )

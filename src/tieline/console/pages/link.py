@@ -10,13 +10,12 @@ from starlette.requests import Request
 
 from tieline.cloud.aws import Aws
 from tieline.cloud.connect.connect import examine
-from tieline.cloud.dependants import goes_through
 from tieline.cloud.doctor.hops import Diagnosis, Verdict
 from tieline.cloud.records import HistoryEntry, LinkStatus, PrivateLinkView
 from tieline.console import parts
 from tieline.console.leaving import leave
 from tieline.console.pages.carried import carried
-from tieline.console.pages.deployment import delete_link
+from tieline.console.pages.link_users import delete_link, users
 from tieline.console.provider.account import ProviderView, also_provider
 from tieline.console.shell import Desk, desk, frame, trail
 from tieline.console.snapshot import Inside
@@ -59,21 +58,7 @@ def _addresses(inside: Inside | None, key: str) -> tuple[LinkStatus | None, tupl
 
 def _using(inside: Inside | None, key: str) -> list[tuple[str, str]] | None:
     found = _find(inside, key)
-    return _users(inside, found) if found else None
-
-
-def _users(inside: Inside | None, link: PrivateLinkView) -> list[tuple[str, str]]:
-    """Kind and name of what uses a link."""
-    if inside is None:
-        return []
-    used = [resource.name for resource in inside.resources if goes_through(resource.server, link)]
-    rules = [rule.name for rule in inside.rules if any(action.resource in used for action in rule.actions)]
-    return [*(("resource", name) for name in used), *(("rule", name) for name in rules)]
-
-
-def dependants(inside: Inside | None, link: PrivateLinkView) -> list[str]:
-    """What uses a link, and would go with it."""
-    return [f"{kind} {name}" for kind, name in _users(inside, link)]
+    return users(inside, found) if found else None
 
 
 def _about(view: Desk, deployment: str, key: str, found: PrivateLinkView | None) -> None:
