@@ -63,6 +63,17 @@ def test_a_deployment_with_a_resource_and_a_rule(state: Path) -> None:
     ok(state, "rule", "create", "warm", "--sql", SQL, "--resource", "db", "--template", template)
     sample = ["--payload", '{"device": "d", "temp": 21}', "--topic", "sensors/1"]
     assert json.loads(ok(state, "rule", "test", "--sql", SQL, *sample)) == {"device": "d"}
+    changed = ok(state, "resource", "change", "db", "--name", "store", "--option", "pool_size=2", "--json")
+    assert (json.loads(changed)["name"], json.loads(changed)["pool_size"]) == ("store", 2)
+    assert json.loads(changed)["server"] == "127.0.0.1:5432"  # what is not named stays
+    ok(state, "resource", "change", "store", "--name", "db")
+    [_, row] = ok(state, "rule", "change", "warm", "--disable").split("\n", 1)
+    found = json.loads(ok(state, "rule", "show", "warm", "--json"))
+    assert "warm" in row and (found["enable"], found["sql"]) == (False, SQL)
+    alarm = ["--action", '{"kind": "republish", "topic": "alarms"}']
+    found = json.loads(ok(state, "rule", "change", "warm", "--enable", *alarm, "--json"))
+    assert found["enable"] and [one["kind"] for one in found["actions"]] == ["republish"]
+    ok(state, "rule", "change", "warm", "--resource", "db", "--template", template)
     refused = tieline(state, "resource", "delete", "db")
     assert refused.returncode == 1
     assert "used by rule warm" in refused.stderr

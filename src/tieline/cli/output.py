@@ -19,8 +19,12 @@ T = TypeVar("T")
 
 COLOURS = {
     "running": "green",
+    "connected": "green",
     "creating": "cyan",
+    "connecting": "cyan",
     "waiting_acceptance": "yellow",
+    "waiting": "yellow",
+    "disconnected": "red",
     "stopped": "yellow",
     "deleting": "magenta",
     "failed": "red",

@@ -20,11 +20,12 @@ from tieline.cli.connection import (
 )
 from tieline.cli.output import details, out, print_json, show
 from tieline.cli.supplied import supplied
+from tieline.cloud.answers import ResourceAnswer
 from tieline.cloud.client import Client, ClientError
 
 app = typer.Typer(no_args_is_help=True, help="Resources: what rules write to.")
 
-COLUMNS = ("id", "name", "type", "server")
+COLUMNS = ("id", "name", "type", "server", "status", "reason")
 Server = Annotated[
     str, typer.Option(help="host:port, or link:<name>:port behind a private link; for some types several, or a URL.")
 ]
@@ -81,6 +82,26 @@ def probe(
 
 @app.command()
 @supplied(connect)
+def change(
+    client: Client,
+    key: Key,
+    name: Annotated[str | None, typer.Option(help="The new name; rules that use it follow.")] = None,
+    server: Annotated[str | None, typer.Option(help="The new host:port, or link:<name>:port.")] = None,
+    database: Database = None,
+    username: Username = None,
+    password: Password = None,
+    option: Options = None,
+    deployment: DeploymentKey = "",
+    as_json: Json = False,
+) -> None:
+    """Change a resource; what is not named stays, and rules go on with what is new."""
+    changes = _wanted(name, None, server, database, username, password, option)
+    where = ("deployments", the_deployment(client, deployment), "resources", key)
+    show(client.change(ResourceAnswer, *where, changes=changes), COLUMNS, as_json)
+
+
+@app.command()
+@supplied(connect)
 def test(
     client: Client,
     key: Key,
@@ -125,15 +146,15 @@ def delete(
 
 
 def _wanted(
-    name: str,
-    type: str,
-    server: str,
+    name: str | None,
+    type: str | None,
+    server: str | None,
     database: str | None,
     username: str | None,
     password: str | None,
     option: list[str] | None,
 ) -> dict[str, Any]:
-    """The resource that was typed: what was not given is left out, for not every type has it; what is empty is not."""
+    """The fields that were typed: what was not given is left out, for not every type has it; what is empty is not."""
     secret = sys.stdin.readline().rstrip("\n") if password == "-" else password
     fields = {"name": name, "type": type, "server": server, "database": database, "username": username}
     given = {field: value for field, value in {**fields, "password": secret}.items() if value is not None}

@@ -18,11 +18,18 @@ from tieline.cli.connection import (
 )
 from tieline.cli.output import details, print_json, show
 from tieline.cli.supplied import supplied
+from tieline.cloud.answers import RuleAnswer
 from tieline.cloud.client import Client, ClientError
 
 app = typer.Typer(no_args_is_help=True, help="Rules: which messages are taken, and where they go.")
 
-COLUMNS = ("id", "name", "enable", "sql", "actions")
+COLUMNS = ("id", "name", "status", "reason", "sql", "actions")
+Target = Annotated[str, typer.Option("--resource", help="Where each result goes.")]
+Template = Annotated[str, typer.Option(help="The resource's SQL statement, with ${field}s.")]
+Actions = Annotated[
+    list[str] | None,
+    typer.Option("--action", help='Another action, as JSON: {"kind": "redis", "resource": …, …}.'),
+]
 
 
 @app.command()
@@ -31,19 +38,39 @@ def create(
     client: Client,
     name: NewName,
     sql: Annotated[str, typer.Option(help='SELECT … FROM "topic" [WHERE …].')],
-    resource: Annotated[str, typer.Option(help="Where each result goes.")] = "",
-    template: Annotated[str, typer.Option(help="The resource's SQL statement, with ${field}s.")] = "",
-    action: Annotated[
-        list[str] | None, typer.Option(help='Another action, as JSON: {"kind": "redis", "resource": …, …}.')
-    ] = None,
+    resource: Target = "",
+    template: Template = "",
+    action: Actions = None,
     deployment: DeploymentKey = "",
     as_json: Json = False,
 ) -> None:
     """Create a rule."""
-    actions = [{"kind": "sql", "resource": resource, "sql": template}] if resource or template else []
-    actions += [_object("--action", text, '{"kind": "republish", "topic": "alarms"}') for text in action or []]
+    actions = _actions(resource, template, action)
     rule = client.create_rule(the_deployment(client, deployment), name=name, sql=sql, actions=actions)
     show(rule, COLUMNS, as_json)
+
+
+@app.command()
+@supplied(connect)
+def change(
+    client: Client,
+    key: Key,
+    name: Annotated[str | None, typer.Option(help="The new name.")] = None,
+    sql: Annotated[str | None, typer.Option(help='SELECT … FROM "topic" [WHERE …].')] = None,
+    enable: Annotated[
+        bool | None, typer.Option("--enable/--disable", help="Whether it takes messages; rows that wait are written.")
+    ] = None,
+    resource: Target = "",
+    template: Template = "",
+    action: Actions = None,
+    deployment: DeploymentKey = "",
+    as_json: Json = False,
+) -> None:
+    """Change a rule; what is not named stays. Actions that are named replace all that it has."""
+    asked = {"name": name, "sql": sql, "enable": enable, "actions": _actions(resource, template, action) or None}
+    changes = {field: value for field, value in asked.items() if value is not None}
+    where = ("deployments", the_deployment(client, deployment), "rules", key)
+    show(client.change(RuleAnswer, *where, changes=changes), COLUMNS, as_json)
 
 
 @app.command("list")
@@ -90,6 +117,12 @@ def test(
 def delete(client: Client, key: Key, deployment: DeploymentKey = "") -> None:
     """Delete a rule."""
     client.delete_rule(the_deployment(client, deployment), key)
+
+
+def _actions(resource: str, template: str, others: list[str] | None) -> list[dict[str, Any]]:
+    """The actions that were typed: the statement for a database first."""
+    first = [{"kind": "sql", "resource": resource, "sql": template}] if resource or template else []
+    return [*first, *(_object("--action", text, '{"kind": "republish", "topic": "alarms"}') for text in others or [])]
 
 
 def _object(option: str, text: str, example: str) -> dict[str, Any]:
