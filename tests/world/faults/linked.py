@@ -14,12 +14,11 @@ from world.running import until
 PORT = 9000
 IDLE = "#!/bin/sh\nexec sleep 3600\n"
 SERVE = f"""#!/usr/bin/env python3
-import socket
+import contextlib, socket
 with socket.create_server(("", {PORT})) as server:
     while True:
-        connection, _ = server.accept()
-        connection.sendall(b"hello")
-        connection.close()
+        with contextlib.suppress(OSError), server.accept()[0] as connection:  # one that is reset ends itself alone
+            connection.sendall(b"hello")
 """
 FETCH = """
 import socket, sys

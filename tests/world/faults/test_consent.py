@@ -43,12 +43,11 @@ while True:
         else:
             try:
                 data = key.fileobj.recv(65536)
-            except OSError:
-                data = b""
-            total += len(data)
-            if data:
+                total += len(data)
                 key.fileobj.send(data)
-            else:
+            except OSError:  # it is reset, before or in between
+                data = b""
+            if not data:
                 chosen.unregister(key.fileobj)
                 key.fileobj.close()
 """

@@ -26,11 +26,10 @@ while True:
             continue
         try:
             data = key.fileobj.recv(4096)
-        except OSError:
-            data = b""
-        if data:
             key.fileobj.send(data)
-        else:
+        except OSError:  # it is reset, before or in between
+            data = b""
+        if not data:
             chosen.unregister(key.fileobj)
             key.fileobj.close()
 """
