@@ -117,3 +117,13 @@ def test_a_rule_is_tried_when_its_page_opens_in_a_busy_browser_too(linked: Walk)
         browsing.expected(page.locator("pre", has_text='"temp": 21.5')).to_be_visible()
     finally:
         page.close()
+
+
+def test_a_browser_that_is_busy_for_long_keeps_what_is_typed(linked: Walk) -> None:
+    page = linked.consumer
+    page.goto(f"{linked.url}/deployments/new")
+    page.get_by_label("Name", exact=True).fill("half a name")
+    page.evaluate("for (const end = Date.now() + 25_000; Date.now() < end;);")
+    page.get_by_role("button", name="Create deployment").click()
+    browsing.expected(page.get_by_role("alert")).to_contain_text("letters, digits")
+    browsing.expected(page.get_by_label("Name", exact=True)).to_have_value("half a name")

@@ -25,7 +25,9 @@ PAGES = (
     *("demo", "access", "settings"),
 )
 PROVIDER_PAGES = ("groups", "balancers", "services", "account")
-RECONNECT_SECONDS = 10.0  # a page that lost its connection for less than this goes on where it was
+# A page that lost its connection for less than this goes on where it was; after that it is loaded again, and what was
+# typed is gone. NiceGUI takes a browser for lost that is silent for two fifths of it: 4 s were too few on a busy one.
+RECONNECT_SECONDS = 30.0
 # What is typed and clicked before the page's connection stands would reach the server in any order, and before the page
 # is complete it would lack what is not there yet: it has to wait.
 READY = """<script>(function ready() {
