@@ -65,6 +65,7 @@ def test_the_second_play_changes_nothing(tieline: Tieline, ansible: Ansible) -> 
     until(lambda: customer.health(group), lambda states: states == ["healthy"])
 
     endpoint = platform.ec2.describe_vpc_endpoints()["VpcEndpoints"][0]
+    until(lambda: platform.endpoint_state(endpoint["VpcEndpointId"]), lambda state: state == "available")
     client = platform.instance(endpoint["SubnetIds"][0], "#!/bin/sh\nexec sleep infinity\n")
     url = f"http://{platform.addresses(endpoint['VpcEndpointId'])[0]}:5432/"
     answer = tieline.inside(client, "python3", "-c", READ, url)

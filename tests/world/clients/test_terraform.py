@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -78,10 +79,21 @@ def test_the_whole_guide(tieline: Tieline, terraform: Terraform) -> None:
     group = terraform("output", "-raw", "group")
     until(lambda: tieline.account("customer").health(group), lambda states: states == ["healthy"])
 
-    inside, client = Inside(tieline.prefix), terraform("output", "-raw", "client")
+    inside, client, name = (
+        Inside(tieline.prefix),
+        terraform("output", "-raw", "client"),
+        terraform("output", "-raw", "name"),
+    )
+
+    def read(port: int) -> str:
+        """What is answered; a name that is not known yet is no answer."""
+        try:
+            return inside.run(client, "python3", "-c", READ, f"http://{name}:{port}/").strip()
+        except RuntimeError as error:
+            return str(error)
+
     for port in (5432, 8008):
-        answer = inside.run(client, "python3", "-c", READ, f"http://{terraform('output', '-raw', 'name')}:{port}/")
-        assert answer.strip() == "hello from behind the link"
+        until(partial(read, port), lambda answer: answer == "hello from behind the link")
 
     terraform("destroy", "-auto-approve", "-no-color")
     assert until(lambda: remaining(tieline), lambda left: not left) == set()
