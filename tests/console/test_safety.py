@@ -92,6 +92,7 @@ def test_an_auditor_is_told_that_creating_is_not_allowed(tieline: Tieline, clien
         assert "never" not in [one.name for one in client.deployments()]
     finally:
         client.revoke_key(made.id)
+    browsing.expected(page.get_by_label("API key")).to_be_visible()  # a browser closed on its way there may hang
 
 
 def test_a_user_signs_in_with_a_password_and_signs_out(tieline: Tieline, client: Client, page: Any) -> None:
