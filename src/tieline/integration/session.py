@@ -157,11 +157,14 @@ class Session:
     async def end(self) -> None:
         """Make the broker forget a session that nobody uses any more; raises OSError or Refused."""
         reader, self._writer = await asyncio.open_connection(self.broker.host, self.broker.port)
-        self._write(connect(self.broker, self.client_id, forget=True))
-        packet, _ = mqtt5.read(memoryview(await reader.read(CHUNK)))
-        self._accepted(accepted(packet))
-        self.connected = True
-        await self.close(forget=True)
+        try:
+            self._write(connect(self.broker, self.client_id, forget=True))
+            packet, _ = mqtt5.read(memoryview(await reader.read(CHUNK)))
+            self._accepted(accepted(packet))
+            self.connected = True
+            await self.close(forget=True)
+        finally:
+            self._hang_up()
 
     def _accepted(self, packet: mqtt5.ConnAckPacket) -> None:
         self._deliveries.connected(packet.session_present, self._outstanding())

@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from servers import START_SECONDS, Mosquitto
+from tieline.cloud.agent import worker as agent
 from tieline.cloud.agent.worker import Worker
 from tieline.cloud.brokers.settings import Remote
 from tieline.cloud.protocol import Configure
-from tieline.integration import config
+from tieline.integration import config, worker_process
 from tieline.integration.memory import FILE
 from tieline.integration.workers import Workers
 
@@ -76,6 +77,32 @@ async def test_a_new_number_of_processes_that_fails_leaves_those_that_work(
         bad = msgspec.structs.replace(bad, config=msgspec.structs.replace(bad.config, metrics_minutes=2**62))
         await worker.configure(bad)
         assert "OverflowError" in (await worker.report()).error
+        assert worker._pipeline is works and worker._running is not None and not worker._running.done()
+        await worker.configure(wanted(mosquitto, 3, after))
+        await applied(worker, 3)
+        assert isinstance(worker._pipeline, Workers) == (after > 1)
+    finally:
+        await worker.close()
+
+
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 1)], ids=["to two processes", "to one process"])
+async def test_a_new_number_of_processes_does_not_wait_for_a_broker_that_is_gone(
+    mosquitto: Mosquitto, tmp_path: Path, numbers: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever names another broker then is not kept waiting by the one that is away."""
+    monkeypatch.setattr(agent, "READY_SECONDS", 1.0)
+    monkeypatch.setattr(agent, "DISMISS_SECONDS", 0.5)
+    monkeypatch.setattr(worker_process, "DISMISS_SECONDS", 0.5)
+    before, after = numbers
+    worker = Worker(tmp_path, lambda: None)
+    try:
+        with Mosquitto() as gone:
+            await worker.configure(wanted(gone, 1, before))
+            await applied(worker, 1)
+            works = worker._pipeline
+        async with asyncio.timeout(60):
+            await worker.configure(wanted(gone, 2, after))
+        assert "the broker has not confirmed the subscriptions" in (await worker.report()).error
         assert worker._pipeline is works and worker._running is not None and not worker._running.done()
         await worker.configure(wanted(mosquitto, 3, after))
         await applied(worker, 3)

@@ -147,3 +147,15 @@ def test_what_is_safe_when_nobody_knows_yet_that_the_broker_is_gone(
 
     uvloop.run(scenario())
     assert [message.payload for message in taken] == [b'"first"', b'"second"']
+
+
+async def test_a_broker_that_hangs_up_on_the_end_of_a_session_leaves_no_connection_open() -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        one = session.Session(config.Broker(host="127.0.0.1", port=port), "c", lambda _: None, tuple, Memory())
+        with pytest.raises((OSError, IndexError)):
+            await one.end()
+        assert one._writer is None

@@ -25,6 +25,7 @@ from tieline.integration.requests import perform
 from tieline.integration.worker_process import DISMISS_SECONDS
 from tieline.integration.workers import Workers, estates
 
+READY_SECONDS = 30.0  # that the broker gets to confirm the subscriptions of another number of processes
 log = logging.getLogger(__name__)
 
 CLIENT_ID = "tieline-integration"  # the same after every restart: the broker keeps its session
@@ -187,19 +188,21 @@ class Worker:
         self._connected = broker
         try:
             await self._begin(broker, config, workers)
+            if previous is not None and self._pipeline is not None:
+                await _heard(self._pipeline)
         except Exception:
             if previous is not None:
                 await self._fall_back(previous, ending)
             raise
         if previous is not None and ending is not None:
-            await _retire(previous, ending, self._pipeline)
+            await _retire(previous, ending)
 
     async def _fall_back(self, previous: Pipeline | Workers, running: asyncio.Task[None] | None) -> None:
         """Go on with the pipeline that works, and end the one that could not take its configuration."""
         failed, ending = self._pipeline, self._running
         self._pipeline, self._running = previous, running
         if failed is not None and failed is not previous and ending is not None:
-            await _retire(failed, ending, None)
+            await _retire(failed, ending)
 
     async def _begin(self, broker: Broker, config: Config, workers: int) -> None:
         directory = self._state / "integration"
@@ -261,13 +264,21 @@ class Worker:
             await asyncio.wait({running})
 
 
-async def _retire(previous: Pipeline | Workers, running: asyncio.Task[None], next: Pipeline | Workers | None) -> None:
-    """End a pipeline once the next one hears everything, and leave no session of it behind at the broker.
+async def _heard(pipeline: Pipeline | Workers) -> None:
+    """Return once a pipeline hears everything; raises TimeoutError where the broker takes too long to say so."""
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await pipeline.ready()
+    except TimeoutError:
+        said = f"the broker has not confirmed the subscriptions within {READY_SECONDS:g} s; what ran before goes on"
+        raise TimeoutError(said) from None
+
+
+async def _retire(previous: Pipeline | Workers, running: asyncio.Task[None]) -> None:
+    """End a pipeline that another took over from, and leave no session of it behind at the broker.
 
     What arrives in between arrives twice: twice is allowed, never is not.
     """
-    if next is not None:
-        await next.ready()
     if isinstance(previous, Workers):
         await previous.resize(0)
         await previous.close()
