@@ -155,7 +155,8 @@ async def test_a_broker_that_hangs_up_on_the_end_of_a_session_leaves_no_connecti
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        one = session.Session(config.Broker(host="127.0.0.1", port=port), "c", lambda _: None, tuple, Memory())
+        broker = config.Broker(host="127.0.0.1", port=port, client_id="c")
+        one = session.Session(broker, "c", lambda _: None, tuple, Memory())
         with pytest.raises((OSError, IndexError)):
             await one.end()
         assert one._writer is None
