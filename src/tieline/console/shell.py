@@ -20,7 +20,7 @@ from tieline.console.gate import PREFIX
 from tieline.console.leaving import leave
 from tieline.console.rest import Rest, rest
 from tieline.console.rows import Rows
-from tieline.console.snapshot import Snapshot, read
+from tieline.console.snapshot import Reader, Snapshot
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -106,11 +106,23 @@ class Desk(View[Snapshot]):
     def __init__(self, person: Person, source: Feed[Snapshot], now: Snapshot, address: str) -> None:
         super().__init__(source, now)
         self.person, self._address = person, address
+        self._warning: ui.notification | None = None
         self.follow(self._notice)
+        self._warn(now.problem)
 
     def _notice(self, state: Snapshot) -> None:
         if state.signed_out:
             ui.navigate.to("/sign-in")
+        else:
+            self._warn(state.problem)
+
+    def _warn(self, problem: str) -> None:
+        """Say on top of the page, for as long as it is so, that it shows what was read last."""
+        if self._warning is not None and self._warning.message != problem:
+            self._warning.dismiss()
+            self._warning = None
+        if problem and self._warning is None:
+            self._warning = ui.notification(problem, type="warning", position="top", multi_line=True, timeout=None)
 
     async def beside(self, key: str, read: Callable[[Rest], S], seconds: float) -> View[S]:
         """Something else that the page shows and that changes, read at its own pace; `read` may raise nothing."""
@@ -155,7 +167,7 @@ async def desk(request: Request) -> Desk:
     """The live view of whoever asks for a page."""
     person: Person = request.state.credential
     client = rest(person)
-    source = feed(("platform", person), lambda: read(client), SECONDS, context.current.pulse)
+    source = feed(("platform", person), Reader(client), SECONDS, context.current.pulse)
     address = request.client.host if request.client else ""
     return Desk(person, source, await source.first(), address)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tieline.cloud.answers import DeploymentAnswer, ResourceAnswer, RuleAnswer
@@ -52,13 +52,27 @@ class Snapshot:
         return next((one for one in self.deployments if key in (one.deployment.name, one.deployment.id)), None)
 
 
-def read(client: Client) -> Snapshot:
-    """The present state; never raises ClientError."""
-    try:
-        found = client.deployments()
-        links, resources, rules = _by(client.links()), _by(client.all_resources()), _by(client.all_rules())
-    except ClientError as error:
-        return Snapshot(problem=f"{error.message}. {error.hint}", signed_out=error.status == 401)
+class Reader:
+    """Reads the present state again and again; while it cannot be read, the last is shown, and why it is the last."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._last = Snapshot()
+
+    def __call__(self) -> Snapshot:
+        """The present state; never raises ClientError."""
+        try:
+            self._last = _read(self._client)
+        except ClientError as error:
+            if error.status == 401:
+                return Snapshot(problem=error.message, signed_out=True)
+            return replace(self._last, problem=f"{error.message}. {error.hint}")
+        return self._last
+
+
+def _read(client: Client) -> Snapshot:
+    found = client.deployments()
+    links, resources, rules = _by(client.links()), _by(client.all_resources()), _by(client.all_rules())
     return Snapshot(tuple(Inside(one, links[one.id], resources[one.id], rules[one.id]) for one in found))
 
 

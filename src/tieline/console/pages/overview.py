@@ -24,7 +24,6 @@ async def overview(request: Request) -> None:
     view = await desk(request)
     with frame("Overview", "/"):
         parts.heading("Overview", 1)
-        view.live(lambda now: now.problem, _problem)
         view.live(lambda now: not now.deployments and not now.problem, _first)
         view.live(counts, _counts)
         await Picture(view).begin(request)
@@ -80,11 +79,6 @@ def _troubles(one: Inside) -> list[tuple[str, str, str, str]]:
         count = deployment.agent.dead_letters
         found.append(("failed", f"dead letters in {deployment.name}: {count}", "", f"{path}/dead-letters"))
     return found
-
-
-def _problem(text: str) -> None:
-    if text:
-        parts.problem(text)
 
 
 def _first(nothing: bool) -> None:
