@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+T = TypeVar("T")
+AT_ONCE: Final = 8  # questions; botocore keeps ten connections
 
 
 @dataclass(frozen=True)
@@ -132,16 +136,30 @@ def _all(client: Any, operation: str, key: str, **wanted: Any) -> Iterator[Any]:
     return (item for page in client.get_paginator(operation).paginate(**wanted) for item in page[key])
 
 
+def _each(make: Callable[[Any], T], items: Iterable[Any]) -> list[T]:
+    """What is made of each item by a question of its own, several at once; what has gone meanwhile is left out."""
+
+    def made(item: Any) -> T | None:
+        try:
+            return make(item)
+        except ClientError as error:
+            if error.response["Error"]["Code"].endswith("NotFound"):
+                return None
+            raise
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return [one for one in pool.map(made, items) if one is not None]
+
+
 def _groups(elb: Any) -> tuple[Group, ...]:
-    found = []
-    for group in _all(elb, "describe_target_groups", "TargetGroups"):
-        arn = group["TargetGroupArn"]
-        check = f"{group.get('HealthCheckProtocol', '')} on port {group.get('HealthCheckPort', '')}"
+    def group(one: Any) -> Group:
+        arn = one["TargetGroupArn"]
+        check = f"{one.get('HealthCheckProtocol', '')} on port {one.get('HealthCheckPort', '')}"
         health = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
-        targets = tuple(_target(one) for one in health)
-        found.append(
-            Group(arn, group["TargetGroupName"], group["Protocol"], group["Port"], group["VpcId"], check, targets)
-        )
+        targets = tuple(_target(each) for each in health)
+        return Group(arn, one["TargetGroupName"], one["Protocol"], one["Port"], one["VpcId"], check, targets)
+
+    found = _each(group, _all(elb, "describe_target_groups", "TargetGroups"))
     return tuple(sorted(found, key=lambda group: group.name))
 
 
@@ -157,13 +175,14 @@ def _zones(names: Iterable[str], known: Mapping[str, Zone]) -> tuple[Zone, ...]:
 
 
 def _balancers(elb: Any, known: Mapping[str, Zone]) -> tuple[Balancer, ...]:
-    found = []
-    for one in _all(elb, "describe_load_balancers", "LoadBalancers"):
+    def balancer(one: Any) -> Balancer:
         arn = one["LoadBalancerArn"]
         listeners = tuple(map(_listener, _all(elb, "describe_listeners", "Listeners", LoadBalancerArn=arn)))
         zones = _zones([zone["ZoneName"] for zone in one["AvailabilityZones"]], known)
         name, state = one["LoadBalancerName"], one["State"]["Code"]
-        found.append(Balancer(arn, name, state, one["Scheme"], one["VpcId"], zones, listeners))
+        return Balancer(arn, name, state, one["Scheme"], one["VpcId"], zones, listeners)
+
+    found = _each(balancer, _all(elb, "describe_load_balancers", "LoadBalancers"))
     return tuple(sorted(found, key=lambda balancer: balancer.name))
 
 
@@ -177,21 +196,21 @@ def _services(ec2: Any, known: Mapping[str, Zone]) -> tuple[Service, ...]:
     for one in _all(ec2, "describe_vpc_endpoint_connections", "VpcEndpointConnections"):
         asked = Connection(one["VpcEndpointId"], one["VpcEndpointOwner"], one["VpcEndpointState"])
         connections.setdefault(one["ServiceId"], []).append(asked)
-    found = []
-    for one in _all(ec2, "describe_vpc_endpoint_service_configurations", "ServiceConfigurations"):
+
+    def service(one: Any) -> Service:
         id = one["ServiceId"]
         allowed = _all(ec2, "describe_vpc_endpoint_service_permissions", "AllowedPrincipals", ServiceId=id)
-        found.append(
-            Service(
-                id,
-                one["ServiceName"],
-                one["ServiceState"],
-                _zones(one.get("AvailabilityZones", []), known),
-                tuple(one.get("NetworkLoadBalancerArns", [])),
-                tuple(sorted(each["Principal"] for each in allowed)),
-                tuple(sorted(connections.get(id, []), key=lambda each: each.endpoint)),
-            )
+        return Service(
+            id,
+            one["ServiceName"],
+            one["ServiceState"],
+            _zones(one.get("AvailabilityZones", []), known),
+            tuple(one.get("NetworkLoadBalancerArns", [])),
+            tuple(sorted(each["Principal"] for each in allowed)),
+            tuple(sorted(connections.get(id, []), key=lambda each: each.endpoint)),
         )
+
+    found = _each(service, _all(ec2, "describe_vpc_endpoint_service_configurations", "ServiceConfigurations"))
     return tuple(sorted(found, key=lambda service: service.id))
 
 
