@@ -19,7 +19,7 @@ BOX_LEFT, BOX_RIGHT = 300, 348
 HEAD, TEXT, GAP = 64, 19, 20
 LINKS = 12  # drawn one by one per deployment, those in trouble first; the others are counted
 DEPLOYMENTS = 40  # drawn, those in trouble first
-BACKENDS = 4  # of a link
+BACKENDS = 5  # lines of a link
 NOTHING: Mapping[str, Backing] = {}
 
 
@@ -99,7 +99,7 @@ def _link(one: Inside, link: PrivateLinkView, y: int, path: str, backing: Backin
     behind = "".join(
         (_state(RIGHT + 14, y + 28 + TEXT * n, state, f"{text}: {state.replace('_', ' ')}", 42))
         if state
-        else _text(RIGHT + 14, y + 39 + TEXT * n, text, "soft", 48)
+        else _text(RIGHT + 14, y + 39 + TEXT * n, text, "soft", 44)
         for n, (text, state) in enumerate(lines)
     )
     return height, (
@@ -118,7 +118,7 @@ def _backends(resources: Sequence[ResourceAnswer], backing: Backing | None) -> l
     """Text and state of each line in a service's box: what this side knows, then what the provider's side does."""
     lines = [(f"resource {resource.name}", resource.status) for resource in resources]
     if backing is not None:
-        lines.append((f"{backing.balancer} in {', '.join(backing.zones)}, {backing.vpc}", ""))
+        lines += [(backing.vpc, ""), (f"{backing.balancer} in {', '.join(backing.zones)}", "")]
         lines += [(target, health) for target, health in backing.targets]
     if len(lines) > BACKENDS:
         lines = [*lines[: BACKENDS - 1], (f"and {len(lines) - BACKENDS + 1} more", "")]
