@@ -11,7 +11,7 @@ from tieline.cli.broker import address, remote
 from tieline.cli.connection import Cascade, Json, Key, NewName, Wait, connect
 from tieline.cli.files import text
 from tieline.cli.output import details, out, print_json, show, wait_for
-from tieline.cli.supplied import supplied
+from tieline.cli.supplied import given, supplied
 from tieline.cloud.answers import DeploymentAnswer
 from tieline.cloud.client import Client, ClientError
 from tieline.cloud.records import DeploymentStatus
@@ -142,8 +142,7 @@ def change(
     as_json: Json = False,
 ) -> None:
     """Change a deployment's name, workers, listeners, certificate or broker; what is not named stays."""
-    plain = {"name": name, "workers": workers, "anonymous": anonymous}
-    changes: dict[str, object] = {field: value for field, value in plain.items() if value is not None}
+    changes = given(name=name, workers=workers, anonymous=anonymous)
     if broker is not None:
         changes["broker"] = remote(broker, broker_password, broker_authority)
     for listener, place in (("mqtts", mqtts), ("websocket", websocket)):

@@ -19,7 +19,7 @@ from tieline.cli.connection import (
     with_names,
 )
 from tieline.cli.output import details, out, show, wait_for
-from tieline.cli.supplied import supplied
+from tieline.cli.supplied import given, supplied
 from tieline.cloud.client import Client, ClientError
 from tieline.cloud.doctor.health import LinkHealth
 from tieline.cloud.links.figures import ACTIVE, LinkFigures
@@ -110,8 +110,7 @@ def change(
     as_json: Json = False,
 ) -> None:
     """Change a link's name, ports or server name; what is not named stays."""
-    asked = {"name": name, "ports": port or None, "server_name": server_name}
-    changes = {field: value for field, value in asked.items() if value is not None}
+    changes = given(name=name, ports=port or None, server_name=server_name)
     where = ("deployments", the_deployment(client, deployment), "private-links", key)
     show(client.change(PrivateLinkView, *where, changes=changes), COLUMNS, as_json)
 

@@ -19,7 +19,7 @@ from tieline.cli.connection import (
     with_names,
 )
 from tieline.cli.output import details, out, print_json, show
-from tieline.cli.supplied import supplied
+from tieline.cli.supplied import given, supplied
 from tieline.cloud.answers import ResourceAnswer
 from tieline.cloud.client import Client, ClientError
 
@@ -154,11 +154,10 @@ def _wanted(
     password: str | None,
     option: list[str] | None,
 ) -> dict[str, Any]:
-    """The fields that were typed: what was not given is left out, for not every type has it; what is empty is not."""
+    """The fields that were typed: not every type has all of them."""
     secret = sys.stdin.readline().rstrip("\n") if password == "-" else password
-    fields = {"name": name, "type": type, "server": server, "database": database, "username": username}
-    given = {field: value for field, value in {**fields, "password": secret}.items() if value is not None}
-    return given | dict(map(_option, option or []))
+    fields = given(name=name, type=type, server=server, database=database, username=username, password=secret)
+    return fields | dict(map(_option, option or []))
 
 
 def _option(text: str) -> tuple[str, Any]:

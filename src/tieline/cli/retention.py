@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tieline.cli.connection import Json, connect
 from tieline.cli.output import details
-from tieline.cli.supplied import supplied
+from tieline.cli.supplied import given, supplied
 from tieline.cloud.client import Client
 
 app = typer.Typer(no_args_is_help=True, help="How long things are kept; what is older goes by itself.")
@@ -34,11 +34,10 @@ def change(
     as_json: Json = False,
 ) -> None:
     """Keep things for another time; what is not named stays. What is too old by it goes at once, for ever."""
-    asked: dict[str, Any] = {
-        "audit_days": audit_days,
-        "history_entries": history_entries,
-        "metrics_minutes": metrics_minutes,
-        "traffic_minutes": traffic_minutes,
-    }
-    found = client.change_retention(**{name: value for name, value in asked.items() if value is not None})
-    details(found, as_json)
+    changes = given(
+        audit_days=audit_days,
+        history_entries=history_entries,
+        metrics_minutes=metrics_minutes,
+        traffic_minutes=traffic_minutes,
+    )
+    details(client.change_retention(**changes), as_json)

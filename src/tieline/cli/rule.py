@@ -17,7 +17,7 @@ from tieline.cli.connection import (
     with_names,
 )
 from tieline.cli.output import details, print_json, show
-from tieline.cli.supplied import supplied
+from tieline.cli.supplied import given, supplied
 from tieline.cloud.answers import RuleAnswer
 from tieline.cloud.client import Client, ClientError
 
@@ -67,8 +67,7 @@ def change(
     as_json: Json = False,
 ) -> None:
     """Change a rule; what is not named stays. Actions that are named replace all that it has."""
-    asked = {"name": name, "sql": sql, "enable": enable, "actions": _actions(resource, template, action) or None}
-    changes = {field: value for field, value in asked.items() if value is not None}
+    changes = given(name=name, sql=sql, enable=enable, actions=_actions(resource, template, action) or None)
     where = ("deployments", the_deployment(client, deployment), "rules", key)
     show(client.change(RuleAnswer, *where, changes=changes), COLUMNS, as_json)
 
@@ -104,11 +103,7 @@ def test(
     deployment: DeploymentKey = "",
 ) -> None:
     """Print what a rule makes of a sample message; exit status 1 where it does not match."""
-    sample = {
-        **_object("--context", context, '{"qos": 1}'),
-        "payload": payload,
-        **({} if topic is None else {"topic": topic}),
-    }
+    sample = {**_object("--context", context, '{"qos": 1}'), **given(payload=payload, topic=topic)}
     print_json(client.test_rule(the_deployment(client, deployment), sql=sql, context=sample))
 
 

@@ -1,4 +1,4 @@
-"""Commands that are given what they work on: its options are written down once, where it is made."""
+"""What commands are given: what they work on, whose options are written down once, and the options that were typed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were typed: one that was not is left out, one that is empty is not."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def supplied(make: Callable[..., T]) -> Callable[[Callable[Concatenate[T, P], None]], Callable[..., None]]:

@@ -9,7 +9,7 @@ import typer
 
 from tieline.cli.connection import Json, Key, NewName, connect
 from tieline.cli.output import show
-from tieline.cli.supplied import supplied
+from tieline.cli.supplied import given, supplied
 from tieline.cloud.client import Client, ClientError
 from tieline.cloud.guard.records import UserView
 from tieline.cloud.guard.roles import Role
@@ -58,11 +58,8 @@ def change(
     as_json: Json = False,
 ) -> None:
     """Change a user's role, projects or password; the sessions end."""
-    changes: dict[str, object] = {"role": role, "projects": project}
-    if new_password:
-        changes["password"] = typed_password(password)
-    given = {name: value for name, value in changes.items() if value is not None}
-    show(client.change(UserView, "users", key, changes=given), COLUMNS, as_json)
+    changes = given(role=role, projects=project, password=typed_password(password) if new_password else None)
+    show(client.change(UserView, "users", key, changes=changes), COLUMNS, as_json)
 
 
 @app.command()
@@ -72,11 +69,11 @@ def delete(client: Client, key: Key) -> None:
     client.delete_user(key)
 
 
-def typed_password(given: str) -> str:
+def typed_password(text: str) -> str:
     """A password never stands on the command line of a careful person: it is typed, or comes by standard input."""
-    if given == "-":
+    if text == "-":
         return sys.stdin.readline().rstrip("\n")
-    if not given and not sys.stdin.isatty():
+    if not text and not sys.stdin.isatty():
         message = "a password is needed, and there is no terminal to ask for it"
         raise ClientError("NO_PASSWORD", message, "set TIELINE_PASSWORD, or give --password - and standard input")
-    return given or str(typer.prompt("password", hide_input=True, confirmation_prompt=True))
+    return text or str(typer.prompt("password", hide_input=True, confirmation_prompt=True))
