@@ -83,6 +83,15 @@ class View(Generic[S]):
         """Call a function with every new state, as long as the part of the page is there in which this is called."""
         self._sections.append((ui.context.slot.parent, hear))
 
+    def shown(self, place: ui.element, when: Callable[[S], object]) -> None:
+        """Show a part of the page while something holds; what is typed in it stays meanwhile."""
+
+        def show(state: S) -> None:
+            place.set_visibility(bool(when(state)))
+
+        show(self.now)
+        self.follow(show)
+
     def soon(self, work: Callable[[], Awaitable[object]]) -> None:
         """Begin something when the page is connected; no redraw of a part of the page ends it."""
         with self.page:

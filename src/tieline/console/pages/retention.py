@@ -47,14 +47,8 @@ async def retention(view: Desk) -> None:
         )
         with parts.stack("wide") as place:
             Form(view, source)
-
-        def show(now: Known) -> None:  # once it is known, what is typed stays whatever cannot be read later
-            if isinstance(now, RetentionView):
-                place.set_visibility(True)
-
-        place.set_visibility(False)
-        show(source.now)
-        source.follow(show)
+        place.set_visibility(False)  # once it is known, what is typed stays whatever cannot be read later
+        source.shown(place, lambda now: place.visible or isinstance(now, RetentionView))
         parts.facts(FIXED)
 
 

@@ -147,14 +147,19 @@ def form(
     with parts.card(title):
         view.live(lambda now: not needs(now), lambda lacking: missing() if lacking else None)
         place = parts.stack("wide")
-
-    def show(now: Estate) -> None:
-        place.set_visibility(bool(needs(now)))
-
-    show(view.now)
-    view.follow(show)
+    view.shown(place, needs)
     with place:
         yield
+
+
+@contextmanager
+def card(
+    view: ProviderView, find: Callable[[Estate], T | None], about: Callable[[ProviderView, T], object]
+) -> Iterator[ui.element]:
+    """One thing's part of the page: what is told of it is drawn anew, what is typed and chosen below stays."""
+    with parts.card() as made:
+        view.live(find, lambda found: about(view, found) if found else None)
+        yield made
 
 
 @ui.page("/provider", response_timeout=20)

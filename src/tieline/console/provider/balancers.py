@@ -8,7 +8,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from tieline.console import parts
-from tieline.console.provider.account import Account, ProviderView, form, provider, provider_frame
+from tieline.console.provider.account import Account, ProviderView, card, form, provider, provider_frame
 from tieline.console.provider.estate import Balancer, Estate
 from tieline.console.provider.groups import named
 
@@ -71,11 +71,10 @@ def _say_all(lines: tuple[str, ...]) -> None:
 
 def _balancer(view: ProviderView, arn: str) -> ui.element:
     """A load balancer's part of the page: a listener that is being added stays while its state changes."""
-    with parts.card() as card:
-        view.live(lambda now: _find(now, arn), lambda found: _about(view, found) if found else None)
+    with card(view, lambda now: _find(now, arn), _about) as part:
         view.live(lambda now: _listeners(now, arn), _say_all)
         _add_listener(view, arn)
-    return card
+    return part
 
 
 def _about(view: ProviderView, balancer: Balancer) -> None:

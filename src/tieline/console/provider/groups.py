@@ -8,7 +8,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from tieline.console import parts
-from tieline.console.provider.account import Account, ProviderView, form, provider, provider_frame
+from tieline.console.provider.account import Account, ProviderView, card, form, provider, provider_frame
 from tieline.console.provider.estate import Estate, Group, Network
 
 PATH = "/provider/target-groups"
@@ -58,10 +58,9 @@ def _none(none: bool) -> None:
 
 def _group(view: ProviderView, arn: str) -> ui.element:
     """A group's part of the page: what is chosen in it stays while its targets change."""
-    with parts.card() as card:
-        view.live(lambda now: _find(now, arn), lambda found: _about(view, found) if found else None)
+    with card(view, lambda now: _find(now, arn), _about) as part:
         _register(view, arn)
-    return card
+    return part
 
 
 def _about(view: ProviderView, group: Group) -> None:

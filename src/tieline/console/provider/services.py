@@ -6,7 +6,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from tieline.console import parts
-from tieline.console.provider.account import Account, ProviderView, form, provider, provider_frame
+from tieline.console.provider.account import Account, ProviderView, card, form, provider, provider_frame
 from tieline.console.provider.estate import Connection, Estate, Service
 
 PATH = "/provider/endpoint-services"
@@ -41,10 +41,9 @@ def _find(now: Estate, id: str) -> Service | None:
 
 def _service(view: ProviderView, id: str) -> ui.element:
     """A service's part of the page; what changes inside one leaves its neighbours alone."""
-    with parts.card() as card:
-        view.live(lambda now: _find(now, id), lambda found: _about(view, found) if found else None)
+    with card(view, lambda now: _find(now, id), _about) as part:
         _allow(view, id)
-    return card
+    return part
 
 
 def _about(view: ProviderView, service: Service) -> None:
