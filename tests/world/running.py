@@ -38,6 +38,15 @@ def until(look: Callable[[], T], done: Callable[[T], object] = bool, seconds: fl
         time.sleep(0.05)
 
 
+def settled(look: Callable[[], int], pause: float) -> int:
+    """A number once it does not change any more from one look to the next."""
+    before, now = -1, look()
+    while now != before:
+        time.sleep(pause)
+        before, now = now, look()
+    return now
+
+
 class Tieline:
     """One state directory, and the processes that run on it."""
 

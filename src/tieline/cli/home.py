@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
+
+from tieline.integration.locks import acquire
 
 DEFAULT = Path("state")
 LOCK, PREFIX = "lock", "prefix"
@@ -53,7 +54,7 @@ class Home:
         """Hold the directory until this process ends; raises Taken where another one holds it."""
         lock = (self.path / LOCK).open("a+")
         deadline = time.monotonic() + LOOK_SECONDS
-        while not _locked(lock, fcntl.LOCK_EX):
+        while not acquire(lock):
             if time.monotonic() > deadline:
                 lock.close()
                 raise Taken(
@@ -70,18 +71,9 @@ class Home:
         """The process that runs on this directory now, or None."""
         deadline = time.monotonic() + LOOK_SECONDS
         with suppress(FileNotFoundError), (self.path / LOCK).open() as lock:
-            while not _locked(lock, fcntl.LOCK_SH):
+            while not acquire(lock, shared=True):
                 lock.seek(0)
                 if (found := int(lock.read() or 0)) or time.monotonic() > deadline:
                     return found or None
                 time.sleep(0.01)  # it has the lock, and is about to say who it is
         return None
-
-
-def _locked(file: IO[str], kind: int) -> bool:
-    """Whether the file could be locked, now."""
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -114,16 +114,13 @@ class DeadLetters:
         """
         if (directory / FILE).exists():
             letters = DeadLetters(directory)._letters | self._letters
-            ordered = dict(sorted(letters.items(), key=lambda item: item[1].time))
-            surplus = max(0, len(ordered) - self.limit)
-            self._rewrite(dict(list(ordered.items())[surplus:]))
-            self.dropped += surplus
+            self._make_room(dict(sorted(letters.items(), key=lambda item: item[1].time)))
             (directory / FILE).unlink()
 
     def _make_room(self, letters: dict[str, DeadLetter]) -> None:
-        surplus = len(letters) - self.limit
-        kept = dict(list(letters.items())[surplus:])
-        self._rewrite(kept)
+        """Keep these letters, without the oldest of too many."""
+        surplus = max(0, len(letters) - self.limit)
+        self._rewrite(dict(list(letters.items())[surplus:]))
         self.dropped += surplus
 
     def _rewrite(self, letters: dict[str, DeadLetter]) -> None:

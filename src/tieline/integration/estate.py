@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import shutil
 import time
@@ -21,6 +20,7 @@ from typing import Final
 from tieline.integration.buffer import Buffer
 from tieline.integration.deadletters import FILE, DeadLetters
 from tieline.integration.ending import cancelled
+from tieline.integration.locks import acquire
 from tieline.integration.outlets import PLACES
 
 LOCK: Final = "lock"
@@ -35,16 +35,12 @@ def locked(directory: Path, seconds: float = 0) -> FileIO | None:
     """The lock on a directory, until it is closed; None where somebody else keeps it for so many seconds."""
     directory.mkdir(parents=True, exist_ok=True)
     file, deadline = FileIO(directory / LOCK, "a"), time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                file.close()
-                return None
-            time.sleep(LOCK_POLL)
-        else:
-            return file
+    while not acquire(file):
+        if time.monotonic() >= deadline:
+            file.close()
+            return None
+        time.sleep(LOCK_POLL)
+    return file
 
 
 def occupied(directory: Path | None) -> FileIO | None:

@@ -38,6 +38,13 @@ async def applied(worker: Worker, version: int) -> None:
             await asyncio.sleep(0.02)
 
 
+async def becomes(worker: Worker, server: Mosquitto, workers: int) -> None:
+    """The next configuration, on this broker, is applied by so many processes."""
+    await worker.configure(wanted(server, 3, workers))
+    await applied(worker, 3)
+    assert isinstance(worker._pipeline, Workers) == (workers > 1)
+
+
 @pytest.mark.parametrize("workers", [1, 2], ids=["one process", "two processes"])
 async def test_what_failed_is_tried_again(mosquitto: Mosquitto, tmp_path: Path, workers: int) -> None:
     worker = Worker(tmp_path, lambda: None)
@@ -78,9 +85,7 @@ async def test_a_new_number_of_processes_that_fails_leaves_those_that_work(
         await worker.configure(bad)
         assert "OverflowError" in (await worker.report()).error
         assert worker._pipeline is works and worker._running is not None and not worker._running.done()
-        await worker.configure(wanted(mosquitto, 3, after))
-        await applied(worker, 3)
-        assert isinstance(worker._pipeline, Workers) == (after > 1)
+        await becomes(worker, mosquitto, after)
     finally:
         await worker.close()
 
@@ -104,8 +109,6 @@ async def test_a_new_number_of_processes_does_not_wait_for_a_broker_that_is_gone
             await worker.configure(wanted(gone, 2, after))
         assert "the broker has not confirmed the subscriptions" in (await worker.report()).error
         assert worker._pipeline is works and worker._running is not None and not worker._running.done()
-        await worker.configure(wanted(mosquitto, 3, after))
-        await applied(worker, 3)
-        assert isinstance(worker._pipeline, Workers) == (after > 1)
+        await becomes(worker, mosquitto, after)
     finally:
         await worker.close()

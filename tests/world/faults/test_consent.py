@@ -17,7 +17,7 @@ from tieline.fabric.daemon import control
 from tieline.fabric.daemon.control import Delete, Listing
 from world.faults.fabric import Fabric
 from world.faults.linked import PORT, Linked, run
-from world.running import until
+from world.running import settled, until
 
 pytestmark = pytest.mark.world
 FLOWS = 50
@@ -120,7 +120,7 @@ def test_every_flow_is_reset_and_no_later_byte_passes(linked: Linked, withdraw: 
     with flowing(linked) as flows:
         withdraw(linked)
         ended(flows)
-        received = settled(linked)
+        received = settled(lambda: total(linked), 0.3)  # once it has read what had arrived before the end
         assert not linked.passes() and total(linked) == received
         if withdraw is reject:
             delete(linked)
@@ -194,15 +194,6 @@ def ended(flows: subprocess.Popen[str]) -> float:
 def endpoint(linked: Linked) -> str | None:
     found = linked.platform.ec2.describe_vpc_endpoints()["VpcEndpoints"]
     return found[0]["VpcEndpointId"] if found else None
-
-
-def settled(linked: Linked) -> int:
-    """How many bytes the server has received once it has read what had arrived before the end."""
-    before, now = -1, total(linked)
-    while now != before:
-        time.sleep(0.3)
-        before, now = now, total(linked)
-    return now
 
 
 def total(linked: Linked) -> int:

@@ -23,7 +23,7 @@ from tieline.cloud.answers import DeploymentAnswer
 from tieline.cloud.client import Client
 from tieline.demo.customer import DATABASE, PORT, USER
 from tieline.demo.story import DEPLOYMENT, LINK, RESOURCE, Place, Story
-from world.running import REGION, Tieline, until
+from world.running import REGION, Tieline, settled, until
 
 pytestmark = pytest.mark.world
 
@@ -111,7 +111,7 @@ def counted(way: Way, fault: Callable[[], None], more: int = 0) -> None:
         finally:
             flood.kill()
     until(lambda: arrived(way, "distinct n"), lambda rows: rows == COUNT, 120)
-    doubles = settled(way) - COUNT
+    doubles = settled(lambda: arrived(way), 1) - COUNT  # what comes twice may come later
     sys.stdout.write(f"none of {COUNT} lost, {doubles} doubles, {again} published again\n")
     assert doubles <= again + more
 
@@ -122,15 +122,6 @@ def arrived(way: Way, what: str = "*") -> int:
         return int(way.ask(f"select count({what}) from flow"))
     except RuntimeError:
         return -1
-
-
-def settled(way: Way) -> int:
-    """How many rows there are once no more come: what comes twice may come later."""
-    before, now = -1, arrived(way)
-    while now != before:
-        time.sleep(1)
-        before, now = now, arrived(way)
-    return now
 
 
 def test_a_killed_agent(way: Way) -> None:

@@ -51,9 +51,10 @@ class Traffic:
         """
         servers = frozenset(server for resource in resources for server in _servers(resource))
         if servers != self._known or now >= self._due:
-            self._places = {p: server for p, server in self._places.items() if server in servers} | _literal(servers)
+            literal = _literal(servers)
+            self._places = {p: server for p, server in self._places.items() if server in servers} | literal
             self._known, self._due = servers, now + RESOLVE_SECONDS
-            for server in servers - set(_literal(servers).values()) - self._resolving.keys():
+            for server in servers - set(literal.values()) - self._resolving.keys():
                 self._resolving[server] = asyncio.create_task(self._resolve(server), name=f"address of {server}")
         self._totals = {server: self._totals.get(server, Carried()) for server in servers}
         if self._places:
