@@ -48,7 +48,7 @@ def test_the_page_is_up_to_date() -> None:
         ("upper(1)", "upper(): a text is needed, not a number"),
         ("upper(payload.missing)", "upper(): a text is needed, not NULL"),
         ("nth(0, [1])", "nth(): places count from 1"),
-        ("regex_match('a', '(')", "regex_match(): '(' is no regular expression"),
+        ("regex_match('a', '(')", "regex_match(): this ( is not closed"),
         ("json_decode('{')", "json_decode(): this is no JSON"),
         ("format_date('week', 'Z', '%Y', 1)", "format_date(): a unit is one of"),
         ("format_date('second', '+99:00', '%Y', 1)", "format_date(): a time offset"),

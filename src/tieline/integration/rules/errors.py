@@ -34,5 +34,15 @@ class RuleFailure(Exception):
     """A rule that could not be applied to one message, such as a product of a text and a number."""
 
 
+class Unfit(RuleFailure):
+    """An argument that its function can never use, whatever the others are: refused when the rule is saved, where the
+    rule names it. `offset` is a place in the argument's text.
+    """
+
+    def __init__(self, message: str, offset: int = 0) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
 class NotMatched(Exception):
     """The sample message does not match the rule."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any, Final
 
 from tieline.integration.rules.errors import RuleFailure
@@ -12,15 +11,6 @@ from tieline.integration.rules.values import as_text
 
 GROUP: Final = "Text"
 MAX_LENGTH: Final = 1 << 20  # characters that a function may make of less
-
-
-@lru_cache(maxsize=1024)
-def pattern(expression: str) -> re.Pattern[str]:
-    """A regular expression, compiled once; raises RuleFailure."""
-    try:
-        return re.compile(expression)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise RuleFailure(f"{expression!r} is no regular expression: {error}") from None
 
 
 def _one_of(value: Any, *choices: str) -> str:
@@ -209,32 +199,6 @@ def replace(x: Any, old: Any, new: Any, where: Any = "all") -> str:
     if chosen == "trailing":
         return text(new).join(text(x).rsplit(old, 1))
     return text(x).replace(old, text(new), -1 if chosen == "all" else 1)
-
-
-@function(GROUP, ("regex_match('abc123', '[a-z]+[0-9]+')", "true"))
-def regex_match(x: Any, expression: Any) -> bool:
-    """Whether the regular expression is found anywhere in the text (Python's syntax)."""
-    return pattern(text(expression)).search(text(x)) is not None
-
-
-@function(GROUP, ("regex_replace('ab1cd3', '[0-9]', '[&]')", "'ab[1]cd[3]'"))
-def regex_replace(x: Any, expression: Any, new: Any) -> str:
-    """With each match replaced; `&` in the replacement is the match, `\\1` its first group."""
-
-    def fill(match: re.Match[str]) -> str:
-        try:
-            return re.sub(r"&|\\(\d)", lambda part: (match[int(part[1])] or "") if part[1] else match[0], text(new))
-        except IndexError:
-            raise RuleFailure(f"{expression!r} has no such group") from None
-
-    return pattern(text(expression)).sub(fill, text(x))
-
-
-@function(GROUP, ("regex_extract('Number: 12345', '(\\d+)')", "['12345']"))
-def regex_extract(x: Any, expression: Any) -> list[str | None]:
-    """The groups of the first match, an empty array where there is none."""
-    found = pattern(text(expression)).search(text(x))
-    return list(found.groups()) if found else []
 
 
 @function(GROUP, ("ascii('a')", "97"))
