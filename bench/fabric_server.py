@@ -11,9 +11,8 @@ import sys
 from pathlib import Path
 
 import msgspec
-import uvicorn
 
-from tieline.fabric.aws.server import UVICORN_OPTIONS, application
+from tieline.fabric.aws.server import application, server
 from tieline.fabric.daemon import accounts, lifecycle
 from tieline.fabric.daemon.dispatch import dispatcher, key_lookup, now
 from tieline.fabric.daemon.lifecycle import Key
@@ -55,10 +54,9 @@ async def serve(world: World, ids: Ids, port: int) -> None:
     app = application(
         dispatcher(world, REGION, ids, now, lambda _: ""), key_lookup(world), clock=now, request_id=ids.uuid
     )
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", lifespan="off", **UVICORN_OPTIONS)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(follow(world))
-        tasks.create_task(uvicorn.Server(config).serve())
+        tasks.create_task(server(app, host="127.0.0.1", port=port).serve())
 
 
 def main() -> None:

@@ -19,14 +19,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from tieline.fabric.aws.claim import HttpRequest
 from tieline.fabric.aws.endpoint import Endpoint, Request
-from tieline.fabric.aws.server import UVICORN_OPTIONS, application
+from tieline.fabric.aws.server import application, server
 from tieline.fabric.aws.signature import Credential
 
 KNOWN = Credential("AKIABENCH", "secret", "111122223333", "arn:aws:iam::111122223333:root", "111122223333", "bench")
@@ -143,19 +142,19 @@ def with_http(port: int, request: HttpRequest, calls: int) -> float:
 
 
 def served(small: HttpRequest, listing: HttpRequest) -> tuple[float, float]:
-    """Both requests through uvicorn, which runs in a thread of this process."""
+    """Both requests through the server, which runs in a thread of this process."""
     listener = socket.create_server(("127.0.0.1", 0))
     app = application(dispatch, lookup, clock=now, request_id=request_id)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", **UVICORN_OPTIONS))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    serving = server(app)
+    thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    while not server.started:
+    while not serving.started:
         time.sleep(0.01)
     port = listener.getsockname()[1]
     try:
         return with_http(port, small, 1000), with_http(port, listing, 50)
     finally:
-        server.should_exit = True
+        serving.should_exit = True
         thread.join()
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-import uvicorn
 from cryptography import x509
 
 from certificates import Authority
@@ -37,7 +36,9 @@ from tieline.cloud.encrypted import AUTHORITY_KEY, CHAIN, KEY, Encrypted, Keeper
 from tieline.cloud.problems import PlatformError
 from tieline.cloud.records import Address
 from tieline.cloud.secrets import write_private
-from tieline.cloud.server import options
+from tieline.cloud.server import LIMITS, options
+from tieline.http.hosts import Hosts
+from tieline.http.server import Server
 
 HOST = "127.0.0.1"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -132,16 +133,16 @@ class Listening:
     """The server that the platform serves with, and a client that stays on its line."""
 
     def __init__(self, files: Encrypted, authority: str) -> None:
-        self._config = uvicorn.Config(
-            app, ssl_certfile=str(files.chain), ssl_keyfile=str(files.key), lifespan="off", log_config=None
+        self._server = Server(
+            app, LIMITS, Hosts(), lifespan="off", ssl_certfile=str(files.chain), ssl_keyfile=str(files.key)
         )
+        self._config = self._server.config
         self._config.load()
         assert self._config.ssl is not None
         self.context, self._files, self._authority = self._config.ssl, files, authority
 
     async def __aenter__(self) -> Listening:
         self._config.host, self._config.port = HOST, self._files.address.port
-        self._server = uvicorn.Server(self._config)
         self._serving = asyncio.create_task(self._server.serve())
         while not self._server.started:
             await asyncio.sleep(0.01)
@@ -179,10 +180,11 @@ def test_it_is_renewed_while_connections_are_open(
     files = Encrypted(Address(host=HOST, port=port), state / CHAIN, state / KEY, ours=state)
 
     async def run() -> None:
-        clock = [now - 20 * DAY, now]
+        clock, named = [now - 20 * DAY, now], list[str]()
         async with Listening(files, first.authority) as listening:
-            keeper = Keeper(files, listening.context, lambda *_: None, lambda: clock.pop(0))
+            keeper = Keeper(files, listening.context, lambda *_: None, named.extend, lambda: clock.pop(0))
             keeper.look()
+            assert named == ["localhost"]
             before = await shown(port, first.authority)
             assert before == x509.load_pem_x509_certificate(first.chain.encode())
             assert b"204" in await listening.ask()
@@ -214,7 +216,7 @@ def test_people_s_own_is_taken_when_replaced_and_its_end_is_told(
         bring(pairs[0].cert, pairs[0].key)
         async with Listening(files, authority.cert) as listening:
             noted: list[State] = []
-            keeper = Keeper(files, listening.context, lambda _, state: noted.append(state))
+            keeper = Keeper(files, listening.context, lambda _, state: noted.append(state), lambda _: None)
             keeper.look()
             keeper.look()
             assert {(state.status, state.name, state.project) for state in noted} == {("ending", "platform", "*")}

@@ -21,6 +21,7 @@ from tieline.cloud import hostport
 from tieline.cloud.client import ClientError
 from tieline.fabric.kernel import rootless
 from tieline.fabric.kernel.commands import KernelUnavailable, require
+from tieline.http.hosts import check_name
 from tieline.integration.ending import cancelled
 
 HOST = "127.0.0.1"
@@ -65,6 +66,9 @@ def up(
     tls_name: Annotated[list[str] | None, typer.Option("--tls-name", help="In the certificate made here.")] = None,
     tls_chain: Annotated[Path | None, typer.Option("--tls-chain", help="PEM file: a certificate of yours.")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", help="PEM file: its key.")] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option("--allow-host", help="NAME that clients ask by, besides the machine's own.")
+    ] = None,
     instances: Annotated[bool, typer.Option(help="Whether accounts may run instances, that is code.")] = True,
 ) -> None:
     """Run the fabric and the platform until Ctrl-C. What they made lives on; `tieline down` removes it."""
@@ -72,6 +76,7 @@ def up(
     more = [
         *_each("--allow-address", allow_address),
         *_each("--aws-profile", aws_profile),
+        *_each("--allow-host", allow_host),
         *_each("--tls", [tls] if tls else []),
         *_each("--tls-name", tls_name),
         *_each("--tls-chain", [str(tls_chain.resolve())] if tls_chain else []),
@@ -79,6 +84,7 @@ def up(
     ]
     fabrics = [] if instances else ["--no-instances"]
     try:
+        _check_hosts(allow_host or ())
         _check_options(console_port, aws_port, region, tls, bool(tls_chain or tls_key or tls_name))
         if rootless.needed():
             if tls:
@@ -92,6 +98,7 @@ def up(
             _check_free(port, option)
         home.make()
         home.take()
+        fabrics += _each("--allow-host", allow_host)
         asyncio.run(_run(home, console_port, aws_port, parts(home, console_port, aws_port, region, fabrics, more)))
     except (KernelUnavailable, rootless.NoWorld, NoHome, Taken, NotReady) as error:
         complain(ClientError("UP", str(error)))
@@ -110,6 +117,14 @@ def _check_options(console_port: int, aws_port: int, region: str, tls: str, cert
         raise NotReady(f"{tls!r} is no HOST:PORT, for example --tls 0.0.0.0:8443: {error}") from error
     if certificate and not tls:
         raise NotReady("--tls-name, --tls-chain and --tls-key are for the listener of --tls: give --tls HOST:PORT, too")
+
+
+def _check_hosts(names: Sequence[str]) -> None:
+    for name in names:
+        try:
+            check_name(name)
+        except ValueError as error:
+            raise NotReady(f"--allow-host: {error}") from error
 
 
 def _check_free(port: int, option: str) -> None:

@@ -66,6 +66,17 @@ def validity(chain: str, authority: str, ours: bool) -> Validity:
     return Validity(leaf.not_valid_before_utc, leaf.not_valid_after_utc, until)
 
 
+def names_of(chain: str) -> list[str]:
+    """The names and addresses that a chain's first certificate is for; raises ValueError where it is no PEM."""
+    leaf = x509.load_pem_x509_certificate(chain.encode())
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    addresses = [str(address) for address in names.get_values_for_type(x509.IPAddress)]
+    return [*names.get_values_for_type(x509.DNSName), *addresses]
+
+
 def renewal(certificate: Validity, now: datetime) -> Renewal:
     """What is to be done about a certificate now."""
     begins, ends, until = certificate.begins, certificate.ends, certificate.renewable_until

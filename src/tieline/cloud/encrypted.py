@@ -6,7 +6,7 @@ import argparse
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,17 @@ from pathlib import Path
 from tieline.cloud import hostport
 from tieline.cloud.alerts.transitions import State
 from tieline.cloud.alerts.transitions import certificate as certificate_state
-from tieline.cloud.certificates import Certificate, Renewal, Validity, given, renewal, renewed, self_signed, validity
+from tieline.cloud.certificates import (
+    Certificate,
+    Renewal,
+    Validity,
+    given,
+    names_of,
+    renewal,
+    renewed,
+    self_signed,
+    validity,
+)
 from tieline.cloud.guard.records import EVERY
 from tieline.cloud.problems import PlatformError
 from tieline.cloud.records import Address
@@ -119,7 +129,8 @@ def _write(state: Path, certificate: Certificate) -> None:
 class Keeper:
     """Keeps the listener's certificate good: renews ours in time, takes what people put in place of theirs, and warns.
 
-    Connections that are open go on as they are; the next ones see the new certificate. `note` hears how it is.
+    Connections that are open go on as they are; the next ones see the new certificate. `note` hears how it is,
+    `named` which names it is for.
     """
 
     def __init__(
@@ -127,10 +138,12 @@ class Keeper:
         files: Encrypted,
         context: ssl.SSLContext,
         note: Callable[[str, State], None],
+        named: Callable[[Iterable[str]], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._files, self._context, self._note, self._clock = files, context, note, clock
+        self._files, self._context, self._note, self._named, self._clock = files, context, note, named, clock
         self._loaded = files.certificate()
+        self._named(names_of(self._loaded.chain))
         self._warnings = Warnings()
 
     async def run(self) -> None:
@@ -164,6 +177,7 @@ class Keeper:
         if (found.chain, found.key) != (self._loaded.chain, self._loaded.key):
             self._context.load_cert_chain(self._files.chain, self._files.key)
             self._loaded = found
+            self._named(names_of(found.chain))
             log.info("the TLS listener has another certificate from now on")
 
     def _warn(self, now: datetime) -> None:

@@ -9,17 +9,18 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI
 
 from tieline.cloud.accounts import Accounts
 from tieline.cloud.addresses import check_entry
-from tieline.cloud.api.app import create_app
+from tieline.cloud.api.app import MAX_BODY, create_app
+from tieline.cloud.api.errors import rendered
 from tieline.cloud.aws import Aws, AwsSettings
 from tieline.cloud.deployments.boot import Machine
 from tieline.cloud.encrypted import Keeper, NoTls, add_options, encrypted, listener
@@ -27,14 +28,18 @@ from tieline.cloud.platform import Platform
 from tieline.cloud.records import Address
 from tieline.cloud.repository import Repository
 from tieline.cloud.secrets import Vault, write_private
+from tieline.http.hosts import Hosts, check_name
+from tieline.http.limits import KIB, Limits
+from tieline.http.server import Server
 from tieline.store import SQLiteStore
 
 HOST = "127.0.0.1"
 STORE, VAULT_KEY, API_KEY, URL = "cloud.db", "secret.key", "api-key", "url"  # files of the state directory
 AWS = "aws.json"  # of the state directory: where AWS is, for commands that act in a customer's account
 AGENT_STATE = Path("/var/lib/tieline")  # inside the instance
-IDLE_SECONDS = 75  # that a connection is kept: longer than clients keep theirs, or a request meets its end
 GRACE_SECONDS = 3  # for requests that are under way when the platform is told to end
+OPTIONS: dict[str, Any] = {"lifespan": "on", "timeout_graceful_shutdown": GRACE_SECONDS}
+LIMITS = Limits(body_bytes=MAX_BODY + KIB)  # what is a little too long is refused by REST itself
 
 Mount = Callable[[FastAPI, argparse.Namespace, int], None]  # the port is the one that is listened on
 
@@ -59,6 +64,14 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
         default=[],
         metavar="NAME",
         help="AWS profile that deployments of the provider aws may name; again for each; none by default",
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        type=check_name,
+        metavar="NAME",
+        help="a name or address that clients ask by, besides this machine's own; again for each",
     )
     parser.add_argument(
         "--allow-address",
@@ -99,29 +112,19 @@ async def serve(chosen: argparse.Namespace, mount: Mount) -> None:
         platform = build(chosen, port)
         app = create_app(platform)
         mount(app, chosen, port)
-        serving = [(uvicorn.Server(_config(app, lifespan="on")), plain)]
+        hosts = Hosts([socket.gethostname(), *chosen.allow_host, *chosen.tls_name])
+        serving = [(Server(app, LIMITS, hosts, rendered, **OPTIONS), plain)]
         if secure := encrypted(chosen, chosen.state.resolve()):
             also = stack.enter_context(listener(secure.address.host, secure.address.port))
             files = {"ssl_certfile": str(secure.chain), "ssl_keyfile": str(secure.key)}
-            config = _config(app, lifespan="off", **files)
-            config.load()
-            assert config.ssl is not None, "it has a certificate"
-            keeping = asyncio.create_task(Keeper(secure, config.ssl, platform.alerts.note).run(), name="certificate")
+            server = Server(app, LIMITS, hosts, rendered, **(OPTIONS | {"lifespan": "off"}), **files)
+            server.config.load()
+            assert server.config.ssl is not None, "it has a certificate"
+            keeper = Keeper(secure, server.config.ssl, platform.alerts.note, hosts.add)
+            keeping = asyncio.create_task(keeper.run(), name="certificate")
             stack.callback(keeping.cancel)
-            serving.append((uvicorn.Server(config), also))
-        await asyncio.gather(*(server.serve(sockets=[socket]) for server, socket in serving))
-
-
-def _config(app: FastAPI, **more: Any) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        ws="websockets-sansio",
-        **more,
-    )
+            serving.append((server, also))
+        await asyncio.gather(*(server.serve(sockets=[listening]) for server, listening in serving))
 
 
 def main(arguments: Sequence[str] | None = None, mount: Mount = alone) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tieline.fabric.daemon.service import serve
 from tieline.fabric.kernel.privileges import reduce_daemon
+from tieline.http.hosts import check_name
 
 
 def main() -> None:
@@ -18,6 +19,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=4566)
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument("--no-instances", action="store_true", help="refuse RunInstances: nobody's code runs here")
+    parser.add_argument("--allow-host", action="append", default=[], type=check_name, metavar="NAME", help="to serve")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     reduce_daemon()
@@ -29,6 +31,7 @@ def main() -> None:
             options.port,
             options.region,
             {"RunInstances"} if options.no_instances else (),
+            options.allow_host,
         )
     )
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import boto3
 import pytest
-import uvicorn
 from botocore.config import Config
 
 from tieline.fabric.aws.errors import AwsError, dry_run, invalid_action
 from tieline.fabric.aws.pages import page
-from tieline.fabric.aws.server import UVICORN_OPTIONS, Request, application
+from tieline.fabric.aws.server import Request, application
+from tieline.fabric.aws.server import server as aws_server
 from tieline.fabric.aws.signature import Credential
 
 KEY, SECRET = "AKIATESTTESTTESTTEST", "a/secret+with=signs"
@@ -125,7 +125,7 @@ def running() -> Iterator[Running]:
     counter = iter(range(1, 10**9))
     app = application(cloud, keys().get, clock=lambda: datetime.now(UTC), request_id=lambda: f"request-{next(counter)}")
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", **UVICORN_OPTIONS))
+    server = aws_server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + 60

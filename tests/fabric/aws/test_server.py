@@ -199,8 +199,8 @@ def test_a_body_that_is_too_long_is_refused_without_being_kept(running: Running)
 
 def test_answers_a_client_that_waits_before_it_sends_the_body(running: Running) -> None:
     body = b"Action=AssumeRoleWithSAML&Version=2011-06-15"
-    head = f"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
-    answer = running.raw(head.encode() + b"\r\n" + body)
+    head = "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nConnection: close\r\n"
+    answer = running.raw(f"{head}Content-Length: {len(body)}\r\n".encode() + b"\r\n" + body)
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 ")
     assert b"AssumeRoleWithSAML is not served here" in answer
 
@@ -232,7 +232,7 @@ def test_raw_bytes_never_break_the_server(running: Running, data: bytes) -> None
 def test_broken_requests_are_the_senders_fault(
     running: Running, method: str, path: str, header: str, date: str, body: bytes
 ) -> None:
-    head = f"{method} /{path} HTTP/1.1\r\nHost: h\r\nAuthorization: {header}\r\nX-Amz-Date: {date}\r\n"
+    head = f"{method} /{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {header}\r\nX-Amz-Date: {date}\r\n"
     head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     answer = running.raw(head.encode("latin-1") + body)
     assert 400 <= status_of(answer) < 500

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from tieline.cloud.problems import PlatformError, Problem, malformed, misfits
+from tieline.http.protocol import Refusal
 from tieline.store import Conflict
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,13 @@ def problem(status: int, code: str, message: str, hint: str = "", **extra: objec
     """An error answer."""
     body = Problem(code=code, message=message, hint=hint, **extra).model_dump()
     return JSONResponse(body, status, headers={"WWW-Authenticate": "Bearer"} if status == 401 else None)
+
+
+def rendered(refusal: Refusal) -> tuple[bytes, bytes]:
+    """A refusal of the server itself, before the application hears of the request."""
+    code = HTTPStatus(refusal.status).phrase.upper().replace(" ", "_")
+    answer = problem(refusal.status, code, refusal.message, refusal.hint)
+    return b"application/json", bytes(answer.body)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -1,20 +1,24 @@
-"""The AWS endpoint as an ASGI application for uvicorn: bounded reading, one answer, nothing else."""
+"""The AWS endpoint as an ASGI application, and its server: bounded reading, one answer, nothing else."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
 from tieline.fabric.aws.claim import HttpRequest
-from tieline.fabric.aws.endpoint import Answer, Dispatch, Endpoint, Request
+from tieline.fabric.aws.endpoint import Answer, Dispatch, Endpoint, Request, refusal
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.form import MAX_BYTES
 from tieline.fabric.aws.signature import KeyLookup
+from tieline.http.hosts import Hosts
+from tieline.http.limits import Limits
+from tieline.http.protocol import Refusal
+from tieline.http.server import Server
 
-__all__ = ["UVICORN_OPTIONS", "ASGIApp", "Dispatch", "Request", "application"]
+__all__ = ["ASGIApp", "Dispatch", "Request", "application", "server"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -22,14 +26,9 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 BODY_SECONDS = 30.0  # for a whole body to arrive
-# The answers carry their own Date, by which clients correct their clocks. At most 256 MiB of bodies are in flight.
-UVICORN_OPTIONS: Mapping[str, Any] = {
-    "date_header": False,
-    "server_header": False,
-    "access_log": False,
-    "limit_concurrency": 256,
-    "timeout_keep_alive": 75,
-}
+# A body beyond MAX_BYTES is refused in the client's own dialect; beyond twice as much nothing is read.
+LIMITS = Limits(body_bytes=2 * MAX_BYTES)
+NOBODY = HttpRequest("POST", b"/", b"", ())  # asked what was refused before it was read
 
 
 class Disconnected(Exception):
@@ -39,7 +38,7 @@ class Disconnected(Exception):
 def application(
     dispatch: Dispatch, lookup: KeyLookup, *, clock: Callable[[], datetime], request_id: Callable[[], str]
 ) -> ASGIApp:
-    """The endpoint, to be served with UVICORN_OPTIONS; `clock` gives aware times.
+    """The endpoint, for `server`; `clock` gives aware times.
 
     `dispatch` runs on the event loop's own thread, one call at a time. It returns the members of the operation's answer
     or raises AwsError; anything else that it raises is logged with its traceback and answered as an internal error.
@@ -55,6 +54,18 @@ def application(
             await send({"type": "websocket.close", "code": 1003})  # unsupported data
 
     return app
+
+
+def server(app: ASGIApp, *, hosts: Hosts | None = None, **options: Any) -> Server:
+    """The server of the endpoint. Its answers carry their own Date, by which clients correct their clocks."""
+    settings = {"date_header": False, "lifespan": "off", "ws": "none"} | options
+    return Server(app, LIMITS, hosts or Hosts(), _unread, **settings)
+
+
+def _unread(refused: Refusal) -> tuple[bytes, bytes]:
+    error = AwsError(refused.code, f"{refused.message}: {refused.hint}.", refused.status)
+    answer = refusal(NOBODY, error, "")
+    return answer.content_type, answer.body
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

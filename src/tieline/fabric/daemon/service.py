@@ -6,13 +6,12 @@ import asyncio
 import logging
 import random
 import signal
+import socket
 from collections.abc import Collection
 from pathlib import Path
 
-import uvicorn
-
 from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.server import UVICORN_OPTIONS, application
+from tieline.fabric.aws.server import application, server
 from tieline.fabric.daemon import accounts
 from tieline.fabric.daemon.control import Control, listen
 from tieline.fabric.daemon.dispatch import dispatcher, key_lookup, now
@@ -23,6 +22,8 @@ from tieline.fabric.figures import Book
 from tieline.fabric.ids import Ids
 from tieline.fabric.kernel.driver import Kernel
 from tieline.fabric.world import World
+from tieline.http.hosts import Hosts
+from tieline.http.server import Server
 from tieline.store import Change, SQLiteStore, Store, Unwritable
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,9 @@ def open_world(store: Store) -> World:
     return world
 
 
-async def serve(state: Path, prefix: str, port: int, region: str, switched_off: Collection[str] = ()) -> None:
+async def serve(
+    state: Path, prefix: str, port: int, region: str, switched_off: Collection[str] = (), hosts: Collection[str] = ()
+) -> None:
     """Run the fabric on a loopback port until SIGTERM or SIGINT; what it made in the kernel stays."""
     store = SQLiteStore(state / STORE)
     (state / STORE).chmod(0o600)
@@ -56,17 +59,16 @@ async def serve(state: Path, prefix: str, port: int, region: str, switched_off: 
     book = Book()
     dispatch = dispatcher(world, region, ids, now, kernel.console_output, book, switched_off)
     app = application(dispatch, key_lookup(world), clock=now, request_id=ids.uuid)
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, lifespan="off", **UVICORN_OPTIONS)
-    server = uvicorn.Server(config)
+    serving = server(app, hosts=Hosts([socket.gethostname(), *hosts]), host="127.0.0.1", port=port)
     control = await listen(state, Control(world, region, ids, now, state / CREDENTIALS))
     reconciler = Reconciler(world, kernel, region, now)
     meter = Meter(book, kernel, reconciler.topology, now)
-    await _until_stopped(server, [reconciler.run(), Prober(world, kernel, now).run(), meter.run()])
+    await _until_stopped(serving, [reconciler.run(), Prober(world, kernel, now).run(), meter.run()])
     control.close()
     store.close()
 
 
-async def _until_stopped(server: uvicorn.Server, loops: list) -> None:  # type: ignore[type-arg]
+async def _until_stopped(server: Server, loops: list) -> None:  # type: ignore[type-arg]
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -83,6 +85,6 @@ async def _until_stopped(server: uvicorn.Server, loops: list) -> None:  # type: 
             raise result
 
 
-async def _quiet(server: uvicorn.Server) -> None:
+async def _quiet(server: Server) -> None:
     """Serve without uvicorn's own signal handlers: this process has its own."""
     await server._serve()
