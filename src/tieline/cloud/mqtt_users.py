@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from tieline.cloud.brokers.access import INTERNAL
 from tieline.cloud.brokers.settings import AGENT
 from tieline.cloud.history import timestamp
 from tieline.cloud.problems import name_taken
@@ -15,6 +16,7 @@ from tieline.cloud.repository import Repository
 from tieline.cloud.secrets import Vault, new_id
 
 MOST_RULES = 100
+NOBODYS = frozenset(topic.removesuffix("/#") for topic in INTERNAL)
 
 
 def valid_filter(rule: AccessRule) -> AccessRule:
@@ -26,6 +28,9 @@ def valid_filter(rule: AccessRule) -> AccessRule:
         raise ValueError("# stands alone, on the last level")
     if any("+" in level and level != "+" for level in levels):
         raise ValueError("+ stands alone on its level")
+    first = levels[2] if levels[0] == "$share" and len(levels) > 2 else levels[0]
+    if rule.permission == "allow" and first in NOBODYS:
+        raise ValueError(f"no user is allowed {first}: the broker tells and takes there what concerns all clients")
     return rule
 
 

@@ -127,17 +127,15 @@ class Pipeline:
             await station.change(resource)
 
     async def _sweep(self) -> None:
-        """End sessions of resources that are long gone, which the broker would queue messages for, for ever.
-
-        Version 0 is a pipeline that was told nothing yet: it ends nothing.
+        """End sessions of resources that are long gone, which the broker would queue messages for, for ever. Version 0
+        is a pipeline that was told nothing yet: it ends nothing.
         """
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             if self.config.version:
                 self._sweep_buffers()
             ours = {station.lane.session.client_id for station in self._stations.values()}
-            strangers = [client for client in self._memory.clients() if client not in ours]
-            for client_id in strangers if self.config.version else ():
+            for client_id in set(self._memory.clients()) - ours if self.config.version else ():
                 with contextlib.suppress(OSError, TimeoutError, Refused, IndexError):
                     session = Session(self._broker, client_id, lambda _: None, tuple, self._memory)
                     async with asyncio.timeout(CONNECT_SECONDS):
@@ -192,6 +190,11 @@ class Pipeline:
         """Return when no row waits."""
         for station in self._stations.values():
             await station.lane.drained()
+
+    async def emptied(self, seconds: float) -> None:
+        """Subscribe to nothing more; return when what the broker had is safe. Stations are looked up so often anew."""
+        while not all(await asyncio.gather(*(one.lane.leave(seconds) for one in self._stations.values()))):
+            pass
 
     async def dismiss(self, seconds: float) -> None:
         """Stop for good: take no new messages, write those that the broker still has for us, and let it forget us.
@@ -268,9 +271,9 @@ class Pipeline:
         actions: dict[str, dict[str, Any]] = {}
         for (rule, action), batcher in self._batchers():
             actions.setdefault(rule, {})[action] = batcher.measured().snapshot()
-        rules = {id: metrics.snapshot() for id, metrics in self._rules.items()}
         letters = {"count": len(self.dead_letters), "dropped": self.dead_letters.dropped}
-        return {"version": self.config.version, "rules": rules, "actions": actions, "dead_letters": letters}
+        found = {"version": self.config.version, "actions": actions, "dead_letters": letters}
+        return found | {"rules": {id: metrics.snapshot() for id, metrics in self._rules.items()}}
 
     def status(self) -> dict[str, Any]:
         """How each resource and each rule is: `status`, and where it is not well `reason`, `hop` and `hint`."""

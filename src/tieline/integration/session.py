@@ -220,7 +220,7 @@ class Session:
 
     def subscribe(self, filters: Iterable[str]) -> None:
         """Make these the subscriptions, as soon as there is a connection."""
-        self.subscriptions.want(filters)
+        self.subscriptions.want(() if self.broker.drain else filters)
         self._reconcile()
 
     async def close(self, forget: bool = False) -> None:

@@ -66,6 +66,10 @@ class Workers:
         surplus, self._workers = self._workers[count:], self._workers[:count]
         await asyncio.gather(*(worker.dismiss() for worker in surplus))
         self._past = [totals.metrics([*self._past, *(worker.counted() for worker in surplus)], 0)]
+        await self.inherit()
+
+    async def inherit(self) -> None:
+        """Have the first process take over what others left on disk."""
         if self._workers and self._directory is not None:
             own = {place(self._directory, number) for number in range(len(self._workers))}
             await self._workers[0].inherit([one for one in estates(self._directory) if one not in own])

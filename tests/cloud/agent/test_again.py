@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from servers import START_SECONDS, Mosquitto
-from tieline.cloud.agent import worker as agent
+from tieline.cloud.agent import handover
 from tieline.cloud.agent.worker import Worker
 from tieline.cloud.brokers.settings import Remote
 from tieline.cloud.protocol import Configure
@@ -95,8 +95,8 @@ async def test_a_new_number_of_processes_does_not_wait_for_a_broker_that_is_gone
     mosquitto: Mosquitto, tmp_path: Path, numbers: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever names another broker then is not kept waiting by the one that is away."""
-    monkeypatch.setattr(agent, "READY_SECONDS", 1.0)
-    monkeypatch.setattr(agent, "DISMISS_SECONDS", 0.5)
+    monkeypatch.setattr(handover, "READY_SECONDS", 1.0)
+    monkeypatch.setattr(handover, "DISMISS_SECONDS", 0.5)
     monkeypatch.setattr(worker_process, "DISMISS_SECONDS", 0.5)
     before, after = numbers
     worker = Worker(tmp_path, lambda: None)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,3 +93,16 @@ def test_the_same_users_need_no_command(people: tuple[User, ...]) -> None:
 @given(users, users)
 def test_nobody_touches_the_agent(before: tuple[User, ...], after: tuple[User, ...]) -> None:
     assert all(command.get("username") != AGENT for command in difference(settings(before), settings(after)))
+
+
+@pytest.mark.parametrize("topic", ["$SYS/#", "$CONTROL/#"])
+def test_no_rule_that_an_older_platform_took_opens_what_is_the_brokers_own(topic: str) -> None:
+    user = User(name="boss", password="x", rules=(Access(topic=topic),))
+    (acls,) = [
+        role["acls"] for role in document(settings((user,)), "own", salt)["roles"] if role["rolename"] == "user-boss"
+    ]
+    for kind in ("publishClientSend", "publishClientReceive", "subscribePattern"):
+        first = max(
+            (acl for acl in acls if (acl["acltype"], acl["topic"]) == (kind, topic)), key=lambda acl: acl["priority"]
+        )
+        assert not first["allow"]

@@ -90,7 +90,8 @@ class Device:
         self.client.on_connect = self._connected
         self.client.on_disconnect = self._ended
         self.client.on_message = self._heard
-        self.client.connect("127.0.0.1", port)
+        kept = {name: how[name] for name in ("clean_start", "properties") if name in how}
+        self.client.connect("127.0.0.1", port, **kept)
         self.client.loop_start()
         wait_until(lambda: bool(self.result), "an answer to CONNECT")
 

@@ -1,4 +1,4 @@
-"""The configuration that an agent last heard of, on disk: with it the agent works while the platform is away."""
+"""What an agent keeps on disk: its last configuration, to work while the platform is away, and its own secrets."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from pathlib import Path
 
 import msgspec
 
+from tieline.cloud.brokers.settings import CLIENT_ID
 from tieline.cloud.protocol import Configure, decode_for_agent, encode
 from tieline.cloud.secrets import write_private
 
 log = logging.getLogger(__name__)
 
-FILE, PASSWORD, ID = "configuration.json", "broker-password", "agent-id"
+FILE, PASSWORD, ID, NAME = "configuration.json", "broker-password", "agent-id", "session-name"
 PASSWORD_BYTES = 24
+NAME_BYTES = 12  # 96 bits: nobody guesses the client ids of an agent that has them in its client ids
 
 
 def remember(state: Path, message: Configure) -> None:
@@ -48,6 +50,17 @@ def own_id(state: Path) -> str:
     if not file.exists():
         write_private(file, secrets.token_hex(4))
     return file.read_text()
+
+
+def own_name(state: Path) -> str:
+    """How this agent's client ids and shared groups begin: the same after every restart, and known to nobody else.
+
+    Who knew a client id could take over its session at a broker, and who knew a group could join it.
+    """
+    file = state / NAME
+    if not file.exists():
+        write_private(file, secrets.token_hex(NAME_BYTES))
+    return f"{CLIENT_ID}.{file.read_text()}"
 
 
 def forget(state: Path) -> None:

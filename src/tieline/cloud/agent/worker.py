@@ -11,24 +11,23 @@ from pathlib import Path
 import msgspec
 
 from tieline.cloud.agent import older
-from tieline.cloud.agent.memory import forget, own_id, own_password, recall, remember
+from tieline.cloud.agent.former import Former
+from tieline.cloud.agent.handover import heard, retire
+from tieline.cloud.agent.memory import forget, own_id, own_name, own_password, recall, remember
 from tieline.cloud.agent.traffic import Traffic
 from tieline.cloud.brokers.mosquitto import Mosquitto, dialled
 from tieline.cloud.brokers.remote import RemoteBroker
 from tieline.cloud.brokers.settings import AGENT, Remote, Settings
 from tieline.cloud.brokers.teller import Teller
 from tieline.cloud.protocol import Answered, Configure, LeftOut, Metrics, Probe, Probed, Report, Request
+from tieline.integration import totals
 from tieline.integration.config import Broker, Config
 from tieline.integration.pipeline import Pipeline
 from tieline.integration.probe import ProbeFailed, probe
 from tieline.integration.requests import perform
-from tieline.integration.worker_process import DISMISS_SECONDS
 from tieline.integration.workers import Workers, estates
 
-READY_SECONDS = 30.0  # that the broker gets to confirm the subscriptions of another number of processes
 log = logging.getLogger(__name__)
-
-CLIENT_ID = "tieline-integration"  # the same after every restart: the broker keeps its session
 
 
 class Worker:
@@ -39,6 +38,8 @@ class Worker:
         self._changed = changed
         self._password = own_password(state)
         self.id = own_id(state)
+        self._name = own_name(state)  # the same after every restart: the broker keeps its sessions
+        self._former = Former(state / "integration", self.id, self._inherit)
         self._own = Mosquitto(state / "broker", self._password, changed, self._subscribed)
         self._integrated = asyncio.Event()  # whether the pipeline knows the present configuration
         self._remote = RemoteBroker(changed)
@@ -77,6 +78,7 @@ class Worker:
             else:
                 await self._integrate(message.config, broker, self._processes(message))
                 self._integrated.set()
+                await self._former.follow(broker, message.config, isinstance(message.broker, Settings))
                 await self._tell(message.broker, broker)
                 self._settle(message.config.version)
             self._error = ""
@@ -135,10 +137,17 @@ class Worker:
             stopped=current is not None and current.broker is None,
             without_origin=self._broker.without_origin,
             error=self._error or self._broker.error or older.words(left_out),
-            metrics=msgspec.convert(self._pipeline.metrics(), Metrics) if self._pipeline else Metrics(),
+            metrics=self._metrics(),
             status=older.told(left_out, self._pipeline.status() if self._pipeline else {}),
             traffic=self._traffic.totals(),
         )
+
+    def _metrics(self) -> Metrics:
+        if self._pipeline is None:
+            return Metrics()
+        present, former = self._pipeline.metrics(), self._former.metrics()
+        found = totals.metrics([present, *former], present["version"]) if former else present
+        return msgspec.convert(found, Metrics)
 
     async def close(self, dismissed: bool = False) -> None:
         """Stop in good order; a dismissed agent keeps nothing."""
@@ -161,14 +170,14 @@ class Worker:
                 return Broker(
                     host=dialled(wanted.mqtt.host),
                     port=wanted.mqtt.port,
-                    client_id=CLIENT_ID,
+                    client_id=self._name,
                     username=AGENT,
                     password=self._password,
                     origin=not self._own.without_origin,
                 )
             case Remote():
                 self._broker = self._remote
-                return await self._remote.apply(wanted, f"{CLIENT_ID}-{self.id}")
+                return await self._remote.apply(wanted, self._name)
             case _:
                 return None
 
@@ -189,20 +198,20 @@ class Worker:
         try:
             await self._begin(broker, config, workers)
             if previous is not None and self._pipeline is not None:
-                await _heard(self._pipeline)
+                await heard(self._pipeline)
         except Exception:
             if previous is not None:
                 await self._fall_back(previous, ending)
             raise
         if previous is not None and ending is not None:
-            await _retire(previous, ending)
+            await retire(previous, ending)
 
     async def _fall_back(self, previous: Pipeline | Workers, running: asyncio.Task[None] | None) -> None:
         """Go on with the pipeline that works, and end the one that could not take its configuration."""
         failed, ending = self._pipeline, self._running
         self._pipeline, self._running = previous, running
         if failed is not None and failed is not previous and ending is not None:
-            await _retire(failed, ending)
+            await retire(failed, ending)
 
     async def _begin(self, broker: Broker, config: Config, workers: int) -> None:
         directory = self._state / "integration"
@@ -215,6 +224,13 @@ class Worker:
         await self._pipeline.apply(config)
         if isinstance(self._pipeline, Pipeline):
             await self._pipeline.inherit(estates(directory)[1:])
+
+    async def _inherit(self) -> None:
+        """Take over what was left on disk since the pipeline began."""
+        if isinstance(self._pipeline, Workers):
+            await self._pipeline.inherit()
+        elif self._pipeline is not None:
+            await self._pipeline.inherit(estates(self._state / "integration")[1:])
 
     async def _tell(self, wanted: Settings | Remote | None, broker: Broker) -> None:
         """Publish what happens to clients while a rule reads it, once those rules are subscribed."""
@@ -255,6 +271,7 @@ class Worker:
             await teller.close()
         if self._settling is not None:
             self._settling.cancel()
+        await self._former.close()
         pipeline, self._pipeline = self._pipeline, None
         running, self._running = self._running, None
         if pipeline is not None:
@@ -262,27 +279,3 @@ class Worker:
         if running is not None:
             running.cancel()
             await asyncio.wait({running})
-
-
-async def _heard(pipeline: Pipeline | Workers) -> None:
-    """Return once a pipeline hears everything; raises TimeoutError where the broker takes too long to say so."""
-    try:
-        async with asyncio.timeout(READY_SECONDS):
-            await pipeline.ready()
-    except TimeoutError:
-        said = f"the broker has not confirmed the subscriptions within {READY_SECONDS:g} s; what ran before goes on"
-        raise TimeoutError(said) from None
-
-
-async def _retire(previous: Pipeline | Workers, running: asyncio.Task[None]) -> None:
-    """End a pipeline that another took over from, and leave no session of it behind at the broker.
-
-    What arrives in between arrives twice: twice is allowed, never is not.
-    """
-    if isinstance(previous, Workers):
-        await previous.resize(0)
-        await previous.close()
-    else:
-        await previous.dismiss(DISMISS_SECONDS)
-    running.cancel()
-    await asyncio.wait({running})

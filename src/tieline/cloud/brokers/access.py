@@ -19,17 +19,18 @@ ITERATIONS = 101  # of PBKDF2, as the plugin itself does: it computes them in th
 SALT_BYTES = 12
 FIRST_PRIORITY = 1000  # the plugin asks the highest first
 EVENTS = "$events/#"  # only the agent says what happened to clients
+#: Topics that are no user's, whatever the rules say: the broker's own word on itself, and the way to command it.
+INTERNAL = ("$SYS/#", "$CONTROL/#")
+SHARED = "$share/"  # MQTT 5, 4.8.2
+
+SENDING, HEARING = "publishClientSend", ("subscribePattern", "publishClientReceive")
 
 Command = Mapping[str, Any]
 
 
 def document(settings: Settings, password: str, salt: Callable[[int], bytes]) -> dict[str, Any]:
     """The plugin's file for these settings; `password` is the agent's own, `salt` gives random bytes."""
-    own = [*_acls(EVERY_TOPIC), *(_acl(kind, f"{CONTROL}/#", True, 0) for kind in ("subscribePattern",))]
-    own += [_acl(kind, EVENTS, True, 2 * FIRST_PRIORITY) for kind in ("publishClientSend", "subscribePattern")]
-    own += [_acl("subscribePattern", f"{LOG}#", True, 0)]
-    own += [_acl("publishClientSend", CONTROL, True, 0), _acl("publishClientReceive", f"{CONTROL}/#", True, 0)]
-    roles = [{"rolename": AGENTS, "acls": own}, {"rolename": EVERYTHING, "acls": _acls(EVERY_TOPIC)}]
+    roles = [{"rolename": AGENTS, "acls": _own()}, {"rolename": EVERYTHING, "acls": _acls(EVERY_TOPIC)}]
     roles += [{"rolename": _role(user), "acls": _acls(user.rules or EVERY_TOPIC)} for user in settings.users]
     agent = {"username": AGENT, "roles": [{"rolename": AGENTS}], **_hashed(password, salt(SALT_BYTES))}
     people = [
@@ -39,7 +40,7 @@ def document(settings: Settings, password: str, salt: Callable[[int], bytes]) ->
     return {
         "defaultACLAccess": {
             "publishClientSend": False,
-            "publishClientReceive": True,
+            "publishClientReceive": False,
             "subscribe": False,
             "unsubscribe": True,
         },
@@ -85,20 +86,41 @@ def _changed(old: User, new: User) -> list[Command]:
     return commands
 
 
+def _own() -> list[dict[str, Any]]:
+    """What the agent may do: everything that users may, tell events, read the broker's log, and command the plugin."""
+    hears = [(topic, kind) for topic in (EVENTS, f"{LOG}#", f"{CONTROL}/#") for kind in HEARING]
+    says = [(topic, SENDING) for topic in (EVENTS, CONTROL)]
+    return [*(_acl(kind, topic, True, FIRST_PRIORITY) for topic, kind in hears + says), *_rules(EVERY_TOPIC)]
+
+
 def _role(user: User) -> str:
     return f"user-{user.name}"
 
 
 def _acls(rules: tuple[Access, ...]) -> list[dict[str, Any]]:
-    found = [_acl("publishClientSend", EVENTS, False, FIRST_PRIORITY + 1)]
+    """The rules of a user, below what none of them can allow."""
+    denied = [(EVENTS, SENDING), *((topic, kind) for topic in INTERNAL for kind in (SENDING, *HEARING))]
+    return [*(_acl(kind, topic, False, FIRST_PRIORITY + 1) for topic, kind in denied), *_rules(rules)]
+
+
+def _rules(rules: tuple[Access, ...]) -> list[dict[str, Any]]:
+    found = []
     for number, rule in enumerate(rules):
         priority = FIRST_PRIORITY - number
         if rule.action in ("publish", "all"):
-            found.append(_acl("publishClientSend", rule.topic, rule.allow, priority))
+            found.append(_acl(SENDING, rule.topic, rule.allow, priority))
         if rule.action in ("subscribe", "all"):
             found.append(_acl("subscribePattern", rule.topic, rule.allow, priority))
-            found.append(_acl("publishClientReceive", rule.topic, rule.allow, priority))
+            found += [_acl("publishClientReceive", topic, rule.allow, priority) for topic in _received(rule)]
     return found
+
+
+def _received(rule: Access) -> list[str]:
+    """The topics of the messages that a subscription brings: those of a shared one name no group."""
+    if not rule.topic.startswith(SHARED):
+        return [rule.topic]
+    _, _, filter = rule.topic.removeprefix(SHARED).partition("/")
+    return [filter] if filter and rule.allow else []
 
 
 def _acl(kind: str, topic: str, allow: bool, priority: int) -> dict[str, Any]:

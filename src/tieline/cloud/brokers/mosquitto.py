@@ -19,7 +19,7 @@ from tieline.cloud.brokers.control import ControlFailed, command
 from tieline.cloud.brokers.events import LOG_TYPES
 from tieline.cloud.brokers.origin import build
 from tieline.cloud.brokers.saving import keep_saved
-from tieline.cloud.brokers.settings import AGENT, Settings
+from tieline.cloud.brokers.settings import AGENT, CLIENT_ID, Settings
 from tieline.cloud.secrets import write_private
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def configuration(settings: Settings, plugin: str) -> str:
     lines = [
         "per_listener_settings false",
         f"allow_anonymous {str(settings.anonymous).lower()}",
-        *([f"plugin {plugin}", f"plugin_opt_gate {GATE}", f"plugin_opt_agent {AGENT}"] if plugin else []),
+        *(_plugin(plugin) if plugin else []),
         f"plugin {_security()}",  # behind the gate: the first that decides on a login decides
         f"plugin_opt_config_file {ACCESS}",
         "persistence true",
@@ -69,6 +69,11 @@ def configuration(settings: Settings, plugin: str) -> str:
     if settings.websocket:
         lines += [f"listener {settings.websocket.port} {settings.websocket.host}", "protocol websockets"]
     return "\n".join(lines) + "\n"
+
+
+def _plugin(plugin: str) -> list[str]:
+    options = {"gate": GATE, "agent": AGENT, "reserved": CLIENT_ID}
+    return [f"plugin {plugin}", *(f"plugin_opt_{name} {value}" for name, value in options.items())]
 
 
 class Mosquitto:

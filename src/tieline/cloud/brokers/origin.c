@@ -4,7 +4,10 @@
  *
  * It also keeps a gate: until the file of the option "gate" exists nobody is let in but the user of the option "agent".
  * Mosquitto 2.0 forgets shared subscriptions when it ends, so that what devices publish after a start, and before the
- * agent has subscribed again, would reach nobody. */
+ * agent has subscribed again, would reach nobody.
+ *
+ * Client ids that begin with the option "reserved" are the agent's: whoever had one would take over its session, and
+ * receive what the rules are to receive. Nobody else is let in with one. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -27,6 +30,7 @@ static uint64_t life; /* of this broker process: its start in nanoseconds, which
 static uint64_t count;
 static const char *gate;
 static const char *agent;
+static const char *reserved;
 static bool is_open;
 
 static int append_id(mosquitto_property **properties)
@@ -62,16 +66,26 @@ static int on_message(int event, void *data, void *userdata)
 	return result;
 }
 
+/* Whether this client id is the agent's alone; one that is not told is treated as one that is. */
+static bool is_reserved(const char *id)
+{
+	return reserved != NULL && (id == NULL || strncmp(id, reserved, strlen(reserved)) == 0);
+}
+
 static int on_login(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_basic_auth *login = data;
 
 	(void)event;
 	(void)userdata;
+	if (agent != NULL && login->username != NULL && strcmp(login->username, agent) == 0)
+		return MOSQ_ERR_PLUGIN_DEFER; /* whether it is the agent is for others to say: they know the password */
+	if (is_reserved(mosquitto_client_id(login->client)))
+		return MOSQ_ERR_AUTH;
 	if (!is_open && (gate == NULL || access(gate, F_OK) == 0))
 		is_open = true;
-	if (is_open || (agent != NULL && login->username != NULL && strcmp(login->username, agent) == 0))
-		return MOSQ_ERR_PLUGIN_DEFER; /* who may enter is for others to say */
+	if (is_open)
+		return MOSQ_ERR_PLUGIN_DEFER;
 	return MOSQ_ERR_UNKNOWN; /* the connection ends without an answer, as if nobody listened yet */
 }
 
@@ -93,6 +107,8 @@ int mosquitto_plugin_init(mosquitto_plugin_id_t *id, void **userdata, struct mos
 			gate = options[i].value;
 		else if (strcmp(options[i].key, "agent") == 0)
 			agent = options[i].value;
+		else if (strcmp(options[i].key, "reserved") == 0)
+			reserved = options[i].value;
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	life = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;

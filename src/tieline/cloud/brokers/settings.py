@@ -54,6 +54,8 @@ class Settings(Setting, frozen=True, kw_only=True, tag="own"):
 
 #: The agent's own name at its broker; no user of people's has it.
 AGENT = "tieline-agent"
+#: How the agent's own client ids begin; the platform's broker lets nobody else in with such an id.
+CLIENT_ID = "tieline-integration"
 EVERY_TOPIC = (Access(topic="#"),)
 
 

@@ -31,6 +31,7 @@ class Broker(Value, frozen=True, kw_only=True):
     share: str = ""  # the group of clients that share the messages; none: all of them come here
     ordered: bool = True  # where messages are shared, whether this client takes those whose order is kept
     alone: bool = False  # whether it is the only one that does, and need not share them
+    drain: bool = False  # whether to subscribe to nothing, and take only what the broker has kept
     keep_alive: int = 30  # seconds
     receive_maximum: int = 65535  # messages that may wait for their commit, per resource
     receive_bytes: int = 64 << 20  # of payload that may wait, per resource; beyond it nothing is read
