@@ -1,13 +1,20 @@
-"""Templates with `${field}`: texts, and SQL statements whose fields become typed parameters of a prepared statement."""
+"""Templates with `${field}`: texts, and SQL statements whose fields become typed parameters of a prepared statement.
+
+Bytes stay what they are: where a place takes bytes, they go as they came; where it takes text only, or in JSON, bytes
+that are UTF-8 are that text, and others are refused (`Unfit`), as any text for them would be another value's as well.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from tieline.integration.rules.errors import TemplateError
-from tieline.integration.rules.values import as_text, element, get, to_json
+from tieline.integration.rules.values import UNDEFINED, element, get
 
 if TYPE_CHECKING:  # whoever reads a configuration needs no compiler
     from tieline.integration.rules.compile import CompiledRule, Output
@@ -42,10 +49,56 @@ def path(field: str) -> Path:
     return tuple(field.lstrip(".").split("."))
 
 
+class Unfit(ValueError):
+    """A value that the place in a template cannot carry without becoming another one."""
+
+
+_NO_TEXT: Final = "bytes that are no UTF-8 text, while its place takes text only: select base64_encode() of it"
+
+
+def exact_json(value: Any) -> bytes:
+    """A value as JSON; raises Unfit for bytes that are no text."""
+    try:
+        return orjson.dumps(value, default=_utf8)
+    except orjson.JSONEncodeError as error:
+        if isinstance(error.__cause__, Unfit):
+            raise error.__cause__ from None
+    return json.dumps(value, default=_utf8, ensure_ascii=False, separators=(",", ":")).encode()  # beyond 64 bits
+
+
+def _utf8(value: Any) -> str:
+    if not isinstance(value, bytes):
+        raise TypeError(f"{type(value).__name__} has no JSON")
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise Unfit(_NO_TEXT) from None
+
+
+def exact_text(value: Any) -> str:
+    """A value inside a text: texts as they are, everything else as JSON; raises Unfit for bytes that are no text."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return UNDEFINED
+    return _utf8(value) if isinstance(value, bytes) else exact_json(value).decode()
+
+
+def exact_bytes(value: Any) -> bytes:
+    """A value inside bytes: bytes and texts as they are, everything else as JSON."""
+    if isinstance(value, str):
+        return value.encode()
+    if value is None:
+        return UNDEFINED.encode()
+    return value if isinstance(value, bytes) else exact_json(value)
+
+
 def lookup(output: Output, keys: Path) -> Any:
-    """The value under a path, looking into texts that hold JSON; a number is an array's element from 1."""
+    """The value under a path, looking into texts that hold JSON; a number is an array's element from 1. Raises Unfit
+    where the whole output is asked for, and has no JSON.
+    """
     if keys == WHOLE:
-        return to_json(output)
+        return exact_json(output).decode()
     value: Any = output
     for key in keys:
         value = element(value, int(key)) if isinstance(value, list) and key.isdigit() else get(value, key)
@@ -62,9 +115,39 @@ class Text:
     def paths(self) -> tuple[Path, ...]:
         return tuple(part for part in self.parts if isinstance(part, tuple))
 
+    @property
+    def alone(self) -> Path | None:
+        """The path of a template that is one field and nothing else."""
+        return self.paths[0] if len(self.paths) == 1 and self.parts[0] == self.parts[-1] == "" else None
+
     def render(self, output: Output) -> str:
-        """The text for one output; what is missing reads `undefined`."""
-        return "".join(part if isinstance(part, str) else as_text(lookup(output, part)) for part in self.parts)
+        """The text for one output; what is missing reads `undefined`. Raises Unfit, which names the field."""
+        found = []
+        for part in self.parts:
+            try:
+                found.append(part if isinstance(part, str) else exact_text(lookup(output, part)))
+            except Unfit as error:
+                raise _named(error, part) from None
+        return "".join(found)
+
+    def data(self, output: Output) -> bytes:
+        """The same as bytes, in which bytes of the output are as they came."""
+        if self.parts == _EVERYTHING:
+            return exact_json(output)
+        found = []
+        for part in self.parts:
+            try:
+                found.append(part.encode() if isinstance(part, str) else exact_bytes(lookup(output, part)))
+            except Unfit as error:
+                raise _named(error, part) from None
+        return b"".join(found)
+
+
+def _named(error: Unfit, part: str | Path) -> Unfit:
+    return Unfit(f"${{{'.'.join(part) or '.'}}}: {error}")
+
+
+_EVERYTHING: Final = ("", WHOLE, "")
 
 
 def text_template(template: str) -> Text:

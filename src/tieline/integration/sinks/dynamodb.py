@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Final
 
 from tieline.integration.rules.template import Path
-from tieline.integration.rules.values import to_json
 from tieline.integration.sinks.aws import Aws, AwsSink, Client
 from tieline.integration.sinks.aws_batches import Answer, Delivery, Entry, Limits
 from tieline.integration.sinks.failures import Unavailable
@@ -50,7 +50,7 @@ class DynamoWriter:
 
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Put an item for each output."""
-        items: dict[str, tuple[list[int], Any, int]] = {}
+        items: dict[Any, tuple[list[int], Any, int]] = {}
         refused = {}
         for place, output in enumerate(outputs):
             try:
@@ -58,9 +58,9 @@ class DynamoWriter:
             except ValueError as error:
                 refused[place] = str(error)
                 continue
-            key = to_json([output.get(name) for name in self._action.keys])
+            key = tuple(_identity(item.get(name)) for name in self._action.keys)
             places = [*items[key][0], place] if key in items else [place]
-            items[key] = places, {"PutRequest": {"Item": item}}, len(to_json(output))
+            items[key] = places, {"PutRequest": {"Item": item}}, len(repr(item))
         entries = [Entry(tuple(places), body, size) for places, body, size in items.values()]
         await Delivery(self._put, LIMITS).write(entries, refused)
 
@@ -76,10 +76,20 @@ class DynamoWriter:
 
     async def check(self) -> None:
         found = (await self._client.call("describe_table", self._what, TableName=self._action.table))["Table"]
+        if (status := found.get("TableStatus", "ACTIVE")) not in ("ACTIVE", "UPDATING"):
+            raise Unavailable("statement", f"{self._what} is {status}", "wait until it is active", f"status {status}")
         keys = tuple(key["AttributeName"] for key in sorted(found["KeySchema"], key=lambda key: str(key["KeyType"])))
         if keys != self._action.keys:
             hint = "name the table's own key attributes"
             raise Unavailable("statement", f"the key of {self._what} is {', '.join(keys)}", hint, f"KeySchema {keys}")
+
+
+def _identity(key: dict[str, Any] | None) -> Any:
+    """What makes two values of a key the same to DynamoDB: their type, and of numbers the value."""
+    kind, value = next(iter(key.items())) if key else ("", "")
+    if kind == "N":
+        return kind, Decimal(value)
+    return kind, value if isinstance(value, str | bytes) else repr(value)
 
 
 def attribute(value: Any) -> dict[str, Any]:

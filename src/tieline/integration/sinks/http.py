@@ -10,8 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from tieline.integration.rules.errors import TemplateError
-from tieline.integration.rules.template import Path, Text, lookup, text_template
-from tieline.integration.rules.values import as_text
+from tieline.integration.rules.template import Path, Text, exact_bytes, lookup, text_template
 from tieline.integration.sinks.failures import Hop, Rejected, Unavailable
 from tieline.integration.sinks.http_client import HttpClient, basic, literal, shown
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, label
@@ -136,7 +135,7 @@ class HttpWriter:
     async def _send(self, output: dict[str, Any]) -> None:
         path = _escaped(self._path, output)
         headers = {**self.sink.headers, **{name: text.render(output) for name, text in self._headers.items()}}
-        body = self._body.render(output).encode() if self.method in ("post", "put") else b""
+        body = self._body.data(output) if self.method in ("post", "put") else b""
         async with self._room:
             status, text = await self.sink.client.request(self.method, path, body, headers)
         if not 200 <= status < 300:
@@ -146,7 +145,7 @@ class HttpWriter:
 def _escaped(template: Text, output: dict[str, Any]) -> str:
     """A path with its values escaped, so that none adds a segment or a parameter."""
     parts = [
-        literal(part) if isinstance(part, str) else quote(as_text(lookup(output, part)), safe="")
+        literal(part) if isinstance(part, str) else quote(exact_bytes(lookup(output, part)), safe="")
         for part in template.parts
     ]
     path = "".join(parts)

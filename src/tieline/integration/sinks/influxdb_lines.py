@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tieline.integration.rules.errors import TemplateError
-from tieline.integration.rules.template import Path, Text, lookup, text_template
-from tieline.integration.rules.values import as_text
+from tieline.integration.rules.template import Path, Text, exact_text, lookup, text_template
 
 #: Where a line is cut: at spaces and commas that are neither escaped, nor in quotes, nor in a field of the template.
 _SKIP: Final = r'(?:\\.|"(?:\\.|[^"\\])*"|\$\{[^}]*\}|[^\\"{cut}])+'
@@ -84,7 +83,7 @@ def _escaped(text: Text, output: dict[str, Any], special: str) -> str:
         if isinstance(part, str):
             parts.append(part)
             continue
-        value = as_text(lookup(output, part))
+        value = exact_text(lookup(output, part))
         if "\n" in value or "\r" in value:
             raise ValueError(f"{value!r} has a line break, which can only be in a field's value")
         parts.append("".join(f"\\{character}" if character in special else character for character in value))
@@ -94,19 +93,14 @@ def _escaped(text: Text, output: dict[str, Any], special: str) -> str:
     return whole
 
 
-def _alone(text: Text) -> Path | None:
-    """The path of a text that is one field and nothing else."""
-    return text.paths[0] if len(text.paths) == 1 and text.parts[0] == text.parts[-1] == "" else None
-
-
 def _tag(text: Text, output: dict[str, Any]) -> str:
-    keys = _alone(text)
+    keys = text.alone
     return "" if keys is not None and lookup(output, keys) is None else _escaped(text, output, ",= ")
 
 
 def _field(field: Pair, output: dict[str, Any]) -> str | None:
     """A field's value, None where it is NULL."""
-    keys = _alone(field.value)
+    keys = field.value.alone
     if keys is None:
         literal = field.value.render(output)
         if not field.value.paths:
@@ -123,7 +117,7 @@ def _field(field: Pair, output: dict[str, Any]) -> str | None:
         if not math.isfinite(value):
             raise ValueError(f"{value} is no number that InfluxDB can keep")
         return repr(value)
-    return _quoted(as_text(value))
+    return _quoted(exact_text(value))
 
 
 def _whole(value: Any) -> int:

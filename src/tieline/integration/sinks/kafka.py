@@ -214,26 +214,35 @@ class KafkaWriter:
         return isinstance(last, Exception) and isinstance(self._verdict(last), Unavailable)
 
     async def _send(self, producer: Any, output: dict[str, Any]) -> Pending:
-        topic, key, stamp = self._topic.render(output), _known(self._key, output), _known(self._timestamp, output)
-        if stamp is not None and not stamp.isdecimal():
-            return Rejected(f"{stamp!r} is no time in milliseconds")
+        try:
+            topic, value = self._topic.render(output), self._value.data(output)
+            key, stamp = _known(self._key, output), self._stamp(output)
+            headers = [(name, text.data(output)) for name, text in self._headers.items()]
+        except ValueError as error:
+            return Rejected(str(error))
         try:
             if not await self._sink.has(topic):
                 return self._missing(topic)
             any_partition = key is None or self._action.partition_strategy == "key_dispatch"
             answer: asyncio.Future[Any] = await producer.send(
                 topic,
-                self._value.render(output).encode(),
-                key=key.encode() if key is not None else None,
+                value,
+                key=key,
                 partition=None if any_partition else random.choice(tuple(await producer.partitions_for(topic))),
-                timestamp_ms=int(stamp) if stamp is not None else None,
-                headers=[(name, text.render(output).encode()) for name, text in self._headers.items()],
+                timestamp_ms=stamp,
+                headers=headers,
             )
         except aiokafka.errors.MessageSizeTooLargeError as error:  # before it was sent: this very row
             return Rejected(str(error))
         except Exception as error:
             return error
         return answer
+
+    def _stamp(self, output: dict[str, Any]) -> int | None:
+        stamp = _known(self._timestamp, output)
+        if stamp is not None and not (stamp.isdigit() and len(stamp) < 19):
+            raise ValueError(f"{stamp[:30]!r} is no time in milliseconds")
+        return int(stamp) if stamp is not None else None
 
     def _missing(self, topic: str) -> Unavailable | Rejected:
         if self._topic.paths:
@@ -254,11 +263,10 @@ class KafkaWriter:
             raise self._missing(self._action.topic)
 
 
-def _known(template: Text, output: dict[str, Any]) -> str | None:
-    """The text for an output; None where it is nothing but a field that the output does not have."""
-    if len(template.paths) == 1 and template.parts[0] == template.parts[2] == "":
-        return None if lookup(output, template.paths[0]) is None else template.render(output)
-    return template.render(output)
+def _known(template: Text, output: dict[str, Any]) -> bytes | None:
+    """The bytes for an output; None where it is nothing but a field that the output does not have."""
+    alone = template.alone
+    return None if alone is not None and lookup(output, alone) is None else template.data(output)
 
 
 KIND: Final = Kind(

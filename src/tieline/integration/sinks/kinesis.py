@@ -10,6 +10,7 @@ from tieline.integration.sinks.aws import Aws, AwsSink, Client
 from tieline.integration.sinks.aws_batches import Answer, Delivery, Entry, Limits
 from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.kind import Action, Kind, label
+from tieline.integration.sinks.outcome import rendered
 
 LIMITS: Final = Limits(500, 5 << 20)  # PutRecords' limits (Kinesis API reference)
 KEY_CHARACTERS: Final = 256
@@ -44,15 +45,15 @@ class KinesisWriter:
 
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Put a record for each output."""
-        entries, refused = [], {}
-        for place, output in enumerate(outputs):
-            key, data = self._key.render(output), self._payload.render(output).encode()
-            if 0 < len(key) <= KEY_CHARACTERS:
-                size = len(data) + len(key.encode())
-                entries.append(Entry((place,), {"Data": data, "PartitionKey": key}, size))
-            else:
-                refused[place] = f"a partition key of {len(key)} characters: it has 1 to {KEY_CHARACTERS}"
+        records, refused = rendered(outputs, self._record)
+        entries = [Entry((place,), record, _size(record)) for place, record in records]
         await Delivery(self._put, LIMITS, ordered=True).write(entries, refused)
+
+    def _record(self, output: dict[str, Any]) -> dict[str, Any]:
+        key = self._key.render(output)
+        if not 0 < len(key) <= KEY_CHARACTERS:
+            raise ValueError(f"a partition key of {len(key)} characters: it has 1 to {KEY_CHARACTERS}")
+        return {"Data": self._payload.data(output), "PartitionKey": key}
 
     async def _put(self, records: list[Any]) -> Answer:
         answer = await self._client.call("put_records", self._what, StreamName=self._stream, Records=records)
@@ -64,6 +65,10 @@ class KinesisWriter:
         status = found["StreamDescriptionSummary"]["StreamStatus"]
         if status not in ("ACTIVE", "UPDATING"):
             raise Unavailable("statement", f"{self._what} is {status}", "wait until it is active", f"status {status}")
+
+
+def _size(record: dict[str, Any]) -> int:
+    return len(record["Data"]) + len(record["PartitionKey"].encode())
 
 
 def _reason(result: dict[str, Any]) -> str:

@@ -137,7 +137,7 @@ class MqttWriter:
         topic = self._topic.render(output)
         if not topic or any(character in topic for character in "+#\0"):
             raise Rejected(f"{topic!r} is no topic that can be published to")
-        await outbox.publish(topic, self._payload.render(output).encode(), self._qos, self._retain)
+        await outbox.publish(topic, self._payload.data(output), self._qos, self._retain)
 
     def _verdict(self, error: BaseException) -> Unavailable | Rejected:
         """A topic that the broker refuses is a row's fault where rows name it."""

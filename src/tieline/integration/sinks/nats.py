@@ -114,8 +114,11 @@ class NatsWriter:
         judge(found, lambda error: self._verdict(error, connection.said))
 
     async def _publish(self, connection: Connection, output: dict[str, Any]) -> Pending:
-        headers = {name: text.render(output) for name, text in self._headers.items()} or None
-        subject, payload = self._subject.render(output), self._payload.render(output).encode()
+        try:
+            headers = {name: text.render(output) for name, text in self._headers.items()} or None
+            subject, payload = self._subject.render(output), self._payload.data(output)
+        except ValueError as error:
+            return Rejected(str(error))
         try:
             if self._action.jetstream:
                 return await connection.ask(subject, payload, headers)

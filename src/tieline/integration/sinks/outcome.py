@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from tieline.integration.sinks.failures import Rejected, Unavailable
 
 #: An answer that is awaited, or what is known at once: an error, or None for a row that is in.
 Pending = asyncio.Future[Any] | Exception | None
+Made = TypeVar("Made")
+
+
+def rendered(
+    outputs: Sequence[dict[str, Any]], render: Callable[[dict[str, Any]], Made]
+) -> tuple[list[tuple[int, Made]], dict[int, str]]:
+    """What is made of each output, with its place, and why nothing could be made of others (ValueError), by place."""
+    made: list[tuple[int, Made]] = []
+    refused: dict[int, str] = {}
+    for place, output in enumerate(outputs):
+        try:
+            made.append((place, render(output)))
+        except ValueError as error:
+            refused[place] = str(error)
+    return made, refused
 
 
 async def results(pending: Sequence[Pending], lost: asyncio.Event, seconds: float) -> list[BaseException | None]:

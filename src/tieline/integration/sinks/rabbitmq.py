@@ -15,7 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from tieline.integration.rules.errors import TemplateError
-from tieline.integration.rules.template import Path, text_template
+from tieline.integration.rules.template import Path, Text, text_template
 from tieline.integration.sinks import tls
 from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, driver, label
@@ -159,16 +159,19 @@ class RabbitWriter:
             judge(found, self._verdict, (aiormq.exceptions.ChannelPreconditionFailed,))
 
     async def _publish(self, channel: Any, output: dict[str, Any]) -> None:
-        key = self._key.render(output)
+        try:
+            key, exchange, body = self._key.render(output), self._exchange.render(output), self._payload.data(output)
+            headers = {name: _header(text, output) for name, text in self._headers.items()}
+        except ValueError as error:
+            raise Rejected(str(error)) from error
         if len(key.encode()) > KEY_BYTES:
             raise Rejected(f"a routing key of more than {KEY_BYTES} bytes")
-        headers: Any = {name: text.render(output) for name, text in self._headers.items()}
         properties = pamqp.commands.Basic.Properties(
             delivery_mode=MODES[self._action.delivery_mode], headers=headers or None
         )
         await channel.basic_publish(
-            self._payload.render(output).encode(),
-            exchange=self._exchange.render(output),
+            body,
+            exchange=exchange,
             routing_key=key,
             properties=properties,
             mandatory=True,
@@ -188,6 +191,15 @@ class RabbitWriter:
                     await link.channel.queue_declare(self._action.routing_key, passive=True)
             except Exception as error:
                 raise translated(error, self._sink.resource.server) from error
+
+
+def _header(text: Text, output: dict[str, Any]) -> Any:
+    """A header's value: a text, or a byte array where its bytes are none (AMQP 0-9-1 in RabbitMQ, field type x)."""
+    data = text.data(output)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return bytearray(data)
 
 
 KIND: Final = Kind(

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, Protocol
 
 from tieline.integration.rules.errors import TemplateError
-from tieline.integration.rules.template import Path, lookup, text_template
-from tieline.integration.rules.values import as_text
+from tieline.integration.rules.template import Path, exact_bytes, lookup, text_template
 from tieline.integration.sinks.failures import Rejected
 from tieline.integration.sinks.kind import Action, Kind, label
 from tieline.integration.sinks.network import unreachable
+from tieline.integration.sinks.outcome import rendered
 from tieline.integration.sinks.redis_servers import Redis
 
 Commands = Callable[[Sequence[dict[str, Any]]], list[tuple[str | bytes, ...]]]
@@ -47,7 +47,7 @@ def words(template: Sequence[str] | str) -> tuple[str, ...]:
 def commands_of(template: Sequence[str]) -> Commands:
     """The function that makes commands of outputs. Generated, so that a word that never changes costs nothing."""
     parts = ", ".join(_expression(word) for word in template)
-    names: dict[str, Any] = {"lookup": lookup, "value": _value, "text": as_text}
+    names: dict[str, Any] = {"lookup": lookup, "data": exact_bytes}
     exec(f"def commands(outputs):\n    return [({parts},) for o in outputs]", names)
     made: Commands = names["commands"]
     return made
@@ -56,18 +56,19 @@ def commands_of(template: Sequence[str]) -> Commands:
 def _expression(word: str) -> str:
     """The source of what makes a word of an output `o`."""
     parts = [part for part in text_template(word).parts if part != ""]
-    convert = "value" if len(parts) == 1 else "text"  # a value by itself may be bytes
-    sources = [repr(part) if isinstance(part, str) else _read(part, convert) for part in parts]
-    return " + ".join(sources) or "''"
+    if len(parts) == 1:  # a text is packed as it is
+        return (
+            repr(parts[0])
+            if isinstance(parts[0], str)
+            else f"(v if (v := {_read(parts[0])}).__class__ is str else data(v))"
+        )
+    return (
+        " + ".join(repr(part.encode()) if isinstance(part, str) else f"data({_read(part)})" for part in parts) or "''"
+    )
 
 
-def _read(keys: Path, convert: str) -> str:
-    read = f"o[{keys[0]!r}]" if len(keys) == 1 else f"lookup(o, {keys!r})"
-    return f"(v if (v := {read}).__class__ is str else {convert}(v))"
-
-
-def _value(value: Any) -> str | bytes:
-    return value if isinstance(value, bytes) else as_text(value)
+def _read(keys: Path) -> str:
+    return f"o.get({keys[0]!r})" if len(keys) == 1 else f"lookup(o, {keys!r})"
 
 
 class Client(Protocol):
@@ -114,7 +115,7 @@ class RedisWriter:
 
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Run a command for each output; those that the server did not run are told."""
-        commands = self._commands(outputs)
+        commands = self._made(outputs)
         try:
             async with asyncio.timeout(self.sink.resource.write_timeout):
                 failed = await self.sink.client.execute(commands)
@@ -123,6 +124,14 @@ class RedisWriter:
         if failed:
             said = next(iter(failed.values()))
             raise Rejected(said, failed, written=[n for n in range(len(outputs)) if n not in failed])
+
+    def _made(self, outputs: Sequence[dict[str, Any]]) -> list[tuple[str | bytes, ...]]:
+        """A command for each output; raises Rejected that names those that have none."""
+        try:
+            return self._commands(outputs)
+        except ValueError:
+            _, refused = rendered(outputs, lambda output: self._commands([output]))
+            raise Rejected(next(iter(refused.values())), refused) from None
 
 
 def _client(resource: Redis) -> Client:

@@ -14,6 +14,7 @@ from tieline.integration.rules.template import Path, Text, text_template
 from tieline.integration.sinks.aws import Aws, AwsSink, Client
 from tieline.integration.sinks.failures import Rejected
 from tieline.integration.sinks.kind import Action, Kind, label
+from tieline.integration.sinks.outcome import rendered
 
 #: What a key may be made of; the times are those of the first attempt, in UTC.
 KEY_FIELDS: Final = ("action", "date", "datetime", "id")
@@ -103,10 +104,12 @@ class S3Writer:
         self._attempt = Attempt(b"", "")
 
     def _body(self, outputs: Sequence[dict[str, Any]]) -> bytes:
-        lines = [self._line.render(output) for output in outputs]
-        if broken := [place for place, line in enumerate(lines) if "\n" in line]:
-            raise Rejected("lines that would be several", dict.fromkeys(broken, "the line has a line break in it"))
-        return "".join([f"{line}\n" for line in lines]).encode()
+        lines, refused = rendered(outputs, self._line.data)
+        broken = [place for place, line in lines if b"\n" in line]
+        refused |= dict.fromkeys(broken, "the line has a line break in it: select base64_encode() of what has it")
+        if refused:
+            raise Rejected("rows that are no line each", refused)
+        return b"".join([line + b"\n" for _, line in lines])
 
     def _fields(self) -> dict[str, str]:
         now = self._now()

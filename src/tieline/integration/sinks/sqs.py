@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Final
 
@@ -9,7 +10,10 @@ from tieline.integration.rules.template import Path, text_template
 from tieline.integration.sinks.aws import Aws, AwsSink, Client
 from tieline.integration.sinks.aws_batches import Answer, Delivery, Entry, Limits
 from tieline.integration.sinks.kind import Action, Kind, label
+from tieline.integration.sinks.outcome import rendered
 
+#: What a message body cannot have (SQS, SendMessage: the characters of XML 1.0).
+_NO_CHARACTER: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 LIMITS: Final = Limits(10, 256 << 10)  # SendMessageBatch; a queue may allow up to 1 MiB, which one message has alone
 
 
@@ -49,12 +53,15 @@ class SqsWriter:
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Send a message for each output."""
         await self._find()
-        entries = []
-        for place, output in enumerate(outputs):
-            body = {"MessageBody": self._payload.render(output)}
-            body |= {name: template.render(output) for name, template in self._extra.items()}
-            entries.append(Entry((place,), body, len(body["MessageBody"].encode())))
-        await Delivery(self._send, LIMITS, ordered=bool(self._extra)).write(entries)
+        bodies, refused = rendered(outputs, self._body)
+        entries = [Entry((place,), body, len(body["MessageBody"].encode())) for place, body in bodies]
+        await Delivery(self._send, LIMITS, ordered=bool(self._extra)).write(entries, refused)
+
+    def _body(self, output: dict[str, Any]) -> dict[str, str]:
+        text = self._payload.render(output)
+        if strange := _NO_CHARACTER.search(text):
+            raise ValueError(f"{strange[0]!r} is no character that SQS takes: select base64_encode() of it")
+        return {"MessageBody": text, **{name: template.render(output) for name, template in self._extra.items()}}
 
     async def _send(self, bodies: list[Any]) -> Answer:
         entries = [{"Id": str(index), **body} for index, body in enumerate(bodies)]

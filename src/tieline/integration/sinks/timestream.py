@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Final
 
-from tieline.integration.rules.template import Path, text_template
-from tieline.integration.rules.values import as_text
+from tieline.integration.rules.template import Path, exact_text, text_template
 from tieline.integration.sinks.aws import Aws, AwsSink, Client
 from tieline.integration.sinks.aws_batches import Answer, Delivery, Entry, Limits
 from tieline.integration.sinks.failures import Rejected
 from tieline.integration.sinks.kind import Action, Kind, label
+from tieline.integration.sinks.outcome import rendered
 
 LIMITS: Final = Limits(100, 1 << 20)  # WriteRecords: 100 records (Timestream API reference)
 _TYPES: Final = {bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE"}  # everything else is VARCHAR
@@ -54,14 +54,8 @@ class TimestreamWriter:
 
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Write a record for each output."""
-        entries, refused = [], {}
-        for place, output in enumerate(outputs):
-            try:
-                record = self._record(output)
-            except ValueError as error:
-                refused[place] = str(error)
-            else:
-                entries.append(Entry((place,), record, len(str(record))))
+        records, refused = rendered(outputs, self._record)
+        entries = [Entry((place,), record, len(str(record))) for place, record in records]
         await Delivery(self._send, LIMITS).write(entries, refused)
 
     def _record(self, output: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +70,7 @@ class TimestreamWriter:
         if not measures:
             raise ValueError("no field is left to be a measure")
         return {
-            "Dimensions": [{"Name": name, "Value": as_text(output.get(name))} for name in self._dimensions],
+            "Dimensions": [{"Name": name, "Value": exact_text(output.get(name))} for name in self._dimensions],
             "MeasureName": self._measure.render(output),
             "MeasureValueType": "MULTI",
             "MeasureValues": measures,
@@ -98,7 +92,7 @@ class TimestreamWriter:
 
 
 def _text(value: Any) -> str:
-    return repr(value) if isinstance(value, float) else as_text(value)
+    return repr(value) if isinstance(value, float) else exact_text(value)
 
 
 def _open(resource: Timestream) -> AwsSink:
