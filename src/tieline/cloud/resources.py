@@ -65,8 +65,8 @@ class NewResource(BaseModel):
         kind = BY_TYPE.get(str(given.get("type"))) if isinstance(given, dict) else None
         if kind is None or kind.resource.ADDRESS not in given:
             return given
-        address = given[kind.resource.ADDRESS]
-        return {"server": address, **{name: value for name, value in given.items() if name != kind.resource.ADDRESS}}
+        known = {name: value for name, value in given.items() if name != kind.resource.ADDRESS}
+        return {**known, "server": given[kind.resource.ADDRESS]}  # a patch says it beside what is recorded
 
 
 def create_resource(records: Repository, vault: Vault, deployment: Deployment, wanted: NewResource) -> Resource:
@@ -113,13 +113,13 @@ def draft(
 ) -> Resource:
     """The resource that is wanted, checked and not recorded; raises PlatformError.
 
-    A secret that is given as ****** is that of `known`, or of the recorded resource of the same name.
+    A secret that is given as ****** is that of `known`, or of the recorded resource of the same name, as long as it is
+    told to the same server, which has to prove itself in the same way.
     """
     options, secrets = _apart(wanted.type, wanted.model_dump(exclude={"name", "type", "server"}))
     _check_server(records, deployment, wanted.type, wanted.server)
     for address in mapped(options):
         _check_places(records, deployment, wanted.type, "server", address)
-    kept = _kept(vault, known or _named(records, deployment, wanted.name), secrets)
     resource = Resource(
         id=known.id if known else new_id("res"),
         version=known.version if known else 0,
@@ -128,11 +128,11 @@ def draft(
         type=wanted.type,
         server=wanted.server,
         options=options,
-        secrets=vault.encrypt(json.dumps({**secrets, **kept}, sort_keys=True)),
+        secrets=vault.encrypt(json.dumps(secrets, sort_keys=True)),
         created=known.created if known else timestamp(time.time()),
     )
-    to_config(resource, vault, ())
-    return resource
+    kept = _kept(vault, known or _named(records, deployment, wanted.name), resource, secrets)
+    return resource.model_copy(update={"secrets": vault.encrypt(json.dumps({**secrets, **kept}, sort_keys=True))})
 
 
 def delete_resource(records: Repository, resource: Resource, cascade: bool = False) -> None:
@@ -226,10 +226,26 @@ def _apart(type: str, fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[s
     return options, secrets
 
 
-def _kept(vault: Vault, known: Resource | None, secrets: Mapping[str, str]) -> dict[str, str]:
-    """The recorded secrets behind each mask."""
-    stored = _secrets(known, vault) if known else {}
-    return {name: stored[name] for name, value in secrets.items() if value == MASK and name in stored}
+def _kept(vault: Vault, known: Resource | None, wanted: Resource, secrets: Mapping[str, str]) -> dict[str, str]:
+    """The recorded secrets behind each mask; raises PlatformError where they would be told to somebody else."""
+    told = _told(wanted, vault)
+    masked = sorted(name for name, value in secrets.items() if value == MASK)
+    if not masked:
+        return {}
+    names, stored = ", ".join(masked), _secrets(known, vault) if known else {}
+    if not set(masked) <= stored.keys():
+        message = f"{names}: {MASK} stands for a secret that is stored, and none is stored for {wanted.name!r}"
+        raise PlatformError(422, "SECRET_REQUIRED", message, "give the secret itself, or leave the field out")
+    before = _told(known, vault) if known else {}
+    if differing := sorted(name for name in {*told, *before} if told.get(name) != before.get(name)):
+        message = f"{names}: what is stored was given for another {', '.join(differing)}, and is told to nobody else"
+        raise PlatformError(422, "SECRET_REQUIRED", message, f"give {names} again together with this change")
+    return {name: stored[name] for name in masked}
+
+
+def _told(resource: Resource, vault: Vault) -> dict[str, Any]:
+    """What decides whom a resource's secrets are told (see Kind.told); raises PlatformError where it is none."""
+    return BY_TYPE[resource.type].told(to_config(resource, vault, ()))
 
 
 def _secrets(resource: Resource, vault: Vault) -> dict[str, str]:

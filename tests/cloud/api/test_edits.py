@@ -60,9 +60,12 @@ def test_the_second_of_two_editors_gets_412(
 
 def test_a_patch_keeps_what_it_leaves_out(http: httpx.Client, path: str) -> None:
     before = http.get(f"{path}/resources/db").json()
-    changed = http.patch(f"{path}/resources/db", json={"pool_size": 3, "ssl": {"verify": False}}).json()
+    again = {"password": "s3cr3t"}  # which goes with what the server has to prove
+    ssl = {"verify": False, "key": "s3cr3t-key"}
+    changed = http.patch(f"{path}/resources/db", json={"pool_size": 3, "ssl": ssl, **again}).json()
     assert changed == {**before, "pool_size": 3, "ssl": {"enable": True, "verify": False, "key": "******"}}
-    gone = http.patch(f"{path}/resources/db", json={"pool_size": None, "ssl": {"verify": None}}).json()
+    ssl = {"verify": None, "key": "s3cr3t-key"}
+    gone = http.patch(f"{path}/resources/db", json={"pool_size": None, "ssl": ssl, **again}).json()
     assert gone == before
     refused = http.patch(f"{path}/resources/db", json={"database": None})
     assert (refused.status_code, refused.json()["code"]) == (422, "INVALID_RESOURCE")

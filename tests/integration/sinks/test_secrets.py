@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from integration.sinks.trying import failing
@@ -9,6 +11,7 @@ from servers import free_port
 from tieline.integration.config import RESOURCE_TYPES, PostgreSQL, Sql, Ssl
 from tieline.integration.sinks import open_sink
 from tieline.integration.sinks.failures import Unavailable
+from tieline.integration.sinks.redis_servers import Redis
 from tieline.integration.sinks.secrets import PREFIX, resolved
 
 FIELDS = RESOURCE_TYPES["postgresql"]
@@ -44,3 +47,23 @@ async def test_a_variable_that_is_not_there_is_told_by_the_test_and_by_writes(na
     assert (caught.value.hop, bool(caught.value.hint)) == ("login", True)
     await sink.close()
     assert (await failing(wanted)).hop == "tcp"  # nobody listens there, and that comes first
+
+
+def test_a_variable_may_be_for_some_servers_only() -> None:
+    known = {"TIELINE_SECRET_DB": "s", "TIELINE_SECRET_DB_SERVERS": "db.example.com, 10.0.0.1:6379"}
+
+    def password(servers: str, **more: Any) -> str:
+        resource = Redis(id="r", servers=servers, password="${env:TIELINE_SECRET_DB}", **more)
+        found = resolved(resource, RESOURCE_TYPES["redis"], known)
+        assert isinstance(found, Redis)
+        return found.password
+
+    assert password("DB.example.com:1,10.0.0.1:6379") == "s"
+    for servers, more in (
+        ("10.0.0.1:6380", {}),
+        ("db.example.com:1,evil.example.com:1", {}),
+        ("10.0.0.1:6379", {"address_map": {"10.0.0.9:6379": "evil.example.com:1"}}),
+    ):
+        with pytest.raises(Unavailable) as caught:
+            password(servers, **more)
+        assert "TIELINE_SECRET_DB_SERVERS" in caught.value.hint

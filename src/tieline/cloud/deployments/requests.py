@@ -21,6 +21,7 @@ from tieline.cloud.mqtt_users import users_of
 from tieline.cloud.places import DeploymentAccount, Provider
 from tieline.cloud.problems import PlatformError, in_use, name_taken
 from tieline.cloud.records import (
+    MASK,
     Address,
     Deployment,
     DeploymentStatus,
@@ -197,6 +198,9 @@ def _remote_address(wanted: NewDeployment) -> Address | None:
 def _remote(vault: Vault, wanted: NewRemoteBroker | None) -> dict[str, Any]:
     if wanted is None:
         return {}
+    if wanted.password.get_secret_value() == MASK:  # it goes with the place that it is given for, each time
+        message = f"broker.password: {MASK} stands for no password of a broker"
+        raise PlatformError(422, "SECRET_REQUIRED", message, "give the password together with the broker")
     remote = RemoteBroker.model_validate(wanted.model_dump(exclude={"password"}))
     return {"remote": remote, "remote_password": vault.encrypt(wanted.password.get_secret_value())}
 

@@ -47,7 +47,7 @@ class Kafka(Resource, frozen=True, kw_only=True, tag="kafka"):
 
     bootstrap_hosts: str
     mechanism: Annotated[
-        Literal["none", "plain", "scram_sha_256", "scram_sha_512"], label("Authentication mechanism")
+        Literal["none", "plain", "scram_sha_256", "scram_sha_512"], label("Authentication mechanism", steers=True)
     ] = "none"
     username: str = ""
     password: Secret = ""
@@ -55,9 +55,9 @@ class Kafka(Resource, frozen=True, kw_only=True, tag="kafka"):
     compression: Literal["no_compression", "gzip"] = "no_compression"
     allow_auto_topic_creation: bool = False
     #: Where a broker is reached that advertises an address which leads nowhere from here, as behind a private link.
-    address_map: Annotated[dict[str, str], label("Addresses that brokers advertise, and where they are reached")] = (
-        msgspec.field(default_factory=dict)
-    )
+    address_map: Annotated[
+        dict[str, str], label("Addresses that brokers advertise, and where they are reached", steers=True)
+    ] = msgspec.field(default_factory=dict)
 
 
 class KafkaRecord(Action, frozen=True, kw_only=True, tag="kafka"):

@@ -138,6 +138,7 @@ class Field(Value, frozen=True, kw_only=True):
     default: Any = None
     required: bool = False
     secret: bool = False
+    steers: bool = False  # whether it says whom the secrets are told, as the address does
     choices: tuple[str, ...] = ()
 
 
@@ -170,6 +171,12 @@ class Kind:
     def fields(self) -> tuple[Field, ...]:
         """The resource's form."""
         return form(self.resource, Resource)
+
+    def told(self, resource: Resource) -> dict[str, Any]:
+        """What decides whom a resource's secrets are told, by field: its address, its TLS trust, and what else does."""
+        steering = [field.name for field in self.fields() if field.steers]
+        known = {name: getattr(resource, name) for name in (self.resource.ADDRESS, *steering)}
+        return {"type": self.type, **known, "ssl": msgspec.structs.replace(resource.ssl, key="")}
 
 
 def form(struct: type[Value], base: type[Value]) -> tuple[Field, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
+from msgspec import Meta
 
 from tieline.integration.sinks.kind import Resource, Secret, label
 
@@ -17,8 +18,8 @@ class Redis(Resource, frozen=True, kw_only=True, tag="redis"):
     PORT: ClassVar[int] = 6379
 
     servers: Annotated[str, label("Servers; with sentinel those of the sentinels")]  # host:port, commas between several
-    redis_type: Literal["single", "sentinel", "cluster"] = "single"
-    sentinel: Annotated[str, label("Name of the master, with sentinel")] = ""
+    redis_type: Annotated[Literal["single", "sentinel", "cluster"], Meta(extra={"steers": True})] = "single"
+    sentinel: Annotated[str, label("Name of the master, with sentinel", steers=True)] = ""
     sentinel_username: str = ""
     sentinel_password: Annotated[Secret, label("Sentinel password", kind="password", secret=True)] = ""
     database: int = 0
@@ -26,6 +27,6 @@ class Redis(Resource, frozen=True, kw_only=True, tag="redis"):
     password: Secret = ""
     pool_size: Annotated[int, label("Connection pool size")] = 8
     #: Where a node is reached that names itself by an address that leads nowhere from here, as behind a private link.
-    address_map: Annotated[dict[str, str], label("Addresses that nodes announce, and where they are reached")] = (
-        msgspec.field(default_factory=dict)
-    )
+    address_map: Annotated[
+        dict[str, str], label("Addresses that nodes announce, and where they are reached", steers=True)
+    ] = msgspec.field(default_factory=dict)

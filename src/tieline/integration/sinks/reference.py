@@ -28,7 +28,11 @@ or in the console. Where it is may be said as `server` for every type, and by th
 it may be `link:NAME:PORT`, in a list and in a URL alike.
 
 **Secrets** are encrypted at rest and never shown. Instead of a secret a field may have `${{env:{PREFIX}NAME}}`: the
-variable of that name in the agent's environment, where no platform sees it. Other variables cannot be named.
+variable of that name in the agent's environment, where no platform sees it. Other variables cannot be named. With a
+variable `{PREFIX}NAME_SERVERS` beside it, such as `db.example.com:5432`, the secret is told to these only.
+
+A stored secret is told to the server that it was given for. A change of the server, of anything under `ssl`, of the
+address map or of the way to log in, and a Test with such a change, needs each secret again: `******` is refused then.
 
 **Test** walks the whole way from where the agent is: it resolves the name, connects, agrees on TLS, and then does what
 each type says below, with the actions of the rules that use the resource. It changes nothing. It names the hop that
