@@ -196,7 +196,7 @@ async def test_bytes_by_aws(moto: Moto) -> None:
     moto.client("dynamodb").create_table(
         TableName=table, KeySchema=schema, AttributeDefinitions=definitions, BillingMode="PAY_PER_REQUEST"
     )
-    items = [{"k": b"\xff", "n": 1}, {"k": "ÿ".encode(), "n": {"deep": [PAYLOAD]}}]
+    items: list[Row] = [{"k": b"\xff", "n": 1}, {"k": "ÿ".encode(), "n": {"deep": [PAYLOAD]}}]
     await write(DynamoDB(**keys), DynamoItem(id="a", resource="w", table=table, hash_key="k"), items)
     found = {item["k"]["B"]: item["n"] for item in moto.client("dynamodb").scan(TableName=table)["Items"]}
     assert found == {b"\xff": {"N": "1"}, "ÿ".encode(): {"M": {"deep": {"L": [{"B": PAYLOAD}]}}}}
