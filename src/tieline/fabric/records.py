@@ -33,7 +33,10 @@ class Account(Record, frozen=True, kw_only=True):
 
 
 class AccessKey(Record, frozen=True, kw_only=True):
-    """A key that signs requests as `arn`. `token` is set for a session's, `expires` for one that has an end."""
+    """A key that signs requests as `arn`. `token` is set for a session's, `expires` for one that has an end.
+
+    `source` is the id of the key that a session was made from, which it does not outlive.
+    """
 
     KIND: ClassVar[str] = "access-key"
     secret: str
@@ -41,6 +44,7 @@ class AccessKey(Record, frozen=True, kw_only=True):
     user_id: str
     token: str | None = None
     expires: datetime | None = None
+    source: str = ""
 
 
 class Vpc(Record, frozen=True, kw_only=True):

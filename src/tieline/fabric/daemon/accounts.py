@@ -78,7 +78,7 @@ def rotate(world: World, account: Account, grace: timedelta, ids: Ids, now: date
 
 
 def trust(world: World, account: Account, principal: str, *, withdraw: bool = False) -> Account:
-    """Let a principal of another account assume the account's role, or let it no longer. Sessions that began go on."""
+    """Let a principal of another account assume the account's role, or let it no longer: its sessions end, too."""
     if not consent.well_formed(principal):
         hint = "use the ARN of an account's root, a user or a role"
         raise Refused("INVALID_PRINCIPAL", f"{principal!r} is no principal", hint)

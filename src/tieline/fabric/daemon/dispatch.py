@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from tieline.fabric import sessions
 from tieline.fabric.aws import catalogue, errors
 from tieline.fabric.aws.endpoint import Request
 from tieline.fabric.aws.errors import AwsError
@@ -67,7 +68,7 @@ def key_lookup(world: World) -> Callable[[str], Credential | None]:
             user_id=key.user_id,
             name=account.name,
             session_token=key.token,
-            expires=key.expires,
+            expires=sessions.end(world, key),
         )
 
     return lookup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 
 import msgspec
@@ -9,7 +10,9 @@ import pytest
 
 from fabric.worlds import START, Account, Fabric
 from tieline.fabric.aws.errors import AwsError
+from tieline.fabric.daemon import accounts
 from tieline.fabric.daemon.dispatch import key_lookup
+from tieline.fabric.ids import Ids
 from tieline.fabric.records import AccessKey
 from tieline.fabric.records import Account as AccountRecord
 
@@ -95,3 +98,83 @@ def test_an_expired_session_is_told_so_and_then_forgotten(fabric: Fabric) -> Non
 def test_what_a_session_cannot_be_narrowed_to_is_refused(fabric: Fabric) -> None:
     with pytest.raises(AwsError, match="does not support the parameter Policy"):
         session(fabric.customer, fabric.customer, Policy="{}")
+
+
+def works(acting: Account) -> bool:
+    """Whether a session's key signs at this moment, as `verify` decides it."""
+    found = key_lookup(acting.fabric.world)(acting.credential.access_key)
+    return found is not None and (found.expires is None or acting.fabric.now < found.expires)
+
+
+def key(fabric: Fabric, id: str) -> AccessKey:
+    found = fabric.world.get(AccessKey, id)
+    assert found is not None
+    return found
+
+
+def distrust(fabric: Fabric, account: Account, arn: str) -> None:
+    record = fabric.world.get(AccountRecord, account.id)
+    assert record is not None
+    accounts.trust(fabric.world, record, arn, withdraw=True)
+
+
+def test_withdrawn_trust_ends_every_session_that_came_of_it_and_no_other(fabric: Fabric) -> None:
+    root = f"arn:aws:iam::{fabric.platform.id}:root"
+    trust(fabric, fabric.customer, root, f"arn:aws:iam::{fabric.other.id}:root")
+    first = session(fabric.platform, fabric.customer)
+    renewed = session(first, fabric.customer)
+    again = session(renewed, fabric.customer)
+    own, others = session(fabric.customer, fabric.customer), session(fabric.other, fabric.customer)
+    distrust(fabric, fabric.customer, root)
+    assert not any(map(works, (first, renewed, again)))
+    assert works(own) and works(others) and works(fabric.platform)
+
+
+def test_a_session_asks_again_and_again_and_ends_with_the_first(fabric: Fabric) -> None:
+    acting = session(fabric.customer, fabric.customer, DurationSeconds=3600)
+    for _ in range(30):
+        fabric.now += timedelta(minutes=1)
+        acting = session(acting, fabric.customer)
+    assert acting.credential.expires == START + timedelta(hours=1)
+    fabric.now = START + timedelta(hours=1)
+    assert not works(acting)
+
+
+@pytest.mark.parametrize("call", ["AssumeRole", "GetSessionToken"])
+def test_after_a_rotation_nothing_outlives_the_grace(fabric: Fabric, call: str) -> None:
+    trust(fabric, fabric.customer, f"arn:aws:iam::{fabric.platform.id}:root")
+    abroad = session(fabric.platform, fabric.customer, DurationSeconds=43200)
+    record = fabric.world.get(AccountRecord, fabric.platform.id)
+    assert record is not None
+    new = accounts.rotate(fabric.world, record, timedelta(minutes=10), Ids(random.Random(1)), fabric.now)
+    old = Account(fabric, key(fabric, fabric.platform.credential.access_key))
+    if call == "AssumeRole":
+        late = session(old, fabric.platform, DurationSeconds=43200)
+    else:
+        late = Account(fabric, key(fabric, old("sts", call)["Credentials"]["AccessKeyId"]))
+    assert works(late) and works(abroad)
+    fabric.now += timedelta(minutes=10)
+    assert not works(late) and not works(abroad) and not works(old)
+    assert works(Account(fabric, new))
+    fabric.pass_time(hours=3)  # the old key is forgotten, which makes none of them good again
+    assert not works(late) and not works(abroad)
+
+
+def test_an_account_that_is_deleted_leaves_no_session_elsewhere(fabric: Fabric) -> None:
+    trust(fabric, fabric.customer, f"arn:aws:iam::{fabric.other.id}:root")
+    abroad = session(fabric.other, fabric.customer)
+    record = fabric.world.get(AccountRecord, fabric.other.id)
+    assert record is not None
+    accounts.delete(fabric.world, record)
+    assert not works(abroad)
+
+
+def test_a_chain_of_accounts_has_an_end(fabric: Fabric) -> None:
+    everybody = (fabric.customer, fabric.platform)
+    for account in everybody:
+        trust(fabric, account, "*")
+    acting, made = fabric.other, 0
+    with pytest.raises(AwsError, match="behind it at most"):
+        for number in range(50):
+            acting, made = session(acting, everybody[number % 2]), made + 1
+    assert 3 < made < 20

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from tieline.fabric import consent
+from tieline.fabric import sessions
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations.calls import Answer, Call, operation
 from tieline.fabric.ids import ALPHANUMERIC
@@ -44,16 +44,22 @@ def _trusting(call: Call, role: str) -> Account:
     """The account whose role it is, if the caller may assume it: AWS does not tell unknown from forbidden."""
     match = ARN.fullmatch(role)
     account = call.world.get(Account, match[1]) if match else None
-    if match and match[2] == ROLE and account is not None:
-        caller = call.caller
-        names = {"*", f"arn:aws:iam::{caller.account}:root", consent.identity(caller.arn)}
-        if account.id == caller.account or names & set(account.trusted):
-            return account
+    known = account is not None and match is not None and match[2] == ROLE
+    if known and account is not None and sessions.trusts(account, call.caller.account, call.caller.arn):
+        return account
     message = f"User: {call.caller.arn} is not authorized to perform: sts:AssumeRole on resource: {role}"
     raise AwsError("AccessDenied", message, 403)
 
 
 def _session(call: Call, account: Account, arn: str, user: str, seconds: int) -> AccessKey:
+    """A key that ends after so many seconds, and with what it is made from."""
+    caller = call.world.get(AccessKey, call.caller.access_key)
+    if caller is None:
+        raise AwsError("ExpiredToken", "The security token included in the request is expired", 403)
+    made_from, expires = sessions.source(call.world, caller, account.id), call.now + timedelta(seconds=seconds)
+    if sessions.chain(call.world, made_from) > sessions.LONGEST_CHAIN:
+        limit = f"a session has {sessions.LONGEST_CHAIN} others behind it at most: assume the role with an earlier one"
+        raise AwsError("AccessDenied", limit, 403)
     id, secret = call.ids.access_key("ASIA")
     return call.world.put(
         AccessKey(
@@ -63,7 +69,8 @@ def _session(call: Call, account: Account, arn: str, user: str, seconds: int) ->
             arn=arn,
             user_id=user,
             token=call.ids.text(128, ALPHANUMERIC),
-            expires=call.now + timedelta(seconds=seconds),
+            expires=min(filter(None, (expires, sessions.end(call.world, caller)))),
+            source=made_from.id,
         )
     )
 
