@@ -29,6 +29,7 @@ from tieline.cloud.repository import Repository
 from tieline.cloud.retention import RetentionView
 from tieline.cloud.secrets import Vault, matches, token_deployment
 from tieline.cloud.traffic import TrafficLog
+from tieline.cloud.trials import Trials
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Platform:
         self.traffic = TrafficLog(lambda: 60.0 * records.retention().traffic_minutes)
         self.housekeeping = Housekeeping(records)
         self.renewals = Renewals(records, vault, self.changed)
+        self.trials = Trials()
         self._rounds: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -80,6 +82,7 @@ class Platform:
         await self.links.reconciler.close()
         await self.deployments.reconciler.close()
         await self.hub.close()
+        await self.trials.close()
         self.accounts.close()
         self.records.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 import time
 from typing import Any
 
@@ -14,17 +14,18 @@ from tieline.cloud.problems import PlatformError, name_taken
 from tieline.cloud.records import Action, Deployment, Name, Resource, Rule
 from tieline.cloud.repository import Repository
 from tieline.cloud.secrets import new_id
+from tieline.cloud.trials import Trials
 from tieline.integration import config
 from tieline.integration.definition import action_paths
 from tieline.integration.events import reads_events
-from tieline.integration.rules.compile import CompiledRule, compile_rule, rule_test
-from tieline.integration.rules.errors import NotMatched, RuleError, RuleFailure, TemplateError
+from tieline.integration.rules.compile import Shape
+from tieline.integration.rules.errors import RuleError, TemplateError
 from tieline.integration.rules.template import check_fields
 from tieline.integration.sinks import ACTIONS, BY_TYPE
 from tieline.integration.sinks.kind import Kind
+from tieline.integration.trial import Accepted, Answer, Check, Not, Refused, Tried, Try
 
 MAX_SQL = 100_000  # characters; a rule is written by a person
-TEST_SECONDS = 5.0
 REPUBLISH = "republish"  # the action that needs no resource: it goes back to the deployment's own broker
 
 
@@ -59,39 +60,38 @@ class RuleSample(BaseModel):
     context: dict[str, Any] = Field(default={}, examples=[{"topic": "sensors/1", "payload": {"temp": 21}}])
 
 
-def create_rule(records: Repository, deployment: Deployment, wanted: NewRule) -> Rule:
-    """Record a rule that parses and whose actions fit; raises PlatformError with nothing changed."""
+def create_rule(records: Repository, deployment: Deployment, wanted: NewRule, shape: Shape) -> Rule:
+    """Record a rule of this shape whose actions fit; raises PlatformError with nothing changed."""
     if records.all(Rule, lambda item: (item.deployment, item.name) == (deployment.id, wanted.name)):
         raise name_taken("rule", wanted.name)
-    _check_actions(records, deployment, wanted)
+    _check_actions(records, deployment, wanted, shape)
     created = timestamp(time.time())
     rule = Rule(id=new_id("rule"), deployment=deployment.id, created=created, **wanted.model_dump())
     records.commit(write=[rule])
     return rule
 
 
-def replace_rule(records: Repository, deployment: Deployment, found: Rule, wanted: NewRule) -> Rule:
+def replace_rule(records: Repository, deployment: Deployment, found: Rule, wanted: NewRule, shape: Shape) -> Rule:
     """Record the rule as it is wanted now; raises PlatformError with nothing changed."""
     same = records.all(Rule, lambda item: (item.deployment, item.name) == (deployment.id, wanted.name))
     if any(other.id != found.id for other in same):
         raise name_taken("rule", wanted.name)
-    _check_actions(records, deployment, wanted)
+    _check_actions(records, deployment, wanted, shape)
     changed = found.model_copy(update={name: getattr(wanted, name) for name in NewRule.model_fields})
     if changed != found:
         records.commit(write=[changed])
     return records.get(Rule, found.id) or changed
 
 
-def _check_actions(records: Repository, deployment: Deployment, wanted: NewRule) -> None:
+def _check_actions(records: Repository, deployment: Deployment, wanted: NewRule, shape: Shape) -> None:
     resources = {item.name: item for item in records.all(Resource, lambda item: item.deployment == deployment.id)}
     ids = {name: item.id for name, item in resources.items()}
-    compiled = parsed(wanted.sql)
-    if deployment.remote is not None and reads_events(compiled.topics):
+    if deployment.remote is not None and reads_events(shape.topics):
         raise _not_told("events of clients are told by the platform's own broker only, and this deployment's is not")
     for number, action in enumerate(wanted.actions):
         place, found = f"actions[{number}]", to_action(action, number, ids)
         kind = _check_kind(action, resources[action.resource], place) if action.resource else None
-        _check(found, kind, compiled, place)
+        _check(found, kind, shape, place)
         if deployment.remote is not None and getattr(found, "exactly_once", False):
             raise _not_told(f"{place}: exactly_once takes message ids, which only the platform's own broker gives")
 
@@ -112,28 +112,36 @@ def _check_kind(action: Action, resource: Resource, place: str) -> Kind:
     return kind
 
 
-async def try_rule(sample: RuleSample) -> Any:
-    """What a rule makes of a sample message; raises PlatformError 412 where it does not match."""
-    try:
-        async with asyncio.timeout(TEST_SECONDS):
-            return await asyncio.to_thread(rule_test, sample.sql, sample.context)
-    except RuleError as error:
-        raise rule_problem(error) from error
-    except NotMatched as error:
-        raise PlatformError(412, "NOT_MATCH", f"the rule does not match: {error}", "change sample or rule") from error
-    except RuleFailure as error:
-        raise PlatformError(400, "RULE_FAILED", f"the rule fails on this message: {error}", "correct it") from error
-    except TimeoutError as error:
-        message = f"the rule took longer than {TEST_SECONDS:.0f} s for one message"
-        raise PlatformError(400, "RULE_FAILED", message, "make it do less") from error
+async def shape_of(trials: Trials, sql: str) -> Shape:
+    """What is known of a rule; raises PlatformError 400 naming the position where it is none."""
+    answer = await trials.ask(Check(sql))
+    if isinstance(answer, Accepted):
+        return answer.shape
+    raise _problem(answer, sql, "the rule cannot be compiled")
 
 
-def parsed(sql: str) -> CompiledRule:
-    """The compiled rule; raises PlatformError 400 naming the position."""
-    try:
-        return compile_rule(sql)
-    except RuleError as error:
-        raise rule_problem(error) from error
+async def try_rule(trials: Trials, question: Try) -> str:
+    """What a rule makes of a sample message, as JSON; raises PlatformError 412 where it does not match."""
+    answer = await trials.ask(question)
+    if isinstance(answer, Tried):
+        return answer.json
+    raise _problem(answer, question.sql, "the rule fails on this message")
+
+
+def _problem(answer: Answer, sql: str, failed: str) -> PlatformError:
+    """The refusal that an answer means."""
+    if isinstance(answer, Refused):
+        error = RuleError(answer.message, sql, answer.offset, found=answer.found, expected=answer.expected)
+        return rule_problem(error)
+    message = answer.message if isinstance(answer, Not) else "it gave another answer than was asked for"
+    if isinstance(answer, Not) and answer.why == "unmatched":
+        return PlatformError(412, "NOT_MATCH", f"the rule does not match: {message}", "change sample or rule")
+    return PlatformError(400, "RULE_FAILED", f"{failed}: {message}", "correct it")
+
+
+def context_text(context: dict[str, Any]) -> str:
+    """A sample's fields as the text that a trial takes."""
+    return json.dumps(context)
 
 
 def rule_problem(error: RuleError) -> PlatformError:
@@ -185,10 +193,10 @@ def action_id(rule: str, number: int) -> str:
     return f"{rule}:{number}"
 
 
-def _check(action: config.Action, kind: Kind | None, compiled: CompiledRule, place: str) -> None:
+def _check(action: config.Action, kind: Kind | None, shape: Shape, place: str) -> None:
     """Raises PlatformError where a template is wrong, or names a field that the rule does not give."""
     try:
-        check_fields(action_paths(action, kind), compiled)
+        check_fields(action_paths(action, kind), shape)
     except TemplateError as error:
         raise PlatformError(
             400, "TEMPLATE_ERROR", f"{place}: {error}", "correct the template", field=error.field

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from tieline.cloud.records import Deployment, Resource, Rule
 from tieline.cloud.repository import Repository
-from tieline.cloud.rules import RuleSample, to_action, try_rule
-from tieline.integration import config
-from tieline.integration.definition import action_paths
-from tieline.integration.rules.template import lookup, text_template
+from tieline.cloud.rules import context_text, to_action, try_rule
+from tieline.cloud.trials import Trials
+from tieline.integration.trial import Try
 
 
 class Sample(BaseModel):
@@ -39,18 +37,8 @@ class SampleResult(BaseModel):
     actions: list[list[Rendered]]
 
 
-async def try_saved(records: Repository, within: Deployment, rule: Rule, sample: Sample) -> SampleResult:
-    """Raises PlatformError 412 where the rule does not match, 400 where it fails."""
-    result = await try_rule(RuleSample(sql=rule.sql, context=sample.context))
+async def try_saved(trials: Trials, records: Repository, within: Deployment, rule: Rule, sample: Sample) -> str:
+    """A SampleResult as JSON; raises PlatformError 412 where the rule does not match, 400 where it fails."""
     resources = {one.name: one.id for one in records.all(Resource, lambda one: one.deployment == within.id)}
-    actions = [to_action(action, number, resources, rule.id) for number, action in enumerate(rule.actions)]
-    outputs = result if isinstance(result, list) else [result]
-    return SampleResult(result=result, actions=[[_rendered(one, output) for one in actions] for output in outputs])
-
-
-def _rendered(action: config.Action, output: dict[str, Any]) -> Rendered:
-    fields = {".".join(path) or ".": lookup(output, path) for path in action_paths(action)}
-    members = msgspec.to_builtins(action)
-    texts = {name: value for name, value in members.items() if isinstance(value, str) and "${" in value}
-    shown = {name: text if name == "sql" else text_template(text).render(output) for name, text in texts.items()}
-    return Rendered(kind=members["kind"], resource=action.resource, fields=fields, texts=shown)
+    actions = tuple(to_action(action, number, resources, rule.id) for number, action in enumerate(rule.actions))
+    return await try_rule(trials, Try(rule.sql, context_text(sample.context), actions))

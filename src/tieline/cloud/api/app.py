@@ -27,6 +27,7 @@ from tieline.cloud.api import (
     sessions,
     users,
 )
+from tieline.cloud.api.bodies import sound
 from tieline.cloud.api.context import caller, operation_id
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.examples import describe
@@ -83,10 +84,9 @@ def interface() -> FastAPI:
     )
     of_all = (links.of_all, resources.of_all, rules.of_all)
     for router in (*(area.router for area in areas), *of_all):
-        app.include_router(
-            router, prefix=PREFIX, dependencies=[Depends(caller)], responses=known, max_body_size=MAX_BODY
-        )
-    app.include_router(sessions.router, prefix=PREFIX, max_body_size=MAX_BODY)
+        guards = [Depends(caller), Depends(sound)]
+        app.include_router(router, prefix=PREFIX, dependencies=guards, responses=known, max_body_size=MAX_BODY)
+    app.include_router(sessions.router, prefix=PREFIX, dependencies=[Depends(sound)], max_body_size=MAX_BODY)
     app.include_router(documents.router, prefix=PREFIX)
     app.include_router(operations.router)
     app.include_router(agents.router)

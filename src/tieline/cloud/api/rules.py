@@ -28,8 +28,18 @@ from tieline.cloud.platform import Platform
 from tieline.cloud.protocol import Condition
 from tieline.cloud.records import Deployment, Rule
 from tieline.cloud.repository import Repository
-from tieline.cloud.rules import NewRule, RuleSample, action_id, create_rule, replace_rule, try_rule
+from tieline.cloud.rules import (
+    NewRule,
+    RuleSample,
+    action_id,
+    context_text,
+    create_rule,
+    replace_rule,
+    shape_of,
+    try_rule,
+)
 from tieline.cloud.samples import Sample, SampleResult, try_saved
+from tieline.integration.trial import Try
 from tieline.integration.worker_messages import Past, Reset
 
 router = APIRouter(prefix="/deployments/{id}/rules", tags=["rules"], route_class=Once, responses=documented(404))
@@ -48,19 +58,24 @@ async def list_rules(there: There, within: Within, asked: Asked) -> Rules:
     return _page(there, there.records.all(Rule, lambda rule: rule.deployment == within.id), asked)
 
 
-@router.post("", status_code=201, responses=documented(400, 409))
+@router.post("", status_code=201, responses=documented(400, 409, 503))
 async def create(there: There, records: Records, within: Within, wanted: NewRule, response: Response) -> RuleAnswer:
     """Create a rule; 400 names the place where its SQL or a template is wrong."""
-    rule = create_rule(records, within, wanted)
+    rule = create_rule(records, within, wanted, await shape_of(there.trials, wanted.sql))
     there.changed(within.id)
     tagged(response, rule)
     return _view(there, rule)
 
 
-@router.post("/test", responses=documented(400, 412), dependencies=[Depends(deployment)])
-async def test(sample: RuleSample) -> RuleResult:
+@router.post(
+    "/test",
+    responses=documented(400, 412, 503),
+    dependencies=[Depends(deployment)],
+    response_model=RuleResult,
+)
+async def test(there: There, sample: RuleSample) -> Response:
     """What a rule makes of a sample message; 412 NOT_MATCH where it does not take it."""
-    return RuleResult(result=await try_rule(sample))
+    return _json(await try_rule(there.trials, Try(sample.sql, context_text(sample.context))))
 
 
 @router.get("/{rule}")
@@ -71,7 +86,7 @@ async def get(there: There, within: Within, rule: Key, response: Response) -> Ru
     return _view(there, found)
 
 
-@router.put("/{rule}", responses=documented(400, 409, 412))
+@router.put("/{rule}", responses=documented(400, 409, 412, 503))
 async def replace(
     there: There,
     records: Records,
@@ -84,10 +99,10 @@ async def replace(
     """Replace a rule; messages that wait go to its actions as they are then."""
     found = item(there, Rule, within, rule, "rule")
     check_match(found, if_match)
-    return _replaced(there, records, within, found, wanted, response)
+    return await _replaced(there, records, within, found, wanted, response)
 
 
-@router.patch("/{rule}", responses=documented(400, 409, 412))
+@router.patch("/{rule}", responses=documented(400, 409, 412, 503))
 async def change(
     there: There,
     records: Records,
@@ -101,13 +116,13 @@ async def change(
     found = item(there, Rule, within, rule, "rule")
     check_match(found, if_match)
     present = found.model_dump(include={"name", "sql", "actions", "enable"})
-    return _replaced(there, records, within, found, checked(NewRule, merged(present, patch)), response)
+    return await _replaced(there, records, within, found, checked(NewRule, merged(present, patch)), response)
 
 
-def _replaced(
+async def _replaced(
     there: Platform, records: Repository, within: Deployment, found: Rule, wanted: NewRule, response: Response
 ) -> RuleAnswer:
-    changed = replace_rule(records, within, found, wanted)
+    changed = replace_rule(records, within, found, wanted, await shape_of(there.trials, wanted.sql))
     there.changed(within.id)
     tagged(response, changed)
     return _view(there, changed)
@@ -120,10 +135,11 @@ async def delete(there: There, records: Records, within: Within, rule: Key) -> N
     there.changed(within.id)
 
 
-@router.post("/{rule}/test", responses=documented(400, 412))
-async def test_saved(there: There, within: Within, rule: Key, sample: Sample) -> SampleResult:
+@router.post("/{rule}/test", responses=documented(400, 412, 503), response_model=SampleResult)
+async def test_saved(there: There, within: Within, rule: Key, sample: Sample) -> Response:
     """What a recorded rule makes of a sample message, and what its actions would send; nothing is sent."""
-    return await try_saved(there.records, within, item(there, Rule, within, rule, "rule"), sample)
+    found = item(there, Rule, within, rule, "rule")
+    return _json(await try_saved(there.trials, there.records, within, found, sample))
 
 
 @router.get("/{rule}/metrics", responses=documented(502, 503))
@@ -147,6 +163,11 @@ async def metrics(there: There, within: Within, rule: Key) -> RuleMetrics:
 async def reset(there: There, within: Within, rule: Key) -> None:
     """Count a rule and its actions from zero."""
     await there.hub.request(within.id, Reset(id=0, rule=item(there, Rule, within, rule, "rule").id))
+
+
+def _json(text: str) -> Response:
+    """An answer that is JSON already."""
+    return Response(text, media_type="application/json")
 
 
 def _page(there: Platform, found: list[Rule], asked: Page) -> Rules:

@@ -27,7 +27,24 @@ _TAIL: Final = ("        except Exception as error:", "            failures.appe
 
 
 @dataclass(frozen=True)
-class CompiledRule:
+class Shape:
+    """What is known of a rule without running it."""
+
+    topics: tuple[str, ...]
+    paths: frozenset[tuple[str, ...]]  # what an output has, apart from the message's fields
+    everything: bool  # whether an output has every field of the message
+    fields: tuple[str, ...]  # that messages on its topics have
+    foreach: bool
+
+    def gives(self, path: Sequence[str]) -> bool:
+        """Whether an output can have a value under this path."""
+        if self.everything and path[0] in self.fields:
+            return True
+        return any(known[: len(path)] == tuple(path[: len(known)]) for known in self.paths)
+
+
+@dataclass(frozen=True)
+class CompiledRule(Shape):
     """A rule ready to run.
 
     `apply(messages, failures, keep)` is the function itself: it returns an item for each output, in order, and appends
@@ -36,11 +53,6 @@ class CompiledRule:
     """
 
     sql: str
-    topics: tuple[str, ...]
-    paths: frozenset[tuple[str, ...]]  # what an output has, apart from the message's fields
-    everything: bool  # whether an output has every field of the message
-    fields: tuple[str, ...]  # that messages on its topics have
-    foreach: bool
     apply: Callable[[Sequence[Message], Failures, bool], list[Item]]
 
     def evaluate(self, message: Message) -> list[Output]:
@@ -51,12 +63,6 @@ class CompiledRule:
             error = failures[0][1]
             raise failure(error) from error
         return [output for output, _ in items]
-
-    def gives(self, path: Sequence[str]) -> bool:
-        """Whether an output can have a value under this path."""
-        if self.everything and path[0] in self.fields:
-            return True
-        return any(known[: len(path)] == tuple(path[: len(known)]) for known in self.paths)
 
 
 def failure(error: Exception) -> RuleFailure:
@@ -88,7 +94,7 @@ def compile_rule(sql: str) -> CompiledRule:
         named = [(item_name(statement),)]
     everything = bare or any(isinstance(column, syntax.Everything) for column in columns)
     is_foreach = isinstance(statement, syntax.Foreach)
-    return CompiledRule(sql, topics, frozenset(named), everything, emitter.fields, is_foreach, namespace["apply"])
+    return CompiledRule(topics, frozenset(named), everything, emitter.fields, is_foreach, sql, namespace["apply"])
 
 
 def _columns(columns: Iterable[syntax.Column | syntax.Everything]) -> list[syntax.Column]:

@@ -17,7 +17,7 @@ from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.values import UNDEFINED, element, get
 
 if TYPE_CHECKING:  # whoever reads a configuration needs no compiler
-    from tieline.integration.rules.compile import CompiledRule, Output
+    from tieline.integration.rules.compile import Output, Shape
 
 Path = tuple[str, ...]
 WHOLE: Final[Path] = ()  # ${.}: the whole output as JSON
@@ -213,7 +213,7 @@ def _names(text: str, separator: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def check_fields(paths: tuple[Path, ...], rule: CompiledRule) -> None:
+def check_fields(paths: tuple[Path, ...], rule: Shape) -> None:
     """Raises TemplateError for the first field that the rule's outputs never have."""
     for keys in paths:
         if keys != WHOLE and not rule.gives(keys):

@@ -69,6 +69,11 @@ def kv_store_del(key: Any) -> None:
     _memory.pop(text(key), None)
 
 
+def forget() -> None:
+    """Forget every key."""
+    _memory.clear()
+
+
 @function(GROUP, ("is_null(null())", "true"))
 def null() -> None:
     """NULL."""
