@@ -2,49 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import tieline
-from world.running import REGION, Account, Tieline, until
+from world.ordinary import USER, home_of_user, up_as_user, words_to_become
+from world.running import Account, until
 
 pytestmark = pytest.mark.world
-
-USER = 54321  # nobody's id; subordinate ids are given to it in a mount namespace of the test's own
-GRANT = f"{USER}:200000:65536\n"
-BECOME = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--inh-caps=-all"]
 
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """The user's directory, below none that is closed to him."""
-    with tempfile.TemporaryDirectory(prefix="tlt-home-") as directory:
-        os.chown(directory, USER, USER)
-        yield Path(directory)
+    """The user's directory."""
+    with home_of_user() as directory:
+        yield directory
 
 
 @pytest.fixture
 def as_ordinary_user(tmp_path: Path, home: Path) -> list[str]:
     """The words that run a command as an ordinary user who has subordinate ids."""
-    if shutil.which("newuidmap") is None:
-        pytest.skip("an ordinary user's world needs newuidmap (apt install uidmap)")
-    if os.geteuid() != 0:
-        pytest.skip("only root can play another user")
-    (tmp_path / "subids").write_text(GRANT)
-    account = f"somebody:x:{USER}:{USER}::{home}:/bin/sh\n"
-    (tmp_path / "passwd").write_text(Path("/etc/passwd").read_text() + account)
-    grants = (("passwd", "passwd"), ("subids", "subuid"), ("subids", "subgid"))
-    steps = [f"mount --bind {tmp_path}/{file} /etc/{place}" for file, place in grants]
-    steps += [step for directory in closed(sys.executable, tieline.__file__) for step in opened(directory, home)]
-    script = f'{" && ".join(steps)} && cd {home} && exec env HOME={home} TMPDIR={home} "$@"'
-    return ["unshare", "--mount", "sh", "-c", script, "sh", *BECOME]
+    return words_to_become(tmp_path, home)
 
 
 @pytest.mark.timeout(240)
@@ -71,20 +53,8 @@ def letter(prefix: str) -> Iterator[Path]:
 @pytest.fixture
 def account(as_ordinary_user: list[str], home: Path) -> Iterator[Account]:
     """The customer of an ordinary user's `tieline up`."""
-    running = Tieline(home / "state", "")
-    (running.state / "prefix").unlink()  # nothing of it is in the machine's network: it may choose its own
-    os.chown(running.state, USER, USER)
-    ports = ["--console-port", str(running.console_port), "--aws-port", str(running.aws_port), "--region", REGION]
-    command = [*as_ordinary_user, sys.executable, "-m", "tieline"]
-    running.process = subprocess.Popen(
-        [*command, "up", "--state", str(running.state), *ports], stdout=subprocess.DEVNULL
-    )
-    try:
-        until(running._answers, seconds=60)
+    with up_as_user(as_ordinary_user, home) as running:
         yield running.account("customer")
-    finally:
-        running.terminate()
-        subprocess.run([*command, "down", "--state", str(running.state)], check=True, capture_output=True)
 
 
 def test_user_data_sees_software_and_no_home_of_the_machine(account: Account, letter: Path) -> None:
@@ -98,20 +68,3 @@ def test_user_data_sees_software_and_no_home_of_the_machine(account: Account, le
 
 def console(account: Account, instance: str) -> str:
     return str(account.ec2.get_console_output(InstanceId=instance).get("Output", ""))
-
-
-def closed(*files: str) -> list[Path]:
-    """The directories above these files, and above what they are links to, that not everybody may go through."""
-    above = {parent for file in map(Path, files) for parent in (*file.parents, *file.resolve().parents)}
-    return sorted(parent for parent in above if not parent.stat().st_mode & 0o001)
-
-
-def opened(directory: Path, beside: Path) -> list[str]:
-    """What lets everybody through a directory, in this mount namespace alone: a layer over it has another mode."""
-    return [
-        f"mount -t tmpfs layer {beside}",
-        f"mkdir {beside}/upper {beside}/work",
-        f"mount -t overlay layer -o lowerdir={directory},upperdir={beside}/upper,workdir={beside}/work {directory}",
-        f"chmod a+x {directory}",
-        f"umount --lazy {beside}",
-    ]

@@ -12,8 +12,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -105,15 +106,16 @@ def _free(wanted: int) -> int:
 
 def _perform(home: Home, process: subprocess.Popen[bytes], console_port: int, aws_port: int, once: bool) -> bool:
     """Run every step and print its line; False at the first that fails."""
-    from tieline.demo.story import Place, Story
+    from tieline.demo.steps import GUIDE, Step
+    from tieline.demo.witness import FAREWELL, PRIVACY, Place, Witnessed
 
     place = Place(home.path, home.prefix, f"http://{HOST}:{console_port}", f"http://{HOST}:{aws_port}", REGION)
     title = "tieline up: fabric with the AWS wire, platform with REST"
     if not _step(1, title, lambda: _until_up(home, process, place.rest)):
         return False
-    with contextlib.closing(Story(place)) as story:
-        steps = [*story.steps(), *(story.farewell() if once else [])]
-        return all(_step(number, title, run) for number, (title, run) in enumerate(steps, 2))
+    with contextlib.closing(Witnessed(place)) as story:
+        steps: list[Step[Any]] = [*GUIDE, *PRIVACY, *(FAREWELL if once else ())]
+        return all(_step(number, step.title, partial(step.run, story)) for number, step in enumerate(steps, 2))
 
 
 def _until_up(home: Home, process: subprocess.Popen[bytes], rest: str) -> str:
@@ -147,8 +149,10 @@ def _step(number: int, title: str, run: Callable[[], str]) -> bool:
 
 def _stay(home: Home, console_port: int, aws_port: int) -> None:
     """Print what there is to play with, and wait for Ctrl-C."""
+    key = (home.path / "api-key").read_text().strip()
     lines = {
-        "REST": f"http://{HOST}:{console_port}/api/v1, key in {home.path / 'api-key'}",
+        "console": f"http://{HOST}:{console_port}, sign in with the API key {key}",
+        "REST": f"http://{HOST}:{console_port}/api/v1, the same key, in {home.path / 'api-key'}",
         "AWS wire": f"http://{HOST}:{aws_port}, profiles platform and customer in {home.path / 'credentials'}",
         "try": f"tieline link list --state {home.path}",
         "end": "Ctrl-C removes everything",

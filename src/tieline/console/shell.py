@@ -114,7 +114,7 @@ class Desk(View[Snapshot]):
 
     def __init__(self, person: Person, source: Feed[Snapshot], now: Snapshot, address: str) -> None:
         super().__init__(source, now)
-        self.person, self._address = person, address
+        self.person, self.address = person, address
         self._warning: ui.notification | None = None
         self.follow(self._notice)
         self._warn(now.problem)
@@ -168,7 +168,7 @@ class Desk(View[Snapshot]):
                 ui.navigate.to(then)
 
     def _call(self, call: Callable[[Rest], T]) -> T:
-        with rest(self.person, self._address) as client:
+        with rest(self.person, self.address) as client:
             return call(client)
 
 

@@ -35,11 +35,13 @@ def expected(sent: list[Reading]) -> list[Reading]:
     return [reading for reading in sent if reading.topic.startswith("sensors/") and reading.temp > 20]
 
 
-def publish(host: str, port: int, sent: list[Reading]) -> None:
+def publish(host: str, port: int, sent: list[Reading], username: str = "", password: str = "") -> None:
     """Publish half of the readings with each version of MQTT; returns when the broker has acknowledged them all."""
     half = len(sent) // 2
     for version, part in ((MQTTProtocolVersion.MQTTv311, sent[:half]), (MQTTProtocolVersion.MQTTv5, sent[half:])):
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"demo-{version.name.lower()}", protocol=version)
+        if username:
+            client.username_pw_set(username, password)
         client.connect(host, port)
         client.loop_start()
         try:

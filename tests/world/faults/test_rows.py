@@ -22,11 +22,14 @@ import pytest
 from tieline.cloud.answers import DeploymentAnswer
 from tieline.cloud.client import Client
 from tieline.demo.customer import DATABASE, PORT, USER
-from tieline.demo.story import DEPLOYMENT, LINK, RESOURCE, Place, Story
+from tieline.demo.steps import GUIDE
+from tieline.demo.story import LINK, RESOURCE
+from tieline.demo.witness import Place, Witnessed
 from world.running import REGION, Tieline, settled, until
 
 pytestmark = pytest.mark.world
 
+DEPLOYMENT = "demo"
 COUNT, RATE = 40_000, 5_000
 WORKERS, BATCH = 2, 1000  # processes of the agent, and rows that each may have in the database and not acknowledged
 FLOOD = Path(__file__).with_name("flood.py")
@@ -38,12 +41,12 @@ class Way:
     """A deployment, a link and a database, with a rule from one to the other."""
 
     tieline: Tieline
-    story: Story
+    story: Witnessed
     client: Client
 
     def ask(self, sql: str) -> str:
         """Ask the database where it is."""
-        customer = self.story._customer
+        customer = self.story.customer
         url = f"postgresql://{USER}:{customer.password}@{customer.address}:{PORT}/{DATABASE}"
         return self.story._inside.run(customer.instance, "psql", "-AtX", url, "-c", sql).strip()
 
@@ -64,7 +67,7 @@ class Way:
 
     @property
     def theirs(self) -> str:
-        return self.story._customer.instance
+        return self.story.customer.instance
 
 
 def command_line(pid: int) -> str:
@@ -81,15 +84,14 @@ def way(tmp_path_factory: pytest.TempPathFactory, prefixes: Callable[[], str]) -
     closing.callback(tieline.down)
     with closing:
         tieline.up()
-        story = Story(Place(tieline.state, tieline.prefix, tieline.rest, tieline.wire, REGION))
+        story = Witnessed(Place(tieline.state, tieline.prefix, tieline.rest, tieline.wire, REGION))
         closing.callback(story.close)
-        steps = dict(story.steps())
-        for title, step in steps.items():
-            step()
-            if title.startswith("New Resource"):
+        for step in GUIDE:
+            step.run(story)
+            if step.title.startswith("New Resource"):
                 break
         client = tieline.client()
-        client.change(DeploymentAnswer, "deployments", DEPLOYMENT, changes={"workers": WORKERS})
+        client.change(DeploymentAnswer, "deployments", DEPLOYMENT, changes={"workers": WORKERS, "anonymous": True})
         made = Way(tieline, story, client)
         made.ask("create table flow(n int)")
         action = {"resource": RESOURCE, "sql": "insert into flow(n) values (${n})", "batch_size": BATCH}
@@ -169,7 +171,7 @@ def children(tieline: Tieline) -> list[int]:
 
 
 def test_a_link_that_is_cut_and_made_again(way: Way) -> None:
-    customer = way.story._customer
+    customer = way.story.customer
 
     def fault() -> None:
         endpoints = list(customer.connections())

@@ -1,42 +1,22 @@
-"""The demo: the guide's whole world, made step by step, each step with what it found."""
+"""The demo world: the guide's whole world by one click, each step explained beside the map that grows."""
 
 from __future__ import annotations
-
-import asyncio
-import logging
-from dataclasses import dataclass, field
 
 from nicegui import ui
 from starlette.requests import Request
 
-from tieline.cloud.client import ClientError
 from tieline.cloud.guard.records import EVERY
 from tieline.cloud.guard.roles import Role
-from tieline.console import context, parts
-from tieline.console.shell import Desk, desk, frame, words
-from tieline.demo.story import Place, Story
+from tieline.console import parts
+from tieline.console.demo_world import available, world
+from tieline.console.pages.picture import Picture
+from tieline.console.rest import Rest, rest
+from tieline.console.shell import Desk, desk, frame
+from tieline.demo.journal import Journal
+from tieline.demo.steps import STEPS
 
-log = logging.getLogger(__name__)
-PREFIX_FILE, CREDENTIALS = "prefix", "credentials"  # of the state directory, on one machine only
-
-
-@dataclass
-class Run:
-    """How far the one demo of this process is."""
-
-    titles: list[str] = field(default_factory=list)
-    results: list[str] = field(default_factory=list)
-    problem: str = ""
-    task: asyncio.Task[None] | None = None
-
-
-run = Run()
-
-
-def available() -> bool:
-    """Whether the world is this machine's own: on AWS the demo would cost money."""
-    place = context.current.place
-    return bool(place.wire) and (place.state / CREDENTIALS).exists() and (place.state / PREFIX_FILE).exists()
+LOOK_SECONDS = 0.3
+NOT_ALLOWED = "Only an administrator of all projects may build or remove the demo world."
 
 
 @ui.page("/demo", response_timeout=15)
@@ -48,79 +28,114 @@ async def demo(request: Request) -> None:
         if not available():
             parts.empty("The demo runs with tieline up, on one machine.", "Overview", "/")
             return
-        with parts.card():
-            parts.say(
-                "One click makes a deployment, and in another account a network with the same addresses and a "
-                "PostgreSQL. Then both sides follow the guide: offer, endpoint service, private link, consent, "
-                "resource, rule. At the end 1,000 messages are published and the rows counted."
-            )
-            with parts.row():
-                start = parts.button("Build the demo world", lambda: _start(view))
-                ui.link("Watch it on the overview", "/")
-        shown = parts.stack()
+        try:
+            world.load()
+        except (OSError, ValueError) as error:
+            parts.problem(f"{world.path} cannot be read: {error}. Remove the file to begin anew.")
+            return
+        parts.say(
+            "One click makes a deployment, and in another account a network with the same addresses and a PostgreSQL. "
+            "Then both sides follow the guide: offer, endpoint service, private link, consent, resource, rule. At the "
+            "end devices publish 1,000 messages, and the rows are counted where they stand."
+        )
+        with parts.tag("div", "beside"):
+            shown = parts.stack()
+            with parts.tag("div", "aside"):
+                await Picture(view).begin(request)
         drawn: list[object] = []
 
         def draw() -> None:
-            now = [len(run.titles), len(run.results), run.problem]
-            start.set_enabled(run.task is None or run.task.done())
-            if now != drawn:
-                drawn[:] = now
+            if drawn != [world.state()]:
+                drawn[:] = [world.state()]
                 shown.clear()
                 with shown:
+                    _controls(view)
                     _steps()
 
-        ui.timer(0.3, draw)
+        draw()
+        ui.timer(LOOK_SECONDS, draw)
+
+
+def _controls(view: Desk) -> None:
+    journal = world.journal
+    with parts.row():
+        if world.doing:
+            parts.state("running now", "being removed" if world.doing == "removing" else "being built")
+            return
+        parts.button(_label(journal), lambda: _build(view))
+        if journal is not None:
+            parts.button("Remove the demo world", lambda: _remove(view), kind="danger")
+    if journal is not None and not journal.problem and journal.results:
+        with parts.row():
+            ui.link("The deployment", f"/deployments/{journal.name}")
+            ui.link("The overview", "/")
+
+
+def _label(journal: Journal | None) -> str:
+    if journal is None:
+        return "Build the demo world"
+    return "Go on" if journal.problem or not journal.results else "Go through it again"
 
 
 def _steps() -> None:
-    if not run.titles:
+    journal = world.journal
+    if journal is None:
         return
+    if journal.problem and len(journal.results) == len(STEPS):  # the removal's
+        parts.problem(journal.problem)
     with parts.card("Steps"), parts.tag("ol", "list"):
-        for number, title in enumerate(run.titles):
+        for number, step in enumerate(STEPS):
             with parts.tag("li"):
                 with parts.row():
-                    parts.state(_word(number))
-                    parts.tag("strong", text=title)
-                if number < len(run.results):
-                    parts.say(run.results[number], "muted")
-                elif number == len(run.results) and run.problem:
-                    parts.problem(run.problem)
+                    parts.state(_word(number, journal))
+                    parts.tag("strong", text=step.title)
+                parts.say(step.why, "muted")
+                if number < len(journal.results):
+                    parts.say(journal.results[number])
+                elif number == len(journal.results) and journal.problem:
+                    parts.problem(journal.problem)
 
 
-def _word(number: int) -> str:
-    done = len(run.results)
+def _word(number: int, journal: Journal) -> str:
+    done = len(journal.results)
     if number < done:
         return "passed"
     if number > done:
         return "to do"
-    return "failed" if run.problem else "running now"
+    return "failed" if journal.problem else "running now" if world.doing == "building" else "to do"
 
 
-async def _start(view: Desk) -> None:
-    """Begin, for somebody who may make everything that the demo makes."""
-    if run.task is not None and not run.task.done():
+async def _build(view: Desk) -> None:
+    if await _allowed(view):
+        world.build(_own(view))
+
+
+async def _remove(view: Desk) -> None:
+    journal = world.journal
+    if journal is None or not await _allowed(view):
         return
+    text = (
+        f"This deletes the deployment {journal.name} with its link, resource, rule and the messages that wait. In the "
+        "customer's account it deletes the service, the balancer, the database with its rows, and the VPC. What you "
+        "made stays: where it is in the demo's networks, the removal stops and says so."
+    )
+    with view.page:
+        if await parts.confirmed("Remove the demo world", text, journal.name, "Remove"):
+            world.remove(_own(view))
+
+
+async def _allowed(view: Desk) -> bool:
+    """Whether the person may make everything that the demo makes."""
     who = await view.act(lambda client: client.identity())
     if who is None:
-        return
+        return False
     if who.role is not Role.ADMINISTRATOR or EVERY not in who.projects:
-        ui.notify("Only an administrator of all projects may build the demo world.", type="warning")
-        return
-    run.titles, run.results, run.problem = [], [], ""
-    run.task = asyncio.create_task(_perform(), name="demo")
+        with view.page:
+            ui.notify(NOT_ALLOWED, type="warning")
+        return False
+    return True
 
 
-async def _perform() -> None:
-    here = context.current.place
-    prefix = (here.state / PREFIX_FILE).read_text().strip()
-    try:
-        story = await asyncio.to_thread(Story, Place(here.state, prefix, here.rest, here.wire, here.region))
-        steps = story.steps()
-        run.titles = [title for title, _ in steps]
-        for _, step in steps:
-            run.results.append(await asyncio.to_thread(step))
-    except ClientError as error:
-        run.problem = words(error)
-    except Exception as error:  # a step may fail in any way, and the page says how
-        log.exception("the demo failed")
-        run.problem = str(error) or type(error).__name__
+def _own(view: Desk) -> Rest:
+    """A client of the person's that the work may keep to its end."""
+    return rest(view.person, view.address)

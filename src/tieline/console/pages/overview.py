@@ -88,7 +88,7 @@ def _first(nothing: bool) -> None:
         parts.say("A deployment is an MQTT broker in a network of its own. Private links lead from it to databases.")
         with parts.row():
             parts.go("New deployment", "/deployments/new")
-            ui.link("Build the guide's whole world, step by step", "/demo")
+            parts.go("Build the guide's whole world", "/demo")
 
 
 def _counts(counted: tuple[tuple[str, int], ...]) -> None:
