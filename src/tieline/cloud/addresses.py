@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+from tieline import cidr
 from tieline.cloud.problems import PlatformError
 
 LOCAL_NAMES = ("localhost", ".localhost")  # RFC 6761, 6.3
@@ -33,9 +34,9 @@ def check_address(host: str, inside: bool, allowed: Sequence[str]) -> None:
 
 def check_entry(entry: str) -> str:
     """The entry of an allow-list; raises ValueError where it is neither a network nor a name."""
-    if "/" in entry or _literal(entry) is not None:
-        ip_network(entry)
-    elif not entry.strip(".").replace("-", "").replace(".", "").isalnum():
+    if "/" in entry:
+        cidr.network(entry)
+    elif _literal(entry) is None and not entry.strip(".").replace("-", "").replace(".", "").isalnum():
         raise ValueError(f"{entry!r} is neither a network nor a name")
     return entry
 

@@ -60,6 +60,8 @@ class Server(uvicorn.Server):
             sys.exit(STARTUP_FAILURE)
         config, loop = self.config, asyncio.get_running_loop()
         sockets = sockets if sockets is not None else [socket.create_server((config.host, config.port))]
+        for one in sockets:  # what is accepted there inherits it: small answers go at once
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         make = partial(self._connection, loop) if config.ssl is None else partial(Handshake, self, loop, config.ssl)
         self.servers = [await loop.create_server(make, sock=one, backlog=config.backlog) for one in sockets]
         self.started = True

@@ -59,3 +59,29 @@ def test_any_other_document_is_refused_or_read_and_nothing_else_comes_out(body: 
 def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(AwsError, match="SerializationException"):
         document.decode(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"Namespace": "a", "Namespace": "b"}',
+        b'{"MetricDataQueries": [{"Id": "a", "Id": "b"}]}',
+        b"[" * 200_000,
+        b'{"a":' * 200_000,
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b'{"a": -Infinity}',
+        b'{"a": ' + b"9" * 10_000 + b"}",
+        '{"a": 1}'.encode("utf-16"),
+        b"\xef\xbb\xbf{}",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"\xff",
+        b'{"a": 1} {}',
+    ],
+)
+def test_a_body_means_one_thing_or_is_refused(body: bytes) -> None:
+    with pytest.raises(AwsError) as refused:
+        document.decode(body)
+    assert (refused.value.code, refused.value.status) == ("SerializationException", 400)

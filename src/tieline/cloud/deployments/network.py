@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network
 
+from tieline import cidr as cidrs
 from tieline.cloud.problems import PlatformError
 from tieline.cloud.records import Subnet
 
@@ -17,7 +18,7 @@ EXAMPLE = f"for example {DEFAULT_CIDR}"
 def network(cidr: str) -> IPv4Network:
     """The address range of a VPC; raises PlatformError where AWS would refuse it."""
     try:
-        found = ip_network(cidr)
+        found = cidrs.network(cidr)
     except ValueError as error:
         raise PlatformError(422, "INVALID_CIDR", f"{cidr!r} is no network: {error}", EXAMPLE) from error
     if not isinstance(found, IPv4Network) or not SHORTEST <= found.prefixlen <= LONGEST:

@@ -17,6 +17,8 @@ STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z", re.ASCII)
 LONGEST = 604_800  # seconds that a presigned request may live (AWS General Reference)
 MAX_SIGNED_HEADERS = 64
 PRESIGNED = "X-Amz-"
+AMZ = b"x-amz-"
+ONCE = frozenset({b"authorization", b"host", b"content-type"})
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
@@ -61,19 +63,47 @@ def claim_of(request: HttpRequest) -> Claim | None:
 
     Raises IncompleteSignature for a signature of another version or one that lacks a part, MalformedQueryString.
     """
+    _check_once(request)
     authorization = request.header(b"authorization")
-    if authorization:
-        return _from_header(request, authorization.decode("latin-1"))
-    if b"X-Amz-Signature=" in request.query or b"X-Amz-Credential=" in request.query:
-        return _from_query(request)
-    return None
+    presigned = b"X-Amz-Signature=" in request.query or b"X-Amz-Credential=" in request.query
+    if authorization and presigned:
+        raise incomplete_signature("Sign in the Authorization header or in the query string, not in both.")
+    if not (authorization or presigned):
+        return None
+    claim = _from_header(request, authorization.decode("latin-1")) if authorization else _from_query(request)
+    _check_covered(request, claim.signed_headers)
+    return claim
+
+
+def _check_once(request: HttpRequest) -> None:
+    """Of two headers of one name, which would be meant?"""
+    names = [name for name, _ in request.headers if name in ONCE or name.startswith(AMZ)]
+    if len(set(names)) < len(names):
+        name = min(name for name in names if names.count(name) > 1).decode("latin-1")
+        raise incomplete_signature(f"The header '{name[:60]}' is given more than once.")
+
+
+def _check_covered(request: HttpRequest, signed: tuple[bytes, ...]) -> None:
+    """What is signed is there, and what an operation is read from is signed (AWS: host and every x-amz-* header)."""
+    if list(signed) != sorted(set(signed)):
+        raise incomplete_signature("SignedHeaders must be sorted, and each in it once.")
+    present = {name for name, _ in request.headers}
+    for name in signed:
+        if name not in present:
+            raise incomplete_signature(f"The signed header '{name.decode()[:60]}' is not among those of the request.")
+    for name in present:
+        if name.startswith(AMZ) and name not in signed:
+            raise incomplete_signature(f"'{name.decode('latin-1')[:60]}' must be a 'SignedHeader' in the signature.")
 
 
 def _from_header(request: HttpRequest, authorization: str) -> Claim:
     algorithm, _, rest = authorization.partition(" ")
     if algorithm != ALGORITHM:
         raise incomplete_signature(f"Unsupported AWS 'algorithm': '{algorithm[:40]}'. Sign with {ALGORITHM}.")
-    parts = dict(part.strip().partition("=")[::2] for part in rest.split(","))
+    pairs = [part.strip().partition("=")[::2] for part in rest.split(",")]
+    parts = dict(pairs)
+    if len(parts) < len(pairs):
+        raise incomplete_signature("Authorization header has a parameter more than once.")
     for name in ("Credential", "Signature", "SignedHeaders"):
         if not parts.get(name):
             raise incomplete_signature(f"Authorization header requires '{name}' parameter.")
@@ -111,7 +141,7 @@ def _claim(credential: str, signed: str, signature: str, timestamp: str, token: 
             "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/aws4_request,"
             f" got '{credential[:100]}'.",
         )
-    headers = tuple(name.lower().encode() for name in signed.split(";"))
+    headers = tuple(name.lower().encode(errors="replace") for name in signed.split(";"))
     if len(headers) > MAX_SIGNED_HEADERS:
         raise incomplete_signature(f"SignedHeaders must not name more than {MAX_SIGNED_HEADERS} headers.")
     for name in (b"host",) if expires is not None else (b"host", b"x-amz-date"):

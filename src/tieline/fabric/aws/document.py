@@ -5,6 +5,7 @@ What comes out has botocore's member names and Python's types, as `parse` makes 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -27,9 +28,25 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 def decode(body: bytes) -> dict[str, Any]:
     """A request's body; raises AwsError where it is no JSON object."""
     try:
-        return msgspec.json.decode(body or b"{}", type=dict[str, Any])
-    except msgspec.DecodeError as error:
+        found = json.loads((body or b"{}").decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
+    except RecursionError:
+        raise AwsError("SerializationException", "The body is not a JSON object: it is nested too deeply") from None
+    except ValueError as error:
         raise AwsError("SerializationException", f"The body is not a JSON object: {error}") from None
+    if not isinstance(found, dict):
+        raise AwsError("SerializationException", "The body is not a JSON object")
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is given more than once")
+    return found
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
 
 
 def compile_input(operation: OperationModel) -> Callable[[Any], dict[str, Any]]:

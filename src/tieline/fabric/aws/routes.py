@@ -59,6 +59,8 @@ def route(request: HttpRequest) -> Route:
 
 def _document(request: HttpRequest, claim: Claim, service: Service) -> Route:
     """A request of the json protocol: its operation is named by a header."""
+    if request.method != "POST" or (request.query and claim.expires is None):
+        raise errors.malformed("operations of this service are asked for with POST, and with no query string.")
     target = request.header(b"x-amz-target")
     if not target.startswith(service.target):
         hint = "Newer protocols are not served: use boto3 or the AWS CLI, which speak JSON here."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import msgspec
 
+from tieline.cidr import network4, network6
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations.calls import Answer, Call, listing, operation, pairs, tag_list
 from tieline.fabric.aws.operations.security_groups import NOT_FOUND, merged, named
@@ -122,17 +123,17 @@ def _permissions(call: Call, item: Mapping[str, Any], egress: bool, tags: dict[s
 
 def _sources(call: Call, item: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     for block in item.get("IpRanges", []):
-        yield {"cidr": _cidr(IPv4Network, block.get("CidrIp")), "Description": block.get("Description")}
+        yield {"cidr": _cidr(network4, block.get("CidrIp")), "Description": block.get("Description")}
     for block in item.get("Ipv6Ranges", []):
-        yield {"cidr6": _cidr(IPv6Network, block.get("CidrIpv6")), "Description": block.get("Description")}
+        yield {"cidr6": _cidr(network6, block.get("CidrIpv6")), "Description": block.get("Description")}
     for pair in item.get("UserIdGroupPairs", []):
         group = call.find(SecurityGroup, pair.get("GroupId"), *NOT_FOUND)
         yield {"group": group.id, "group_owner": group.owner, "Description": pair.get("Description")}
 
 
-def _cidr(kind: type[IPv4Network] | type[IPv6Network], text: str | None) -> str:
+def _cidr(read: Callable[..., IPv4Network | IPv6Network], text: str | None) -> str:
     try:
-        return str(kind(text or "", strict=False))
+        return str(read(text or "", strict=False))
     except ValueError:
         raise AwsError("InvalidParameterValue", f"CIDR block {text} is malformed") from None
 

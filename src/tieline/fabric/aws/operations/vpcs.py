@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tieline.cidr import network4
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations.calls import Answer, Call, chosen_by_id, listing, operation, tag_list, tags_of
 from tieline.fabric.aws.operations.security_groups import make_default_group
@@ -25,11 +26,11 @@ RESERVED = {  # what no VPC may use (AWS, VPC CIDR blocks): a kernel routes none
 def network(text: str | None, parameter: str, shortest: int, longest: int, code: str) -> IPv4Network:
     """A CIDR block as a network, with AWS's limits on its size; host bits are dropped as AWS drops them."""
     try:
-        found = IPv4Network(text or "", strict=False)
+        found = network4(text or "", strict=False)
     except ValueError:
         message = f"Value ({text}) for parameter {parameter} is invalid. This is not a valid CIDR block."
         raise AwsError("InvalidParameterValue", message) from None
-    if "/" not in (text or "") or not shortest <= found.prefixlen <= longest:
+    if not shortest <= found.prefixlen <= longest:
         raise AwsError(code, f"The CIDR '{text}' is invalid. Use a block between /{shortest} and /{longest}.")
     return found
 
