@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from typing import Final
 
 PREFIX: Final = "$events/"
+PUBLISHED: Final = "$events/message/publish"  # EMQX's name for what topic filters read from
+EVERY_MESSAGE: Final = "#"
 _CLIENT: Final = ("id", "event", "clientid", "username", "peerhost", "peername", "timestamp", "node", "client_attrs")
 _CONNECTION: Final = (
     "proto_name",
@@ -45,11 +47,14 @@ NOT_TOLD: Final = (
 
 
 def canonical(topic: str) -> str:
-    """The topic as it is published: `$events/client_connected` is `$events/client/connected`."""
+    """The topic as it is published: `$events/client_connected` is `$events/client/connected`, and
+    `$events/message_publish` is every message.
+    """
     if not topic.startswith(PREFIX):
         return topic
     noun, separator, verb = topic.removeprefix(PREFIX).partition("_")
-    return f"{PREFIX}{noun}/{verb}" if separator and "/" not in noun else topic
+    found = f"{PREFIX}{noun}/{verb}" if separator and "/" not in noun else topic
+    return EVERY_MESSAGE if found == PUBLISHED else found
 
 
 def name(topic: str) -> str:
@@ -67,7 +72,7 @@ def fault(topic: str) -> str:
     """Why nothing ever comes from this topic; empty for an ordinary topic, and for an event that is told."""
     if topic.startswith("$bridges/"):
         return "sources other than the deployment's broker are not read from"
-    if not topic.startswith(PREFIX) or canonical(topic) in EVENTS:
+    if not topic.startswith(PREFIX) or canonical(topic) in (*EVENTS, EVERY_MESSAGE):
         return ""
     known = canonical(topic).removeprefix(PREFIX) in NOT_TOLD
     said = "this event is not told by the broker" if known else "there is no such event"

@@ -9,9 +9,8 @@ from typing import Any, ClassVar, Final
 
 import mqtt5
 import msgspec
-import orjson
 
-from tieline.integration import events
+from tieline.integration import events, json_text
 
 #: The fields that a rule can name, with their meaning. What the broker does not tell is NULL.
 FIELDS: Final[dict[str, str]] = {
@@ -59,12 +58,13 @@ class Message(msgspec.Struct, eq=False, gc=False):
     def sample(cls, context: Mapping[str, Any]) -> Message:
         """A message made of the fields that are given; a payload that is not text is taken as JSON."""
         if topic := events.topic_of(context.get("event", context.get("event_type", ""))):
-            return cls(topic, orjson.dumps({**context, "event": events.name(topic)}), 0, context.get("timestamp", 0))
+            told = json_text.encode({**context, "event": events.name(topic)})
+            return cls(topic, told.encode(), 0, context.get("timestamp", 0))
         payload = context.get("payload", "")
         if isinstance(payload, str):
             payload = payload.encode()
         elif not isinstance(payload, bytes):
-            payload = orjson.dumps(payload)
+            payload = json_text.encode(payload).encode()
         message = cls(str(context.get("topic", "")), payload, context.get("qos", 0), context.get("timestamp", 0))
         known = {name: value for name, value in context.items() if name in FIELDS and name not in DIRECT}
         known.pop("payload", None)
@@ -80,8 +80,8 @@ class Message(msgspec.Struct, eq=False, gc=False):
         """The payload decoded as JSON, NOT_JSON where it is none."""
         if self.decoded is UNREAD:
             try:
-                self.decoded = orjson.loads(self.payload)
-            except orjson.JSONDecodeError:
+                self.decoded = json_text.decode(self.payload)
+            except json_text.NOT_JSON:
                 self.decoded = NOT_JSON
         return self.decoded
 

@@ -34,7 +34,8 @@ def result(selected: str, payload: Any = None, **context: Any) -> Any:
         (b'{"device": "a", "temp": 20}', False),
         (b'{"device": "a"}', False),
         (b'{"device": "a", "temp": null}', False),
-        (b'{"device": "a", "temp": "30"}', False),
+        (b'{"device": "a", "temp": "30"}', True),
+        (b'{"device": "a", "temp": "20"}', False),
         (b'{"device": "a", "temp": true}', False),
         (b'{"device": "a", "temp": [30]}', False),
         (b"[]", False),
@@ -64,7 +65,11 @@ def test_the_condition_of_the_guide(payload: bytes, matched: bool) -> None:
         ("payload.missing + 1", None),
         ("1 = 1.0", True),
         ("'a' != 'b'", True),
-        ("'a' <> 1", False),
+        ("'2' <> 1", True),
+        ("'1.0' = 1", True),
+        ("true = 'true'", True),
+        ("'a' + 1 + 'b'", "a1b"),
+        ("'x' + 0.0000001", "x0.0000001"),
         ("payload.missing = payload.missing", False),
         ("not (payload.missing = 1)", True),
         ("true and not false", True),
@@ -77,8 +82,9 @@ def test_the_condition_of_the_guide(payload: bytes, matched: bool) -> None:
         ("case payload.n when 9 then 'nine' end", None),
         ("payload.list[1]", 10),
         ("payload.list[-1]", 40),
-        ("payload.list[0]", 10),
-        ("payload.list[-0]", 40),
+        ("payload.list[0]", None),
+        ("payload.list[-0]", None),
+        ("payload.inner[2]", 5),
         ("payload.list[9]", None),
         ("payload.list[payload.n]", 20),
         ("payload.list.3", 30),
@@ -91,11 +97,11 @@ def test_the_condition_of_the_guide(payload: bytes, matched: bool) -> None:
         ("payload.text.inner", 5),
         ("qos", 1),
         ("clientid", "c"),
-        ("payload", '{"n":2,"list":[10,20,30,40],"deep":{"a":{"b":1}},"text":"{\\"inner\\":5}"}'),
+        ("payload", '{"n":2,"list":[10,20,30,40],"deep":{"a":{"b":1}},"text":"{\\"inner\\":5}","inner":"[4,5]"}'),
     ],
 )
 def test_expressions(expression: str, expected: Any) -> None:
-    payload = {"n": 2, "list": [10, 20, 30, 40], "deep": {"a": {"b": 1}}, "text": '{"inner":5}'}
+    payload = {"n": 2, "list": [10, 20, 30, 40], "deep": {"a": {"b": 1}}, "text": '{"inner":5}', "inner": "[4,5]"}
     context = {"payload": payload, "qos": 1, "clientid": "c", "topic": "a/b"}
     actual = compile_rule(f'SELECT {expression} as x FROM "t"').evaluate(Message.sample(context))[0]["x"]
     assert (actual, type(actual)) == (expected, type(expected))

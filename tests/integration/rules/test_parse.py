@@ -49,7 +49,7 @@ def test_any_text_gives_a_tree_or_a_place_in_it(sql: str) -> None:
         ("", 1, 1, "", "SELECT"),
         ("SELECT", 1, 7, "", "an expression"),
         ('SELECT a FORM "t" WHERE b', 1, 15, '"t"', "FROM"),
-        ("SELECT topic FROM t", 1, 19, "t", 'a topic filter in "double quotes"'),
+        ("SELECT topic FROM 5", 1, 19, "5", 'a topic filter in "double quotes"'),
         ('SELECT topic\nFROM "t"\nWHERE', 3, 6, "", "an expression"),
         ('SELECT topic FROM "t" WHERE (qos = 1', 1, 37, "", "')'"),
         ('SELECT topic FROM "t" WHERE qos ~ 1', 1, 33, "~", "an operator"),
@@ -66,7 +66,7 @@ def test_a_grammar_error_says_where_and_what(sql: str, line: int, column: int, f
     ("sql", "column", "said"),
     [
         ('SELECT topc FROM "t"', 8, "did you mean topic?"),
-        ('SELECT temp FROM "t"', 8, "payload.temp"),
+        ('SELECT topic FROM "t" WHERE temp > 20', 29, "payload.temp"),
         ('SELECT topic FROM "t" WHERE payload.name = "sensor"', 44, "'single quotes'"),
         ('SELECT flor(1.5) FROM "t"', 8, "did you mean floor?"),
         ('SELECT abs(1, 2) FROM "t"', 8, "takes 1 argument, not 2"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any, Final, NamedTuple
 
 from lark import Token, Transformer, v_args
@@ -13,7 +12,7 @@ from tieline.integration.rules.syntax import Expression
 
 MAX_RANGE: Final = 10_000  # elements of a range
 MAX_DIGITS: Final = 300
-_ESCAPE: Final = re.compile(r"\\(['\\])|''")
+MODULE: Final = "emqx_rule_funcs."  # before a function's name, as some rules of EMQX have it
 
 
 class Clause(NamedTuple):
@@ -36,11 +35,11 @@ def _at(token: Token) -> int:
 
 
 def _unquoted(token: Token) -> str:
-    """A name without its double quotes, or a text without its single quotes and escapes (`''`, `\\'`, `\\\\`)."""
+    """A name without its double quotes, or a text without its single quotes; `''` in it is one of them."""
     if token.type == "QUOTED":
         return token[1:-1]
     if token.type == "STRING":
-        return _ESCAPE.sub(lambda match: match[1] or "'", token[1:-1])
+        return token[1:-1].replace("''", "'")
     return str(token)
 
 
@@ -93,7 +92,7 @@ class Build(Transformer[Token, Any]):
         return syntax.Range(_at(bracket), first, last)
 
     def call(self, name: Token, arguments: tuple[Expression, ...] = ()) -> Expression:
-        return syntax.Call(_at(name), str(name).lower(), arguments)
+        return syntax.Call(_at(name), str(name).lower().removeprefix(MODULE), arguments)
 
     # Paths
 
@@ -108,7 +107,7 @@ class Build(Transformer[Token, Any]):
 
     def index_step(self, of: Expression) -> syntax.Index:
         if isinstance(of, syntax.Negative) and isinstance(of.of, syntax.Const) and type(of.of.value) is int:
-            return syntax.Index(syntax.Const(of.at, -of.of.value or -1))  # -0 is the last element
+            return syntax.Index(syntax.Const(of.at, -of.of.value))
         return syntax.Index(of)
 
     def slice_step(self, first: int, last: int) -> syntax.Slice:
@@ -168,10 +167,16 @@ class Build(Transformer[Token, Any]):
     def everything(self, star: Token) -> syntax.Everything:
         return syntax.Everything(_at(star))
 
-    def alias(self, *keys: str) -> tuple[str, ...]:
-        return keys
+    def alias(self, *steps: str | int | syntax.Edge) -> syntax.Path:
+        return steps
 
-    def column(self, of: Expression, alias: tuple[str, ...] = ()) -> syntax.Column:
+    def place(self, *tokens: Token) -> int | syntax.Edge:
+        number = self.bound(*tokens)
+        if number:
+            return number
+        return syntax.Edge.TAIL if len(tokens) == 2 else syntax.Edge.HEAD
+
+    def column(self, of: Expression, alias: syntax.Path = ()) -> syntax.Column:
         return syntax.Column(of.at, of, alias)
 
     def columns(self, *columns: syntax.Column | syntax.Everything) -> tuple[syntax.Column | syntax.Everything, ...]:

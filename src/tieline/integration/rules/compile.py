@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
 from tieline.integration import events
+from tieline.integration.json_text import NOT_JSON, decode
 from tieline.integration.message import Message
 from tieline.integration.rules import syntax
-from tieline.integration.rules.emit import Emitter, output_path
+from tieline.integration.rules.emit import Emitter
 from tieline.integration.rules.errors import NotMatched, RuleFailure
 from tieline.integration.rules.functions import LIBRARY
 from tieline.integration.rules.parse import parse
+from tieline.integration.rules.paths import output_path
+from tieline.integration.rules.places import put
 from tieline.integration.topics import matches
 
 Output = dict[str, Any]
@@ -88,7 +90,7 @@ def compile_rule(sql: str) -> CompiledRule:
     namespace: dict[str, Any] = {**emitter.names, "put": put, "as_list": as_list}
     exec(compile(source, SOURCE, "exec"), namespace)
     columns = statement.columns
-    named = [output_path(c, i) for i, c in enumerate(_columns(columns))]
+    named = [_keys(output_path(c, i)) for i, c in enumerate(_columns(columns))]
     bare = isinstance(statement, syntax.Foreach) and not columns
     if isinstance(statement, syntax.Foreach) and bare:
         named = [(item_name(statement),)]
@@ -101,10 +103,15 @@ def _columns(columns: Iterable[syntax.Column | syntax.Everything]) -> list[synta
     return [column for column in columns if isinstance(column, syntax.Column)]
 
 
+def _keys(path: syntax.Path) -> tuple[str, ...]:
+    """The keys with which a path begins: what stands behind a place of an array is not known."""
+    return tuple(itertools.takewhile(lambda step: isinstance(step, str), path))  # type: ignore[arg-type]
+
+
 def item_name(statement: syntax.Foreach) -> str:
     """The name of the present element: the alias of the array, else `item`."""
     alias = statement.bindings[-1].alias
-    return alias[0] if len(alias) == 1 else "item"
+    return str(alias[0]) if len(alias) == 1 else "item"
 
 
 def _select(emitter: Emitter, statement: syntax.Select) -> None:
@@ -122,10 +129,11 @@ def _foreach(emitter: Emitter, statement: syntax.Foreach) -> None:
     emitter.line("rows = []")
     emitter.line(f"for item in as_list({array}):")
     emitter.indent += 1
-    emitter.items = {item_name(statement): "item"}
+    emitter.item = item_name(statement)
+    emitter.items = {emitter.item: "item"}
     for number in range(len(statement.bindings) - 1):
         if path := statement.bindings[number].alias:
-            emitter.items[path[0]] = emitter.alias(number)
+            emitter.items[str(path[0])] = emitter.alias(number)
     emitter.aliases, emitter.loaded = _columns(statement.columns), dict(emitter.loaded)
     _forget_columns(emitter)
     _condition(emitter, statement.incase, "continue")
@@ -149,9 +157,9 @@ def _condition(emitter: Emitter, condition: syntax.Expression | None, otherwise:
 
 
 def _output(emitter: Emitter, columns: Sequence[syntax.Column | syntax.Everything]) -> str:
-    """Source of the output map; keys of more than one part are put into it one by one."""
+    """Source of the output map; paths of more than one part are put into it one by one."""
     parts: list[str] = []
-    nested: list[tuple[tuple[str, ...], str]] = []
+    nested: list[tuple[syntax.Path, str]] = []
     number = 0
     for column in columns:
         if isinstance(column, syntax.Everything):
@@ -166,33 +174,17 @@ def _output(emitter: Emitter, columns: Sequence[syntax.Column | syntax.Everythin
             nested.append((path, source))
     output = "{" + ", ".join(parts) + "}"
     for path, source in nested:
-        output = f"put({output}, {path!r}, {source})"
-    return output
-
-
-def put(output: Output, path: tuple[str, ...], value: Any) -> Output:
-    """The output with a value under a path of keys: maps are made on the way, a text of JSON is decoded."""
-    place = output
-    for key in path[:-1]:
-        inner = place.get(key)
-        if isinstance(inner, str):
-            try:
-                inner = orjson.loads(inner)
-            except orjson.JSONDecodeError:
-                inner = None
-        place[key] = dict(inner) if isinstance(inner, dict) else {}
-        place = place[key]
-    place[path[-1]] = value
+        output = emitter.assign(f"put({output}, {emitter.constant(path)}, {source})")
     return output
 
 
 def as_list(value: Any) -> list[Any]:
-    """What FOREACH goes through: an array, or the array in a text of JSON; nothing else has elements."""
+    """What FOREACH goes through: an array, or the array in a text of JSON; a text that is none fails the rule."""
     if isinstance(value, (str, bytes)):
         try:
-            value = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return []
+            value = decode(value)
+        except NOT_JSON:
+            raise RuleFailure("FOREACH goes through an array, not through a text that is not JSON") from None
     return value if isinstance(value, list) else []
 
 

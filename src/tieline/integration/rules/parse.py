@@ -91,7 +91,7 @@ def _grammar_error(text: str, error: lark.exceptions.UnexpectedInput) -> RuleErr
 def _words(terminals: set[str]) -> tuple[str, ...]:
     """What the terminals are called, an expression counting as one, in a fixed order."""
     words = set()
-    if terminals == {"QUOTED", "STRING"}:
+    if terminals == {"QUOTED", "STRING", "NAME"}:
         return ('a topic filter in "double quotes"',)
     if terminals >= _STARTS:
         words.add("an expression")
@@ -120,7 +120,8 @@ def _check_depth(text: str, tree: Any) -> None:
             depth, at = depth + 1, value.at
         if depth > MAX_DEPTH:
             raise RuleError(f"expressions are nested at most {MAX_DEPTH} deep", text, at)
-        waiting.extend((child, depth, at) for child in _children(value))
+        chained = value.left if isinstance(value, syntax.Arithmetic) else None  # a + b + c is one level
+        waiting.extend((child, depth - (child is chained), at) for child in _children(value))
 
 
 def _check_topics(text: str, statement: syntax.Statement) -> None:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Literal
 
 import msgspec
+
+
+class Edge(enum.Enum):
+    """Where an alias puts a value into an array: before its first element (`[0]`), or behind its last (`[-0]`)."""
+
+    HEAD = 0
+    TAIL = -1
+
+
+#: Where an output has a value: keys, and elements of arrays counted from 1, from the end where negative.
+Path = tuple[str | int | Edge, ...]
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -26,7 +38,7 @@ class Name(Node, frozen=True):
 
 
 class Index(msgspec.Struct, frozen=True):
-    """`[n]`, counted from 1, from the end where negative; 0 is the first and -0 the last element."""
+    """`[n]`, counted from 1, from the end where negative; no element is 0."""
 
     of: Expression
 
@@ -88,7 +100,7 @@ class Not(Node, frozen=True):
 
 
 class In(Node, frozen=True):
-    """`x in (…)`: true where x equals one of the list."""
+    """`x in (…)`: true where x is exactly one of the list."""
 
     needle: Expression
     candidates: tuple[Expression, ...]
@@ -123,10 +135,10 @@ class Everything(Node, frozen=True):
 
 
 class Column(Node, frozen=True):
-    """One selected value and the path of keys under which the output has it, empty where the rule names none."""
+    """One selected value and the path under which the output has it, empty where the rule names none."""
 
     of: Expression
-    alias: tuple[str, ...]
+    alias: Path
 
 
 class Select(msgspec.Struct, frozen=True):

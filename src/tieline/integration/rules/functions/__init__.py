@@ -2,15 +2,19 @@
 
 from tieline.integration.rules.functions import (
     arrays,
+    bits,
     conversion,
     dates,
     encoding,
+    fields,
+    formats,
     jq,
     math,
     regex,
     sparkplug,
     strings,
     system,
+    terms,
 )
 from tieline.integration.rules.functions.registry import LIBRARY, Function
 
@@ -18,13 +22,17 @@ __all__ = [
     "LIBRARY",
     "Function",
     "arrays",
+    "bits",
     "conversion",
     "dates",
     "encoding",
+    "fields",
+    "formats",
     "jq",
     "math",
     "regex",
     "sparkplug",
     "strings",
     "system",
+    "terms",
 ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tieline.integration.rules import values
+from tieline.integration.rules import comparison, values
 from tieline.integration.rules.errors import RuleFailure
 from tieline.integration.rules.functions.registry import array, function, mapping, text, whole
+from tieline.integration.rules.places import put
+from tieline.integration.rules.texts import written
 
 ARRAYS: Final = "Arrays"
 MAPS: Final = "Maps"
@@ -47,44 +49,54 @@ def last(items: Any) -> Any:
     return values.element(array(items), -1)
 
 
-@function(ARRAYS, ("contains(2, [1, 2])", "true"), ("contains('2', [1, 2])", "false"))
+@function(ARRAYS, ("contains(2, [1, 2])", "true"), ("contains('2', [1, 2])", "false"), ("contains(1, [1.0])", "false"))
 def contains(x: Any, items: Any) -> bool:
-    """Whether an element is the same."""
-    return any(values.same(x, item) for item in array(items))
+    """Whether an element is exactly the same."""
+    return any(comparison.exactly(x, item) for item in array(items))
 
 
 def _keys(key: Any) -> list[str]:
     return text(key).split(".")
 
 
-@function(MAPS, ("map_get('a.b', json_decode('{\"a\":{\"b\":1}}'))", "1"), ("map_get('z', map_new(), 2)", "2"))
-def map_get(key: Any, of: Any, default: Any = None) -> Any:
+def _ordered(of: Any) -> list[tuple[str, Any]]:
+    """The keys and values in the order of the keys, as Erlang has small maps."""
+    return sorted(mapping(of).items(), key=lambda item: item[0])
+
+
+@function(
+    MAPS,
+    ("map_get('a.b', json_decode('{\"a\":{\"b\":1}}'))", "1"),
+    ("map_get('z', map_new(), 2)", "2"),
+    unsettled=True,
+)
+def map_get(key: Any, of: Any, default: Any = values.MISSING) -> Any:
     """The value under a key, or under keys with dots between them; the default where there is none."""
     found = of
     for part in _keys(key):
-        found = values.get(found, part)
-    return default if found is None else found
+        found = values.get(found, part, values.MISSING)
+    return default if found is values.MISSING else found
 
 
 @function(MAPS, ("map_put('a.b', 1, map_new())", 'json_decode(\'{"a":{"b":1}}\')'))
 def map_put(key: Any, value: Any, of: Any) -> dict[str, Any]:
-    """A map with a value under a key, or under keys with dots between them."""
-    head, *rest = _keys(key)
-    inner = mapping(of).get(head)
-    return {**of, head: map_put(".".join(rest), value, inner if isinstance(inner, dict) else {}) if rest else value}
+    """A map, or one that its JSON text or NULL stands for, with a value under a key, or under keys with dots between
+    them.
+    """
+    known = {} if of is None else mapping(of)
+    return dict(put(known, tuple(_keys(key)), value))
 
 
-@function(MAPS, ("mget('a.b', json_decode('{\"a.b\":1}'))", "1"))
-def mget(key: Any, of: Any, default: Any = None) -> Any:
+@function(MAPS, ("mget('a.b', json_decode('{\"a.b\":1}'))", "1"), unsettled=True)
+def mget(key: Any, of: Any, default: Any = values.MISSING) -> Any:
     """The value under exactly this key; the default where there is none."""
-    found = values.get(of, text(key))
-    return default if found is None else found
+    return values.get(of, key, default) if isinstance(key, str) else default
 
 
 @function(MAPS, ("mput('a.b', 1, map_new())", "json_decode('{\"a.b\":1}')"))
 def mput(key: Any, value: Any, of: Any) -> dict[str, Any]:
-    """A map with a value under exactly this key."""
-    return {**mapping(of), text(key): value}
+    """A map, or one that its JSON text or NULL stands for, with a value under exactly this key."""
+    return {**({} if of is None else mapping(of)), text(key): value}
 
 
 @function(MAPS, ("map_new()", "json_decode('{}')"))
@@ -95,23 +107,40 @@ def map_new() -> dict[str, Any]:
 
 @function(MAPS, ('map_keys(json_decode(\'{"a":1,"b":2}\'))', "['a', 'b']"))
 def map_keys(of: Any) -> list[str]:
-    """The keys."""
-    return list(mapping(of))
+    """The keys, in order."""
+    return [key for key, _ in _ordered(of)]
 
 
 @function(MAPS, ('map_values(json_decode(\'{"a":1,"b":2}\'))', "[1, 2]"))
 def map_values(of: Any) -> list[Any]:
-    """The values."""
-    return list(mapping(of).values())
+    """The values, in the order of their keys."""
+    return [value for _, value in _ordered(of)]
 
 
 @function(MAPS, ("map_to_entries(json_decode('{\"a\":1}'))", '[json_decode(\'{"key":"a","value":1}\')]'))
 def map_to_entries(of: Any) -> list[dict[str, Any]]:
-    """An array of maps with `key` and `value`."""
-    return [{"key": key, "value": value} for key, value in mapping(of).items()]
+    """An array of maps with `key` and `value`, in the order of the keys."""
+    return [{"key": key, "value": value} for key, value in _ordered(of)]
 
 
 @function(MAPS, ("map_size(json_decode('{\"a\":1}'))", "1"))
 def map_size(of: Any) -> int:
     """The number of keys."""
     return len(mapping(of))
+
+
+@function(
+    MAPS,
+    ("map_to_redis_hset_args('{\"a\": 1}')", "['map_to_redis_hset_args', 'a', '1']"),
+    ("map_to_redis_hset_args('x')", "['map_to_redis_hset_args']"),
+)
+def map_to_redis_hset_args(of: Any) -> list[str | bytes]:
+    """The keys and values of a map, or of its JSON text, in a row as texts behind the function's name, for Redis's
+    HSET; what is no text, number or boolean is left out.
+    """
+    known = values.opened(of)
+    found: list[str | bytes] = ["map_to_redis_hset_args"]
+    for key, value in sorted(known.items()) if isinstance(known, dict) else ():
+        if isinstance(value, (str, bytes, bool, int, float)):
+            found += [key, written(value)]
+    return found

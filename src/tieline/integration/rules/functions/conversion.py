@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Final
 
-import orjson
-
+from tieline.integration.rules import values
 from tieline.integration.rules.errors import RuleFailure
-from tieline.integration.rules.functions.registry import function, number, whole
-from tieline.integration.rules.values import as_text, kind
+from tieline.integration.rules.functions.registry import function, number, readable, whole
+from tieline.integration.rules.texts import decimal, number_of, written
+from tieline.integration.rules.values import kind
 
-TYPES = "Types"
-GROUP = "Conversion"
+TYPES: Final = "Types"
+GROUP: Final = "Conversion"
+MAX_PLACES: Final = 253  # decimal places: https://www.erlang.org/doc/apps/erts/erlang.html#float_to_binary/2
 
 
-@function(TYPES, ("is_null(payload.missing)", "true"), ("is_null(0)", "false"))
+@function(TYPES, ("is_null(payload.missing)", "true"), ("is_null(0)", "false"), telling=True)
 def is_null(x: Any) -> bool:
-    """Whether the value is NULL or missing."""
-    return x is None
+    """Whether the value is missing. JSON's null is not: `is_null_var` takes both."""
+    return x is values.MISSING
 
 
-@function(TYPES, ("is_not_null(1)", "true"))
+@function(TYPES, ("is_not_null(1)", "true"), telling=True)
 def is_not_null(x: Any) -> bool:
-    """Whether there is a value."""
-    return x is not None
+    """Whether the value is there, be it JSON's null: `is_not_null_var` wants more than null."""
+    return x is not values.MISSING
 
 
 @function(TYPES, ("is_null_var(payload.missing)", "true"))
 def is_null_var(x: Any) -> bool:
-    """The same as `is_null`."""
+    """Whether the value is missing or JSON's null."""
     return x is None
 
 
 @function(TYPES, ("is_not_null_var(1)", "true"))
 def is_not_null_var(x: Any) -> bool:
-    """The same as `is_not_null`."""
+    """Whether the value is there, and not JSON's null."""
     return x is not None
 
 
@@ -82,24 +84,36 @@ def is_array(x: Any) -> bool:
 
 @function(TYPES, ("is_empty([])", "true"), ("is_empty(json_decode('{\"a\":1}'))", "false"))
 def is_empty(x: Any) -> bool:
-    """Whether an array or a map holds nothing."""
-    if not isinstance(x, (list, dict)):
-        raise RuleFailure(f"an array or a map is needed, not {kind(x)}")
-    return not x
+    """Whether an array, a map, a JSON text of one, or a text holds nothing."""
+    held = values.opened(x) if x != "" else []
+    if not isinstance(held, (list, dict)):
+        raise RuleFailure(f"an array, a map or JSON of one is needed, not {kind(x)}")
+    return not held
 
 
-@function(GROUP, ("str(1234)", "'1234'"), ("str(true)", "'true'"), name="str")
-def to_str(x: Any) -> str:
-    """The value as a text; arrays and maps as JSON."""
-    if x is None:
-        raise RuleFailure("a value is needed, not NULL")
-    return as_text(x)
+@function(
+    GROUP, ("str(1234)", "'1234'"), ("str(true)", "'true'"), ("str(0.0000001)", "'0.0000001'"), name="str", telling=True
+)
+def to_str(x: Any) -> str | bytes:
+    """The value as a text: a fraction with at most ten decimal places, arrays and maps as JSON, JSON's null as `null`,
+    what is missing as `undefined`.
+    """
+    return written(x)
 
 
-@function(GROUP, ("str_utf8(1234)", "'1234'"))
-def str_utf8(x: Any) -> str:
+@function(GROUP, ("str_utf8(1234)", "'1234'"), telling=True)
+def str_utf8(x: Any) -> str | bytes:
     """The same as `str`: every text is UTF-8."""
     return to_str(x)
+
+
+@function(GROUP, ("str_utf16_le('a') = hexstr2bin('6100')", "true"), telling=True)
+def str_utf16_le(x: Any) -> str | bytes:
+    """The value as a text in UTF-16, the low byte first: a text where its bytes are UTF-8, else bytes."""
+    text = written(x)
+    if isinstance(text, bytes):
+        raise RuleFailure("these bytes are no text")
+    return readable(text.encode("utf-16-le"))
 
 
 @function(GROUP, ("bool('true')", "true"), ("bool(1)", "true"), ("bool(0)", "false"), name="bool")
@@ -111,56 +125,68 @@ def to_bool(x: Any) -> bool:
     raise RuleFailure(f"true, false, 'true', 'false', 1 or 0 is needed, not {x!r}")
 
 
-@function(GROUP, ("int('1234')", "1234"), ("int(3.99)", "3"), ("int(true)", "1"), name="int")
+@function(
+    GROUP,
+    ("int('1234')", "1234"),
+    ("int(3.99)", "3"),
+    ("int(-1.5)", "-2"),
+    ("int(true)", "1"),
+    name="int",
+)
 def to_int(x: Any) -> int:
-    """A whole number of a text, a number (its fraction is cut off) or a boolean."""
-    if isinstance(x, (bool, int)):
-        return int(x)
-    try:
-        return int(x) if isinstance(x, str) and "." not in x and "e" not in x.lower() else int(float(x))
-    except (TypeError, ValueError, OverflowError):
-        raise RuleFailure(f"{x!r} is no number" if isinstance(x, str) else f"{kind(x)} is no number") from None
+    """The whole number that is not above a number or the number in a text; 1 or 0 of a boolean."""
+    value = number_of(x) if isinstance(x, str) else x
+    if not isinstance(value, (bool, int, float)):
+        raise RuleFailure(f"{kind(x)} is no number")
+    return math.floor(value)
 
 
 @function(GROUP, ("float('3.14')", "3.14"), ("float(2)", "2.0"), ("float(3.14159, 2)", "3.14"), name="float")
 def to_float(x: Any, places: Any = None) -> float:
     """A number with a fraction, rounded to so many decimal places where they are given."""
+    value = number_of(x) if isinstance(x, str) else number(x)
     try:
-        value = float(x)
-    except (TypeError, ValueError):
-        raise RuleFailure(f"{x!r} is no number" if isinstance(x, str) else f"{kind(x)} is no number") from None
-    return value if places is None else round(value, whole(places))
+        value = float(value)
+    except OverflowError:
+        raise RuleFailure("this number is too large for a fraction") from None
+    return value if places is None else float(f"{value:.{_places(places)}f}")
+
+
+def _places(places: Any) -> int:
+    if not 0 <= whole(places) <= MAX_PLACES:
+        raise RuleFailure(f"0 to {MAX_PLACES} decimal places, not {places}")
+    return int(places)
 
 
 @function(GROUP, ("float2str(20.2, 10)", "'20.2'"), ("float2str(20.2, 17)", "'20.19999999999999929'"))
 def float2str(x: Any, places: Any) -> str:
-    """A number as a text with at most so many decimal places, without zeros at the end."""
-    if not 0 <= whole(places) <= 253:
-        raise RuleFailure(f"0 to 253 decimal places, not {places}")
-    written = f"{number(x):.{places}f}"
-    return written.rstrip("0").rstrip(".") if "." in written else written
+    """A number as a text with at most so many decimal places, without zeros at the end but the first."""
+    _places(places)
+    return decimal(number(x), places) if isinstance(x, float) else str(number(x))
 
 
 @function(GROUP, ("map('{\"a\":1}')", "json_decode('{\"a\":1}')"), name="map")
 def to_map(x: Any) -> dict[str, Any]:
     """A map of a JSON text, or the map that it is."""
-    value = orjson.loads(x) if isinstance(x, (str, bytes)) else x
+    value = values.opened(x)
     if not isinstance(value, dict):
-        raise RuleFailure(f"a map or its JSON is needed, not {kind(value)}")
+        raise RuleFailure(f"a map or its JSON is needed, not {kind(x)}")
     return value
 
 
-@function(GROUP, ("coalesce(payload.missing, 2, 3)", "2"))
+def _candidates(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """One array stands for its elements."""
+    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], list) else given
+
+
+@function(GROUP, ("coalesce(payload.missing, 2, 3)", "2"), telling=True, unsettled=True)
 def coalesce(*candidates: Any) -> Any:
-    """The first of the values that is not NULL; one array stands for its elements."""
-    if len(candidates) == 1 and isinstance(candidates[0], list):
-        candidates = tuple(candidates[0])
-    return next((value for value in candidates if value is not None), None)
+    """The first of the values that is not missing (JSON's null is there); one array stands for its elements."""
+    return next((value for value in _candidates(candidates) if value is not values.MISSING), values.MISSING)
 
 
-@function(GROUP, ("coalesce_ne('', 'b')", "'b'"))
+@function(GROUP, ("coalesce_ne('', 'b')", "'b'"), telling=True, unsettled=True)
 def coalesce_ne(*candidates: Any) -> Any:
-    """The first of the values that is neither NULL nor the empty text; one array stands for its elements."""
-    if len(candidates) == 1 and isinstance(candidates[0], list):
-        candidates = tuple(candidates[0])
-    return next((value for value in candidates if value is not None and value != ""), None)
+    """The first of the values that is neither missing nor the empty text; one array stands for its elements."""
+    empty = (values.MISSING, "")
+    return next((value for value in _candidates(candidates) if value not in empty), values.MISSING)

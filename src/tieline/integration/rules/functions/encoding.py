@@ -1,34 +1,34 @@
-"""Hashes, encodings, compression and bits."""
+"""Hashes, encodings and compression."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
-import struct
+import re
 import zlib
 from typing import Any, Final
 
-import orjson
-
+from tieline.integration import json_text
 from tieline.integration.rules.errors import RuleFailure
-from tieline.integration.rules.functions.registry import function, octets, text, whole
-from tieline.integration.rules.values import to_json
+from tieline.integration.rules.functions.registry import function, octets, readable, subject, text
+from tieline.integration.rules.values import Bits, to_json
 
 HASHES: Final = "Hashes"
 ENCODING: Final = "Encoding"
 COMPRESSION: Final = "Compression"
-BITS: Final = "Bits"
 MAX_BYTES: Final = 16 << 20  # that decompression may give
-_HASHES: Final = ("md4", "md5", "ripemd160", "sha", "sha224", "sha256", "sha384", "sha512")
-
-
-def readable(data: bytes) -> str | bytes:
-    """Bytes as a text where they are UTF-8."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data
+#: Names of hashes in Erlang's crypto and what Python calls them, where that differs.
+_HASHES: Final = {
+    **dict.fromkeys(("md4", "md5", "ripemd160", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s"), ""),
+    **dict.fromkeys(("sha3_224", "sha3_256", "sha3_384", "sha3_512"), ""),
+    "sha": "sha1",
+    "sha1": "sha1",
+}
+_HEXADECIMAL: Final = re.compile("[0-9a-fA-F]*")
+NO_PADDING: Final = "no_padding"  # options of Base64
+URL_SAFE: Final = "urlsafe"
+_WHITE: Final = bytes.maketrans(b"", b""), b" \t\r\n"  # that Base64 may have inside
 
 
 @function(HASHES, ("md5('some val')", "'1b68352b3e9c2de52ffd322e30bffcc4'"))
@@ -51,25 +51,55 @@ def sha256(x: Any) -> str:
 
 @function(HASHES, ("hash('sha256', 'a') = sha256('a')", "true"), name="hash")
 def hash_of(kind: Any, x: Any) -> str:
-    """The hash of this kind (md5, sha, sha224, sha256, sha384 or sha512) in hexadecimal digits."""
+    """The hash of this kind (md5, sha, sha1, sha224, sha256, sha384, sha512, sha3_256, blake2b …) in hexadecimal
+    digits.
+    """
     if kind not in _HASHES:
         raise RuleFailure(f"{kind!r} is none of {', '.join(_HASHES)}")
-    return hashlib.new("sha1" if kind == "sha" else kind, octets(x), usedforsecurity=False).hexdigest()
-
-
-@function(ENCODING, ("base64_encode('some val')", "'c29tZSB2YWw='"))
-def base64_encode(x: Any) -> str:
-    """A text or bytes in Base64."""
-    return base64.b64encode(octets(x)).decode()
-
-
-@function(ENCODING, ("base64_decode('c29tZSB2YWw=')", "'some val'"))
-def base64_decode(x: Any) -> str | bytes:
-    """What Base64 holds: a text where it is UTF-8, else bytes."""
+    data = octets(subject(x) if isinstance(x, bool) else x)
     try:
-        return readable(base64.b64decode(text(x), validate=True))
+        return hashlib.new(_HASHES[kind] or kind, data, usedforsecurity=False).hexdigest()
+    except ValueError:
+        raise RuleFailure(f"{kind} is not known to the OpenSSL of this machine") from None
+
+
+@function(
+    ENCODING,
+    ("base64_encode('some val')", "'c29tZSB2YWw='"),
+    ("base64_encode('a?>', 'urlsafe', 'no_padding')", "'YT8-'"),
+)
+def base64_encode(x: Any, *options: Any) -> str:
+    """A text or bytes in Base64. Options: `urlsafe` has `-` and `_` for `+` and `/`, `no_padding` no `=` at the end."""
+    encode = base64.urlsafe_b64encode if URL_SAFE in _options(options) else base64.b64encode
+    written = encode(octets(x)).decode()
+    return written.rstrip("=") if NO_PADDING in options else written
+
+
+@function(
+    ENCODING,
+    ("base64_decode('c29tZSB2YWw=')", "'some val'"),
+    ("base64_decode('YT8-', 'urlsafe')", "'a?>'"),
+)
+def base64_decode(x: Any, *options: Any) -> str | bytes:
+    """What Base64 holds: a text where it is UTF-8, else bytes. Options: `urlsafe` and `no_padding`, as in
+    `base64_encode`.
+    """
+    written = octets(text(x)).translate(*_WHITE)
+    if URL_SAFE in _options(options):
+        written = written.translate(bytes.maketrans(b"-_+/", b"+/-_"))
+    if NO_PADDING in options:
+        written = written.rstrip(b"=") + b"=" * (-len(written.rstrip(b"=")) % 4)
+    try:
+        return readable(base64.b64decode(written, validate=True))
     except binascii.Error:
         raise RuleFailure("this is no Base64") from None
+
+
+def _options(options: tuple[Any, ...]) -> tuple[Any, ...]:
+    """At most two; an option of another name changes nothing, as in EMQX."""
+    if len(options) > 2:
+        raise RuleFailure("at most two options are taken")
+    return options
 
 
 @function(ENCODING, ("json_encode([1, 'a', true])", "'[1,\"a\",true]'"))
@@ -82,25 +112,37 @@ def json_encode(x: Any) -> str:
 def json_decode(x: Any) -> Any:
     """The value of a JSON text."""
     try:
-        return orjson.loads(octets(x))
-    except orjson.JSONDecodeError as error:
+        return json_text.decode(octets(x))
+    except json_text.NOT_JSON as error:
         raise RuleFailure(f"this is no JSON: {error}") from None
 
 
-@function(ENCODING, ("bin2hexstr('hello')", "'68656C6C6F'"))
-def bin2hexstr(x: Any) -> str:
-    """A text's UTF-8 bytes, or bytes, in hexadecimal digits."""
-    return octets(x).hex().upper()
+@function(ENCODING, ("bin2hexstr('hello')", "'68656C6C6F'"), ("bin2hexstr('a', '0x')", "'0x61'"), telling=True)
+def bin2hexstr(x: Any, prefix: Any = "") -> str:
+    """A text's UTF-8 bytes, or bytes, or bits, in hexadecimal digits, behind a prefix where one is given."""
+    if isinstance(x, Bits):
+        return f"{text(prefix)}{int.from_bytes(x) >> (-x.size % 8):0{(x.size + 3) // 4}X}"
+    return text(prefix) + octets(x).hex().upper()
 
 
-@function(ENCODING, ("hexstr2bin('68656C6C6F')", "'hello'"))
-def hexstr2bin(x: Any) -> str | bytes:
-    """What hexadecimal digits hold: a text where it is UTF-8, else bytes. An odd first digit counts as one byte."""
+@function(ENCODING, ("sqlserver_bin2hexstr('a')", "'0x61'"))
+def sqlserver_bin2hexstr(x: Any) -> str:
+    """A text's UTF-8 bytes, or bytes, as a binary constant of SQL Server."""
+    return "0x" + octets(x).hex().upper()
+
+
+@function(ENCODING, ("hexstr2bin('68656C6C6F')", "'hello'"), ("hexstr2bin('0x61', '0x')", "'a'"))
+def hexstr2bin(x: Any, prefix: Any = "") -> str | bytes:
+    """What hexadecimal digits hold behind a prefix, where one is given: a text where it is UTF-8, else bytes. An odd
+    first digit counts as one byte.
+    """
     digits = text(x)
-    try:
-        return readable(bytes.fromhex(digits if len(digits) % 2 == 0 else f"0{digits}"))
-    except ValueError:
-        raise RuleFailure("these are no hexadecimal digits") from None
+    if not digits.startswith(text(prefix)):
+        raise RuleFailure(f"these digits do not begin with {prefix}")
+    digits = digits.removeprefix(prefix)
+    if not _HEXADECIMAL.fullmatch(digits):
+        raise RuleFailure("these are no hexadecimal digits")
+    return readable(bytes.fromhex(digits if len(digits) % 2 == 0 else f"0{digits}"))
 
 
 def _deflated(x: Any, window: int) -> bytes:
@@ -156,49 +198,3 @@ def zip_compress(x: Any) -> bytes:
 def zip_uncompress(x: Any) -> str | bytes:
     """What zlib holds: a text where it is UTF-8, else bytes."""
     return _inflated(x, 15)
-
-
-@function(
-    BITS,
-    ("subbits('abc', 8)", "97"),
-    ("subbits('abc', 9, 8)", "98"),
-    ("subbits('abc', 9, 16, 'integer', 'signed', 'little')", "25442"),
-)
-def subbits(
-    x: Any, first: Any, length: Any = None, kind: Any = "integer", sign: Any = "unsigned", order: Any = "big"
-) -> Any:
-    """Bits as a number: the first so many, or so many from a place, counted from 1. The kind is `integer`, `float` (32
-    or 64 bits) or `bits` (bytes), the sign `unsigned` or `signed`, the order `big` or `little`. NULL beyond the end.
-    """
-    start, size = (0, whole(first)) if length is None else (whole(first) - 1, whole(length))
-    data = octets(x)
-    if start < 0 or size < 0 or start + size > 8 * len(data):
-        return None
-    _checked(kind, sign, order)
-    value = int.from_bytes(data) >> (8 * len(data) - start - size) & ((1 << size) - 1)
-    if kind == "bits":
-        return readable((value << (-size % 8)).to_bytes((size + 7) // 8))
-    raw = _ordered(value, size, order)
-    if kind == "float":
-        if size not in (32, 64):
-            raise RuleFailure("a float has 32 or 64 bits")
-        return struct.unpack(">f" if size == 32 else ">d", raw.to_bytes(size // 8))[0]
-    return raw - (1 << size) if sign == "signed" and raw >> (size - 1) & 1 and size else raw
-
-
-def _checked(kind: Any, sign: Any, order: Any) -> None:
-    for value, choices in (
-        (kind, ("integer", "float", "bits")),
-        (sign, ("unsigned", "signed")),
-        (order, ("big", "little")),
-    ):
-        if value not in choices:
-            raise RuleFailure(f"{' or '.join(choices)} is needed, not {value!r}")
-
-
-def _ordered(value: int, size: int, order: str) -> int:
-    if order == "big":
-        return value
-    if size % 8:
-        raise RuleFailure("little-endian numbers have whole bytes")
-    return int.from_bytes(value.to_bytes(size // 8, "big"), "little")

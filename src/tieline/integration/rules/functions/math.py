@@ -6,7 +6,7 @@ import math
 import random as randomness
 from typing import Any
 
-from tieline.integration.rules import values
+from tieline.integration.rules import comparison, texts, values
 from tieline.integration.rules.errors import RuleFailure
 from tieline.integration.rules.functions.registry import LIBRARY, Example, Function, function, number, whole
 
@@ -40,7 +40,7 @@ def _declare_plain() -> None:
     for name, (doc, calculate, call, result) in _PLAIN.items():
 
         def run(x: Any, calculate: Any = calculate) -> Any:
-            return calculate(number(x))
+            return values.bounded(calculate(number(x)))
 
         run.__code__ = run.__code__.replace(co_name=name)  # its own, by which an error names the function
         LIBRARY[name] = Function(name, GROUP, doc, run, 1, 1, (Example(call, result),))
@@ -55,10 +55,12 @@ def absolute(x: Any) -> Any:
     return abs(number(x))
 
 
-@function(GROUP, ("round(1.5)", "2"), ("round(-1.5)", "-2"), ("round(1.34)", "1"), name="round")
+@function(
+    GROUP, ("round(1.5)", "2"), ("round(-1.5)", "-2"), ("round(9007199254740993)", "9007199254740993"), name="round"
+)
 def rounded(x: Any) -> int:
     """The nearest whole number, halves away from zero."""
-    return int(math.copysign(math.floor(abs(number(x)) + 0.5), x))
+    return texts.rounded(number(x))
 
 
 @function(GROUP, ("power(2, 10)", "1024.0"))
@@ -87,8 +89,8 @@ def div(x: Any, y: Any) -> Any:
 
 @function(GROUP, ("eq(1, 1.0)", "true"), ("eq('a', 1)", "false"))
 def eq(x: Any, y: Any) -> bool:
-    """Whether two values are equal, as `=` says."""
-    return values.equal(x, y)
+    """Whether two values are equal without any conversion: a text is no number, and NULL is NULL."""
+    return comparison.same(x, y)
 
 
 @function(GROUP, ("random() >= 0", "true"))
@@ -97,10 +99,13 @@ def random() -> float:
     return randomness.random()
 
 
-def _bits(x: Any, places: Any) -> int:
-    if not 0 <= whole(places) < values.MAX_BITS:
-        raise RuleFailure(f"a shift is from 0 to {values.MAX_BITS - 1} places, not {places}")
-    return whole(x)
+def _shifted(x: int, places: int) -> int:
+    """To the left by so many places, to the right where they are negative."""
+    if places < 0:
+        return x >> -places
+    if x and places + x.bit_length() > values.MAX_BITS:
+        raise RuleFailure(f"a whole number of more than {values.MAX_BITS} bits")
+    return x << places if x else 0
 
 
 @function(GROUP, ("bitnot(0)", "-1"))
@@ -127,13 +132,13 @@ def bitxor(x: Any, y: Any) -> int:
     return whole(x) ^ whole(y)
 
 
-@function(GROUP, ("bitsl(1, 4)", "16"))
+@function(GROUP, ("bitsl(1, 4)", "16"), ("bitsl(16, -4)", "1"))
 def bitsl(x: Any, places: Any) -> int:
-    """Shifted to the left."""
-    return _bits(x, places) << int(places)
+    """Shifted to the left; to the right by a negative number."""
+    return _shifted(whole(x), whole(places))
 
 
-@function(GROUP, ("bitsr(16, 4)", "1"))
+@function(GROUP, ("bitsr(16, 4)", "1"), ("bitsr(1, -4)", "16"))
 def bitsr(x: Any, places: Any) -> int:
-    """Shifted to the right."""
-    return _bits(x, places) >> int(places)
+    """Shifted to the right; to the left by a negative number."""
+    return _shifted(whole(x), -whole(places))

@@ -15,7 +15,7 @@ from re2 import Options, _re2, error
 
 from tieline.integration.rules.errors import RuleFailure, Unfit
 from tieline.integration.rules.functions.expressions import translate
-from tieline.integration.rules.functions.registry import function, text
+from tieline.integration.rules.functions.registry import function, subject, text
 from tieline.integration.rules.functions.strings import GROUP, MAX_LENGTH
 
 MEMORY: Final = 1 << 20  # bytes that one expression may take, its automaton built so far included
@@ -109,13 +109,13 @@ def expression(written: str, groups: bool) -> Expression:
 @function(GROUP, ("regex_match('abc123', '[[:alpha:]]+[0-9]+')", "true"))
 def regex_match(x: Any, pattern: Any) -> bool:
     """Whether the regular expression is found anywhere in the text."""
-    return expression(text(pattern), False).found(text(x).encode())
+    return expression(text(pattern), False).found(subject(x).encode())
 
 
 @function(GROUP, ("regex_replace('ab1cd3', '[0-9]', '[&]')", "'ab[1]cd[3]'"))
 def regex_replace(x: Any, pattern: Any, new: Any) -> str:
     """With each match replaced; in the replacement `&` is the match, `\\1` its first group, `\\\\` a backslash."""
-    data, parts = text(x).encode(), (_parts if len(text(new)) <= SHORT else _parts.__wrapped__)(new)
+    data, parts = subject(x).encode(), (_parts if len(text(new)) <= SHORT else _parts.__wrapped__)(new)
     made: list[bytes] = []
     kept = size = 0
     for spans in expression(text(pattern), True).every(data):
@@ -153,7 +153,7 @@ def regex_extract(x: Any, pattern: Any) -> list[str]:
     """The groups of the first match, an empty array where there is none. A group that took no part is an empty text,
     and left out at the end.
     """
-    data = text(x).encode()
+    data = subject(x).encode()
     groups = expression(text(pattern), True).spans(data)[1:]
     while groups and groups[-1] == _NOWHERE:
         groups.pop()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tieline.integration.rules.errors import RuleFailure
-from tieline.integration.rules.values import kind
+from tieline.integration.rules.values import kind, opened
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,7 +23,12 @@ class Example:
 
 @dataclass(frozen=True)
 class Function:
-    """One function: `least` to `most` arguments (most None: any number)."""
+    """One function: `least` to `most` arguments (most None: any number).
+
+    A function that tells gets MISSING for what is missing and NULL for JSON's null, where the others get NULL for both.
+    One with a field gets that field of the message before its arguments. `unsettled` is one that gives MISSING, or
+    bits.
+    """
 
     name: str
     group: str
@@ -32,6 +37,9 @@ class Function:
     least: int
     most: int | None
     examples: tuple[Example, ...]
+    telling: bool = False
+    unsettled: bool = False
+    field: str = ""
 
     def takes(self, count: int) -> bool:
         """Whether it can be called with so many arguments."""
@@ -43,23 +51,32 @@ class Function:
         if self.most is None:
             return f"{self.least} or more arguments"
         counts = [str(n) for n in range(self.least, self.most + 1)]
-        return f"{' or '.join(counts)} argument{'' if counts == ['1'] else 's'}"
+        return f"{' or '.join(counts)} argument{'' if counts == ['1'] else 's'}" if self.most else "no argument"
 
 
 LIBRARY: dict[str, Function] = {}
 
 
-def function(group: str, *examples: tuple[str, str | None], name: str = "") -> Callable[[F], F]:
+def function(
+    group: str,
+    *examples: tuple[str, str | None],
+    name: str = "",
+    telling: bool = False,
+    unsettled: bool = False,
+    field: str = "",
+) -> Callable[[F], F]:
     """Put the decorated Python function into the library; its docstring is its documentation."""
 
     def declare(run: F) -> F:
         key = name or run.__name__.rstrip("_")
         parameters = list(inspect.signature(run).parameters.values())
         fixed = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-        least = sum(p.default is p.empty for p in fixed)
-        most = None if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(fixed)
+        own = 1 if field else 0  # the message's field, which no rule writes
+        least = sum(p.default is p.empty for p in fixed) - own
+        most = None if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(fixed) - own
         doc = inspect.cleandoc(run.__doc__ or "")
-        LIBRARY[key] = Function(key, group, doc, run, least, most, tuple(Example(*example) for example in examples))
+        shown = tuple(Example(*example) for example in examples)
+        LIBRARY[key] = Function(key, group, doc, run, least, most, shown, telling, unsettled, field)
         return run
 
     return declare
@@ -70,6 +87,13 @@ def text(value: Any) -> str:
     if not isinstance(value, str):
         raise RuleFailure(f"a text is needed, not {kind(value)}")
     return value
+
+
+def subject(value: Any) -> str:
+    """The argument as a text, a boolean being its word, as in EMQX; raises RuleFailure for anything else."""
+    if value.__class__ is bool:
+        return "true" if value else "false"
+    return text(value)
 
 
 def number(value: Any) -> Any:
@@ -96,7 +120,9 @@ def array(value: Any) -> list[Any]:
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """The argument as a map; raises RuleFailure for anything else."""
+    """The argument as a map, a text of JSON being what it holds; raises RuleFailure for anything else."""
+    if isinstance(value, (str, bytes)) and isinstance(held := opened(value), dict):
+        return held
     if not isinstance(value, dict):
         raise RuleFailure(f"a map is needed, not {kind(value)}")
     return value
@@ -109,3 +135,11 @@ def octets(value: Any) -> bytes:
     if not isinstance(value, bytes):
         raise RuleFailure(f"a text or bytes are needed, not {kind(value)}")
     return value
+
+
+def readable(data: bytes) -> str | bytes:
+    """Bytes as a text where they are UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data

@@ -10,8 +10,7 @@ from functools import cache
 from typing import Any, Final
 
 from tieline.integration.rules.errors import RuleFailure
-from tieline.integration.rules.functions.encoding import readable
-from tieline.integration.rules.functions.registry import function, mapping, octets
+from tieline.integration.rules.functions.registry import function, mapping, octets, readable
 from tieline.integration.rules.values import kind
 
 GROUP: Final = "Sparkplug B"
@@ -139,3 +138,15 @@ def spb_encode(x: Any) -> bytes:
     message = _payload()()
     _fill(message, mapping(x))
     return bytes(message.SerializeToString())
+
+
+@function(GROUP, ("map_get('seq', sparkplug_decode(hexstr2bin('1801')))", "1"))
+def sparkplug_decode(x: Any) -> dict[str, Any]:
+    """The same as `spb_decode`."""
+    return spb_decode(x)
+
+
+@function(GROUP, ("bin2hexstr(sparkplug_encode(json_decode('{\"seq\": 1}')))", "'1801'"))
+def sparkplug_encode(x: Any) -> bytes:
+    """The same as `spb_encode`."""
+    return spb_encode(x)

@@ -7,14 +7,13 @@ import uuid
 from collections import OrderedDict
 from typing import Any, Final
 
+from tieline.integration.rules.comparison import topic_matches
 from tieline.integration.rules.functions.registry import array, function, text
-from tieline.integration.rules.values import topic_matches
+from tieline.integration.rules.values import MISSING
 
 GROUP: Final = "Identifiers, topics and memory"
 PREFIX: Final = "EMQXVAR_"  # of the environment variables that rules may read, as in EMQX
 MAX_KEYS: Final = 100_000  # in the memory of rules; the one that was written longest ago makes room
-
-_memory: OrderedDict[str, Any] = OrderedDict()
 
 
 @function(GROUP, ("strlen(uuid_v4())", "36"))
@@ -30,35 +29,66 @@ def uuid_v4_no_hyphen() -> str:
 
 
 @function(GROUP, ("contains_topic(['t/1', 't/#'], 't/1')", "true"), ("contains_topic(['t/#'], 't/1')", "false"))
-def contains_topic(filters: Any, topic: Any) -> bool:
-    """Whether exactly this topic is in an array."""
-    return text(topic) in array(filters)
+def contains_topic(filters: Any, topic: Any, qos: Any = None) -> bool:
+    """Whether exactly this topic is in an array of texts; with a quality of service false, as texts have none."""
+    return text(topic) in array(filters) and qos is None
 
 
 @function(GROUP, ("contains_topic_match(['t/#'], 't/1')", "true"))
-def contains_topic_match(filters: Any, topic: Any) -> bool:
-    """Whether a topic filter of an array matches the topic."""
-    return any(topic_matches(text(topic), filter) for filter in array(filters))
+def contains_topic_match(filters: Any, topic: Any, qos: Any = None) -> bool:
+    """Whether a topic filter of an array of texts matches the topic; with a quality of service false, as texts have
+    none.
+    """
+    named = [filter for filter in array(filters) if isinstance(filter, str)]
+    return any(topic_matches(text(topic), filter) for filter in named) and qos is None
 
 
-@function(GROUP, ("getenv('NOT_THERE')", "payload.missing"))
-def getenv(name: Any) -> str | None:
-    """The environment variable `EMQXVAR_` and this name of the integration's process; NULL where it is not set."""
-    return os.environ.get(PREFIX + text(name))
+@function(GROUP, ("getenv('NOT_THERE')", "''"))
+def getenv(name: Any) -> str:
+    """The environment variable `EMQXVAR_` and this name of the integration's process; empty where it is not set."""
+    return os.environ.get(PREFIX + text(name), "")
+
+
+class Store:
+    """Values that stay until the process ends."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Any] = OrderedDict()
+
+    def put(self, key: str, value: Any) -> Any:
+        """Keep a value, and give back what was there."""
+        before = self._kept.get(key, MISSING)
+        self._kept[key] = value
+        self._kept.move_to_end(key)
+        if len(self._kept) > MAX_KEYS:
+            self._kept.popitem(last=False)
+        return before
+
+    def get(self, key: str, default: Any = MISSING) -> Any:
+        return self._kept.get(key, default)
+
+    def delete(self, key: str) -> Any:
+        """Forget a key, and give back what was there."""
+        return self._kept.pop(key, MISSING)
+
+    def clear(self) -> None:
+        """Forget every key."""
+        self._kept.clear()
+
+
+_memory: Final = Store()
+_process: Final = Store()
 
 
 @function(GROUP, ("kv_store_put('last', 5)", "5"))
 def kv_store_put(key: Any, value: Any) -> Any:
     """Keep a value under a key until the process ends, and give it back. All rules share the memory."""
-    _memory[text(key)] = value
-    _memory.move_to_end(key)
-    if len(_memory) > MAX_KEYS:
-        _memory.popitem(last=False)
+    _memory.put(text(key), value)
     return value
 
 
-@function(GROUP, ("kv_store_get('never', 0)", "0"))
-def kv_store_get(key: Any, default: Any = None) -> Any:
+@function(GROUP, ("kv_store_get('never', 0)", "0"), unsettled=True)
+def kv_store_get(key: Any, default: Any = MISSING) -> Any:
     """The value that is kept under a key; the default, or NULL, where there is none."""
     return _memory.get(text(key), default)
 
@@ -66,14 +96,34 @@ def kv_store_get(key: Any, default: Any = None) -> Any:
 @function(GROUP, ("kv_store_del('last')", "payload.missing"))
 def kv_store_del(key: Any) -> None:
     """Forget a key."""
-    _memory.pop(text(key), None)
+    _memory.delete(text(key))
 
 
 def forget() -> None:
     """Forget every key."""
     _memory.clear()
+    _process.clear()
 
 
-@function(GROUP, ("is_null(null())", "true"))
-def null() -> None:
-    """NULL."""
+@function(GROUP, ("proc_dict_put('new', 5)", None), unsettled=True)
+def proc_dict_put(key: Any, value: Any) -> Any:
+    """Keep a value under a key until the process ends, apart from `kv_store_put`, and give back the one before."""
+    return _process.put(text(key), value)
+
+
+@function(GROUP, ("proc_dict_get('never')", "payload.missing"), unsettled=True)
+def proc_dict_get(key: Any) -> Any:
+    """The value that `proc_dict_put` kept under a key; NULL where there is none."""
+    return _process.get(text(key))
+
+
+@function(GROUP, ("proc_dict_del('never')", "payload.missing"), unsettled=True)
+def proc_dict_del(key: Any) -> Any:
+    """Forget a key of `proc_dict_put`, and give back its value."""
+    return _process.delete(text(key))
+
+
+@function(GROUP, ("is_null(null())", "true"), unsettled=True)
+def null() -> Any:
+    """NULL, as what is missing."""
+    return MISSING

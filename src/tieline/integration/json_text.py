@@ -1,0 +1,29 @@
+"""JSON texts and their values, in which a whole number keeps every digit, however large it is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+#: The value of a JSON text, or of its bytes. Raises one of NOT_JSON. It reads what orjson reads, and reads whole
+#: numbers of more than 64 bits without rounding them (orjson 3.11 makes them fractions).
+decode: Final = msgspec.json.Decoder().decode
+#: What `decode` raises: for a text that is no JSON, for bytes that are no UTF-8, and for one nested too deeply.
+NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def encode(value: Any) -> str:
+    """A value as JSON. Bytes inside it are texts of Latin-1 characters, byte for byte, so that they can be had back."""
+    try:
+        return orjson.dumps(value, default=_latin).decode()
+    except orjson.JSONEncodeError:  # a whole number of more than 64 bits
+        return json.dumps(value, default=_latin, ensure_ascii=False, separators=(",", ":"))
+
+
+def _latin(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    raise TypeError(f"{type(value).__name__} has no JSON")
