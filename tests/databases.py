@@ -12,7 +12,7 @@ import pymysql
 import redis
 
 from programs import program
-from servers import Server, accepts, as_ordinary_user, free_port, wait_until
+from servers import PostgreSQL, Server, accepts, as_ordinary_user, free_port, wait_until
 
 
 class MariaDB(Server):
@@ -272,3 +272,33 @@ class ClickHouse(Server):
     def url(self) -> str:
         """As a resource names it."""
         return f"http://127.0.0.1:{self.port}"
+
+
+class PgBouncer(Server):
+    """A pooler before a PostgreSQL's database, with fewer sessions than clients; `mode` is its pool_mode."""
+
+    programs = ("pgbouncer",)
+
+    def __init__(self, database: PostgreSQL, mode: str, sessions: int = 2) -> None:
+        super().__init__()
+        self.database, self.mode, self.sessions = database, mode, sessions
+
+    def command(self) -> list[str]:
+        return [program("pgbouncer"), str(self.directory / "pgbouncer.ini")]
+
+    def prepare(self) -> None:
+        database = self.database
+        where = f"host=127.0.0.1 port={database.port} user={database.user} password={database.password}"
+        users = self.write("users", f'"{database.user}" "{database.password}"\n')
+        lines = [
+            *("[databases]", f"{database.database} = {where}"),
+            *("[pgbouncer]", "listen_addr = 127.0.0.1", f"listen_port = {self.port}", "unix_socket_dir ="),
+            *("auth_type = plain", f"auth_file = {users}"),
+            *(f"pool_mode = {self.mode}", f"default_pool_size = {self.sessions}"),
+        ]
+        self.write("pgbouncer.ini", "\n".join(lines) + "\n")
+
+    @property
+    def server(self) -> str:
+        """`host:port`, as a resource names it."""
+        return f"127.0.0.1:{self.port}"

@@ -17,6 +17,7 @@ PACKAGES = {
     "postgres": "postgresql",
     "initdb": "postgresql",
     "mosquitto": "mosquitto",
+    "pgbouncer": "pgbouncer",
     "rabbitmq-server": "rabbitmq-server",
     "epmd": "erlang-base",
     "nats-server": "nats-server",

@@ -19,11 +19,11 @@ from tieline.integration.rules.template import WHOLE, Statement, lookup, sql_tem
     [
         (
             "insert into t(a, B) values (${x}, ${y.z});",
-            Statement("insert into t(a, B) values ($1, $2);", (("x",), ("y", "z")), ("t",), ("a", "b")),
+            Statement("insert into t(a, B) values ($1, $2);", (("x",), ("y", "z"))),
         ),
         (
             'INSERT INTO s."T"("A b") VALUES (\'${x}\')',
-            Statement('INSERT INTO s."T"("A b") VALUES ($1)', (("x",),), ("s", "T"), ("A b",)),
+            Statement('INSERT INTO s."T"("A b") VALUES ($1)', (("x",),)),
         ),
         (
             "insert into t(a) values (${x}::int)",

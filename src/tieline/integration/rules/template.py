@@ -31,11 +31,6 @@ SQL_TOKEN: Final = re.compile(
     r"""|(?P<dollar>\$(?P<tag>[A-Za-z_]*)\$.*?\$(?P=tag)\$)|(?P<comment>--[^\n]*|/\*.*?\*/)|(?P<parameter>\$\d+)""",
     re.DOTALL,
 )
-#: `INSERT INTO table (columns) VALUES ($1, …)` and nothing else: rows that a bulk load can take as they are.
-_PLAIN: Final = re.compile(
-    r"""^\s*insert\s+into\s+(?P<table>[\w."]+)\s*\((?P<columns>[\w\s,"]+)\)\s*values\s*\((?P<values>[\s,$\d]+)\)\s*;?\s*$""",
-    re.IGNORECASE,
-)
 
 
 def path(field: str) -> Path:
@@ -160,16 +155,10 @@ def text_template(template: str) -> Text:
 
 @dataclass(frozen=True)
 class Statement:
-    """A SQL statement with the parameters `$1` … and the path that each takes from an output.
-
-    Where it is a plain `INSERT INTO table (columns) VALUES (fields)`, `table` and `columns` name what a bulk load
-    needs; both are empty otherwise.
-    """
+    """A SQL statement with the parameters `$1` … and the path that each takes from an output."""
 
     sql: str
     paths: tuple[Path, ...]
-    table: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
 
 
 def sql_template(template: str) -> Statement:
@@ -197,20 +186,7 @@ def sql_template(template: str) -> Statement:
     sql = SQL_TOKEN.sub(replace, template)
     if "${" in sql:
         raise TemplateError("a ${ is not closed")
-    plain = _PLAIN.match(sql)
-    ordered = ", ".join(f"${n}" for n in range(1, len(paths) + 1))
-    if plain and re.sub(r"\s", "", plain["values"]) == ordered.replace(" ", "") and paths:
-        return Statement(sql, tuple(paths), _names(plain["table"], "."), _names(plain["columns"], ","))
     return Statement(sql, tuple(paths))
-
-
-def _names(text: str, separator: str) -> tuple[str, ...]:
-    """SQL identifiers as the database stores them: in lower case, unless quoted (PostgreSQL 15, 4.1.1)."""
-    found = []
-    for name in text.split(separator):
-        bare = name.strip()
-        found.append(bare[1:-1] if bare.startswith('"') else bare.lower())
-    return tuple(found)
 
 
 def check_fields(paths: tuple[Path, ...], rule: Shape) -> None:

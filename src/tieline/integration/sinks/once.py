@@ -33,8 +33,3 @@ def once(template: str, closing: Callable[[str, int], int], tail: str) -> Once:
         raise TemplateError("exactly once takes insert into table(columns) values (…), and nothing behind it")
     columns, values = template[: head.end("columns")], template[head.end("columns") : end]
     return Once(head["table"], f"{columns}, {COLUMN}{values}, ${{{ROW_ID}}}) {tail}")
-
-
-def index(table: str) -> str:
-    """The name of the unique index: the bare name of the table, then the column's."""
-    return re.sub(r"\W", "", table.rpartition(".")[2])[:40] + f"_{COLUMN}"
