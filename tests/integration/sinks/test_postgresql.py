@@ -144,6 +144,14 @@ async def test_each_column_keeps_the_value_or_the_row_is_named(postgresql: Postg
 
 
 @pytest.mark.parametrize("way", WAYS)
+async def test_a_deep_document_is_the_server_s_to_read(postgresql: PostgreSQL, way: str) -> None:
+    target = table(postgresql, "v jsonb")
+    deep = "[" * 1500 + "]" * 1500
+    await write(flow.resource(postgresql), action(way, target), [{"n": 1, "v": deep}])
+    assert stored(postgresql, target) == [deep]
+
+
+@pytest.mark.parametrize("way", WAYS)
 async def test_the_payload_is_a_document(postgresql: PostgreSQL, way: str) -> None:
     target = table(postgresql, "v jsonb")
     sql = WAYS[way].format(t=target, v="v").replace("${v}", "${payload}")

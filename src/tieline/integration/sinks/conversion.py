@@ -213,7 +213,7 @@ def _is_json(value: str) -> bool:
     try:
         orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        return "recursion" in str(error).lower()  # deeper than this reader goes: the database reads it
+        return "depth limit" in str(error)  # deeper than this reader goes: the database reads it
     return True
 
 

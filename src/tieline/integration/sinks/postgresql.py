@@ -312,5 +312,5 @@ KIND: Final = Kind(
     actions=(Sql,),
     open=PostgreSQLSink,
     test="logs in, opens the database, prepares each statement and has the server plan it: tables, columns and rights",
-    tried="PostgreSQL 15",
+    tried="PostgreSQL 15, also behind PgBouncer 1.18 in each of its modes",
 )
