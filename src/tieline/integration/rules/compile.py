@@ -126,14 +126,13 @@ def _foreach(emitter: Emitter, statement: syntax.Foreach) -> None:
     _condition(emitter, statement.where, "continue")
     emitter.strict = True
     array = emitter.alias(len(statement.bindings) - 1)
+    beside = [(binding.alias, emitter.alias(number)) for number, binding in enumerate(statement.bindings[:-1])]
     emitter.line("rows = []")
+    emitter.place = len(emitter.lines)
     emitter.line(f"for item in as_list({array}):")
     emitter.indent += 1
     emitter.item = item_name(statement)
-    emitter.items = {emitter.item: "item"}
-    for number in range(len(statement.bindings) - 1):
-        if path := statement.bindings[number].alias:
-            emitter.items[str(path[0])] = emitter.alias(number)
+    emitter.items = {emitter.item: "item", **{str(path[0]): variable for path, variable in beside if path}}
     emitter.aliases, emitter.loaded = _columns(statement.columns), dict(emitter.loaded)
     _forget_columns(emitter)
     _condition(emitter, statement.incase, "continue")

@@ -6,12 +6,14 @@ Names in the source are ours (`v0`, `f_upper`); texts of the rule appear only as
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeGuard
 
 from tieline.integration.rules import syntax, values
 from tieline.integration.rules.functions import LIBRARY
 from tieline.integration.rules.paths import ARITHMETIC, COMPARE, Paths
+from tieline.integration.rules.varying import Varying
 from tieline.integration.topics import filter_fault, matcher
 
 _PYTHON: Final = {"=": "==", "!=": "!=", "<": "<", ">": ">", "<=": "<=", ">=": ">="}
@@ -19,13 +21,36 @@ NESTED: Final = 10  # calls inside calls for a chain of + - * /; a longer one is
 _BOOLEAN: Final = (syntax.Compare, syntax.Logic, syntax.Not, syntax.In)
 
 
+#: What is worked out once before the loop of a FOREACH where it does not name the element; the rest costs nothing.
+_COSTLY: Final = (syntax.Call, syntax.Arithmetic, syntax.Case, syntax.In, syntax.Array, syntax.Range, syntax.Compare)
+
+
 class Emitter(Paths):
     """Writes the expressions of a rule."""
+
+    @functools.cached_property
+    def varying(self) -> Varying:
+        """What differs between the elements of a FOREACH."""
+        return Varying(self)
+
+    def differs(self, number: int) -> bool:
+        return self.varying.column(number)
+
+    def gives_missing(self, call: syntax.Call) -> bool:
+        known = LIBRARY.get(call.name)
+        return known is not None and known.unsettled
 
     def value(self, node: syntax.Expression, telling: bool = False) -> str:
         """Python source that gives the value of an expression; `telling` makes it MISSING where it is missing."""
         before, self.telling = self.telling, telling
-        source = _EMITTERS[type(node)](self, node)
+        if self.place >= 0 and not self.lazy and isinstance(node, _COSTLY) and not self.varying.expression(node):
+            variable = self.fresh()
+            self.later(variable)
+            with self.lazily():
+                source = _EMITTERS[type(node)](self, node)
+            source = f"({variable} if {variable} is not LATER else ({variable} := {source}))"
+        else:
+            source = _EMITTERS[type(node)](self, node)
         self.telling = before
         return source
 

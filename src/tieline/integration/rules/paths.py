@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -30,6 +31,8 @@ _HELPERS: Final[dict[str, Any]] = {
 #: What can be missing rather than NULL.
 _TELLING: Final = (syntax.Name, syntax.Get, syntax.Call, syntax.Case, syntax.Array)
 
+LATER: Final = object()  # in the place of a value that no element has needed yet
+
 
 def not_json(message: messages.Message) -> RuleFailure:
     """The failure of a rule that selects from a payload that is not JSON."""
@@ -46,6 +49,7 @@ class Paths:
         self.fields = tuple(dict.fromkeys((*plain, *events.fields(topics))))  # that a rule on these topics can name
         self.names: dict[str, Any] = dict(_HELPERS)
         self.names |= {"UNREAD": messages.UNREAD, "NOT_JSON": messages.NOT_JSON, "not_json": not_json}
+        self.names |= {"LATER": LATER}
         self.names |= {"decode": json_text.decode, "NO_JSON": json_text.NOT_JSON}
         self.lines: list[str] = []
         self.indent = 3
@@ -54,6 +58,9 @@ class Paths:
         self.visible = 0  # so many aliases can be named
         self.items: dict[str, str] = {}  # names that are variables: the element of a FOREACH, and what is beside it
         self.item = ""  # the name of the element
+        self.place = -1  # where lines before the loop of a FOREACH go, while its body is written
+        self.outside = False  # whether the present lines go there
+        self.lazy = False  # whether the present variables are worked out once for all elements
         self.strict = False  # whether a payload that is not JSON fails the rule
         self.telling = False  # whether who gets the present value tells what is missing from JSON's null
         self._strict_done = False
@@ -61,7 +68,18 @@ class Paths:
 
     def line(self, source: str) -> None:
         """One more line of the function."""
-        self.lines.append("    " * self.indent + source)
+        if self.outside:
+            self.lines.insert(self.place, "    " * (self.indent - 1) + source)
+            self.place += 1
+        else:
+            self.lines.append("    " * self.indent + source)
+
+    @contextlib.contextmanager
+    def before_the_loop(self, wanted: bool = True) -> Iterator[None]:
+        """Lines within go before the loop whose body is written, if any is: they are run once for a message."""
+        outside, self.outside = self.outside, self.outside or (wanted and self.place >= 0)
+        yield
+        self.outside = outside
 
     def fresh(self) -> str:
         """A variable that nothing uses yet."""
@@ -71,8 +89,28 @@ class Paths:
     def assign(self, source: str) -> str:
         """A new variable with this value."""
         variable = self.fresh()
-        self.line(f"{variable} = {source}")
+        if self.lazy and not self.outside:
+            self.later(variable)
+            self.line(f"if {variable} is LATER: {variable} = {source}")
+        else:
+            self.line(f"{variable} = {source}")
         return variable
+
+    def later(self, variable: str) -> None:
+        """Begin a variable that the first element of a FOREACH gives its value that needs it."""
+        with self.before_the_loop():
+            self.line(f"{variable} = LATER")
+
+    @contextlib.contextmanager
+    def lazily(self, wanted: bool = True) -> Iterator[None]:
+        """Variables made within are worked out once for all elements of a FOREACH, when one needs them."""
+        lazy, self.lazy = self.lazy, self.lazy or (wanted and self.place >= 0)
+        yield
+        self.lazy = lazy
+
+    def differs(self, number: int) -> bool:
+        """Whether a column may differ between the elements of a FOREACH."""
+        raise NotImplementedError
 
     def fault(self, message: str, node: syntax.Node, found: str) -> RuleError:
         return RuleError(message, self.text, node.at, found=found)
@@ -86,27 +124,43 @@ class Paths:
         for number in range(self.visible - 1, -1, -1):
             alias = output_path(self.aliases[number], number)
             if keys[: len(alias)] == alias:
-                return self.renamed(number, keys[len(alias) :])
+                with self.lazily(self.place >= 0 and not self.differs(number)):
+                    return self.renamed(number, keys[len(alias) :])
             if alias[: len(keys)] == keys:
                 return self.grown(node, number, keys, alias)
         root = keys[0]
         if root in self.items:
-            return self.follow(self.items[root], (f"item {root}",), keys[1:], said=root == self.item)
+            with self.before_the_loop(root != self.item):
+                return self.follow(self.items[root], (f"item {root}",), keys[1:], said=root == self.item)
         if root not in self.fields:
             return self.unknown(node, root)
-        if root == "payload" and (len(keys) > 1 or indexed) and not self.events:
-            return self.follow(self.document(), ("payload",), keys[1:])
-        return self.follow(self.field(root), (root, ""), keys[1:])
+        with self.before_the_loop():
+            if root == "payload" and (len(keys) > 1 or indexed) and not self.events:
+                return self.follow(self.document(), ("payload",), keys[1:])
+            return self.follow(self.field(root), (root, ""), keys[1:])
 
     def renamed(self, number: int, rest: tuple[str, ...]) -> str:
         """What is under these keys in the value of an earlier column."""
-        column = self.aliases[number]
-        if self.telling and not rest and isinstance(column.of, _TELLING):
-            visible, self.visible = self.visible, number
-            source = self.value(column.of, telling=True)
-            self.visible = visible
-            return source
+        if self.telling and not rest and isinstance(self.aliases[number].of, _TELLING):
+            return self.told(number)
         return self.follow(self.alias(number), (f"alias {number}",), rest, said=True)
+
+    def told(self, number: int) -> str:
+        """The variable with a selected value that is MISSING where it is missing."""
+        key = (f"column {number}", "told")
+        if key not in self.loaded:
+            column, (visible, self.visible) = self.aliases[number], (self.visible, number)
+            if isinstance(column.of, syntax.Call) and not self.gives_missing(column.of):
+                self.loaded[key] = self.alias(number)
+            else:
+                source = self.value(column.of, telling=True)
+                self.loaded[key] = source if source.isidentifier() else self.assign(source)
+            self.visible = visible
+        return self.loaded[key]
+
+    def gives_missing(self, call: syntax.Call) -> bool:
+        """Whether a function tells what is missing from JSON's null."""
+        raise NotImplementedError
 
     def grown(self, node: syntax.Expression, number: int, keys: tuple[str, ...], alias: syntax.Path) -> str:
         """The value under keys inside which an earlier column was put: with that column, and with those before it."""
@@ -142,7 +196,11 @@ class Paths:
 
     def everything(self) -> str:
         """Source of all fields as a new map."""
-        return f"m.chosen({self.fields!r})" if self.events else "m.fields()"
+        source = f"m.chosen({self.fields!r})" if self.events else "m.fields()"
+        if self.place < 0:
+            return source
+        with self.before_the_loop():
+            return self.load(("all",), source)
 
     def document(self) -> str:
         """The variable with the decoded payload, which fails the rule where the block is strict."""
@@ -155,7 +213,7 @@ class Paths:
             self.line(f"    if keep: m.decoded = {variable}")
         if self.strict and not self._strict_done:
             self._strict_done = True
-            self.line(f"if {variable} is NOT_JSON: raise not_json(m)")
+            self.lines.append("    " * self.indent + f"if {variable} is NOT_JSON: raise not_json(m)")
         return variable
 
     def load(self, key: tuple[str, ...], source: str) -> str:
@@ -181,10 +239,16 @@ class Paths:
         """The variable with a selected value, computed where it is first needed."""
         key = (f"column {number}",)
         if key not in self.loaded:
-            visible, self.visible = self.visible, number
-            source = self.value(self.aliases[number].of)
+            column, (visible, self.visible) = self.aliases[number], (self.visible, number)
+            telling = isinstance(column.of, syntax.Call) and self.gives_missing(column.of)
+            with self.lazily(self.place >= 0 and not self.differs(number)):
+                source = self.value(column.of, telling=telling)
+                source = source if source.isidentifier() else self.assign(source)
+                if telling:  # it is asked once: it may keep something, or differ at each call
+                    self.loaded[(*key, "told")] = source
+                    source = self.assign(f"settle({source})")
             self.visible = visible
-            self.loaded[key] = source if source.isidentifier() else self.assign(source)
+            self.loaded[key] = source
         return self.loaded[key]
 
 
