@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 
+HERE = Path(__file__).parent
 MARK = "tlt-"  # begins the name of everything that a test makes in the kernel
 INSTALLED = "tl-"  # begins the name of everything that `tieline up` makes (tieline/cli/home.py)
 NAMESPACES = Path("/run/netns")  # where iproute2 keeps the named ones
@@ -28,8 +29,8 @@ FOREIGN = ("AWS_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "http
 
 _handed_out: set[str] = set()
 _foreign_namespaces: set[str] = set()
-_world_skips = 0
-ABSENT = "Skipped: not installed: "  # begins what tests/programs.py says of a server
+ABSENT = "not installed: "  # begins what tests/programs.py says of a server
+NO_WORLD = "no world can be made here; "
 
 
 def new_prefix() -> str:
@@ -93,9 +94,18 @@ def _namespaces() -> set[str]:
 
 
 def _left_behind() -> list[str]:
-    """Namespaces of this session that still exist; on a CI machine, which nobody shares, every new one is ours."""
-    new = _namespaces() - _foreign_namespaces
-    return sorted(name for name in new if os.environ.get("CI") or name.startswith(tuple(_handed_out)))
+    """Namespaces of this session that still exist; on a CI machine, which nobody shares, every new one is ours. One of
+    several workers (pytest-xdist) knows only its own; whoever began them looks at all.
+    """
+    new, alone = _namespaces() - _foreign_namespaces, "PYTEST_XDIST_WORKER" not in os.environ
+    return sorted(name for name in new if (os.environ.get("CI") and alone) or name.startswith(tuple(_handed_out)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several workers one runs a whole file, and one all of the console's, which share a world."""
+    for item in items:
+        where = item.path.relative_to(HERE) if item.path.is_relative_to(HERE) else item.path
+        item.add_marker(pytest.mark.xdist_group("console" if where.parts[0] == "console" else str(where)))
 
 
 def pytest_sessionstart() -> None:
@@ -103,16 +113,15 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    global _world_skips
     if item.get_closest_marker("world") and (obstacle := world_obstacle()):
-        _world_skips += 1
-        pytest.skip(f"no world can be made here; {obstacle}")
+        pytest.skip(f"{NO_WORLD}{obstacle}")
 
 
-def _without_servers(skipped: Iterable[pytest.TestReport]) -> Counter[str]:
-    """How many tests were skipped for want of which programs."""
-    reasons = (report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple))
-    return Counter(reason.removeprefix(ABSENT) for reason in reasons if reason.startswith(ABSENT))
+def _skipped(reports: Iterable[pytest.TestReport], kind: str) -> Counter[str]:
+    """How many tests were skipped for which reasons of a kind, which begins them."""
+    reasons = (report.longrepr[2] for report in reports if isinstance(report.longrepr, tuple))
+    begin = f"Skipped: {kind}"
+    return Counter(reason.removeprefix(begin) for reason in reasons if reason.startswith(begin))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -121,11 +130,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _world_skips:
+    skipped = terminalreporter.getreports("skipped")
+    for obstacle, count in _skipped(skipped, NO_WORLD).items():
         terminalreporter.section("THE WORLD WAS NOT TESTED", sep="!", red=True, bold=True)
-        terminalreporter.line(f"{_world_skips} world tests were skipped: {world_obstacle()}", red=True)
+        terminalreporter.line(f"{count} world tests were skipped: {obstacle}", red=True)
         terminalreporter.line("To test it: sudo ./dev test, on a machine or in a --privileged container.")
-    if without := _without_servers(terminalreporter.getreports("skipped")):
+    if without := _skipped(skipped, ABSENT):
         terminalreporter.section("NOT EVERY SERVER WAS THERE", sep="!", red=True, bold=True)
         for program, count in sorted(without.items()):
             terminalreporter.line(f"{count} tests were skipped; not installed: {program}", red=True)

@@ -53,7 +53,7 @@ def session(directory: Path, test: str, **environment: str) -> subprocess.Comple
     """A session of pytest of its own, under our conftest.py."""
     shutil.copy(Path(__file__).with_name("conftest.py"), directory)
     (directory / "test_inner.py").write_text(test)
-    (directory / "pytest.ini").write_text("[pytest]\nmarkers = world\n")
+    (directory / "pytest.ini").write_text("[pytest]\nmarkers =\n    world\n    xdist_group\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(directory)]
     plain = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment}  # the inner tests need no plugin
     return subprocess.run(command, capture_output=True, text=True, check=False, env=plain)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,9 @@ from tieline.cloud.client import Client
 from tieline.demo.customer import Customer
 from world.running import Tieline
 
+HERE = Path(__file__).parent
+_browser = contextlib.ExitStack()  # the running Chromium
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs the browser goes last: Playwright leaves a loop running in this thread, so that no other can start.
@@ -20,6 +25,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Of these the removal of the guide's world is the last, in whatever order the files are named.
     """
     items.sort(key=lambda item: ("chromium" in getattr(item, "fixturenames", ()), item.path.stem == "test_removal"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """After the last of these tests the browser goes, and its loop with it: others follow where workers share them."""
+    if item.path.is_relative_to(HERE) and not (nextitem and nextitem.path.is_relative_to(HERE)):
+        _browser.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -33,8 +45,10 @@ def chromium() -> Iterator[Any]:
     """A browser; a test without one is skipped with the reason."""
     if reason := browsing.obstacle():
         pytest.skip(reason)
-    with browsing.browser() as running:
-        yield running
+    global _browser
+    _browser = contextlib.ExitStack()
+    with _browser:
+        yield _browser.enter_context(browsing.browser())
 
 
 @pytest.fixture(scope="session")

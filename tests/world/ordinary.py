@@ -16,8 +16,9 @@ import pytest
 import tieline
 from world.running import REGION, Tieline, until
 
-USER = 54321  # nobody's id; subordinate ids are given to it in a mount namespace of the test's own
-GRANT = f"{USER}:200000:65536\n"
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))  # one user for each of pytest's workers
+USER = 54321 + WORKER  # nobody's id; subordinate ids are given to it in a mount namespace of the test's own
+GRANT = f"{USER}:{200_000 + WORKER * 65_536}:65536\n"
 BECOME = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--inh-caps=-all"]
 
 
