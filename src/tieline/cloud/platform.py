@@ -13,6 +13,7 @@ from tieline.cloud.configuration import configure
 from tieline.cloud.deployments.boot import Machine
 from tieline.cloud.deployments.worker import DeploymentWorker
 from tieline.cloud.guard.identify import Doorkeeper
+from tieline.cloud.guard.limits import Untold
 from tieline.cloud.guard.records import ApiKey, Grant
 from tieline.cloud.guard.requests import Entrance, record_key
 from tieline.cloud.guard.roles import Role
@@ -33,6 +34,7 @@ from tieline.cloud.trials import Trials
 
 log = logging.getLogger(__name__)
 
+UNHEARD_SECONDS = 60.0  # between two entries in the audit log of one source's logins that were not heard
 FIRST_KEY = "admin"  # the name of the key that the first start makes
 
 
@@ -48,6 +50,7 @@ class Platform:
         self.allowed = allowed  # what resources may name besides links, see addresses
         self.doorkeeper = Doorkeeper(records)
         self.entrance = Entrance(records)
+        self.unheard = Untold(UNHEARD_SECONDS)
         self.idempotency = Idempotency(records, vault)
         self.pulse = records.pulse
         self.hub = Hub(self._configuration, self._reported, self.pulse.beat)

@@ -20,7 +20,7 @@ from tieline.cloud.client import ClientError as RestError
 from tieline.console import context
 from tieline.console.credentials import PERSON_COOKIE, PROVIDER_COOKIE, SECONDS, Keys, Person, opened, seal
 from tieline.console.gate import PREFIX
-from tieline.console.rest import logged_in, rest
+from tieline.console.rest import holder, logged_in, rest
 
 router = APIRouter(include_in_schema=False)
 STYLE = Path(__file__).with_name("style.css")
@@ -75,7 +75,7 @@ async def sign_in(request: Request) -> Response:
     fields = await _fields(request)
     source = request.client.host if request.client else ""
     try:
-        person = await asyncio.to_thread(_known, fields, source)
+        person = await _known(fields, source)
     except RestError as error:
         return _form(PERSON, f"{error.message}. {error.hint}", 401)
     except UnicodeEncodeError:
@@ -114,14 +114,11 @@ async def sign_out(request: Request) -> Response:
     return answer
 
 
-def _known(fields: dict[str, str], source: str) -> Person:
+async def _known(fields: dict[str, str], source: str) -> Person:
     """Whoever REST knows by these; raises RestError."""
     if "name" in fields:
-        return logged_in(fields["name"], fields.get("password", ""), source)
-    person = Person("Authorization", f"Bearer {fields.get('key', '')}")
-    with rest(person, source) as client:
-        client.identity()
-    return person
+        return await logged_in(fields["name"], fields.get("password", ""), source)
+    return await holder(Person("Authorization", f"Bearer {fields.get('key', '')}"), source)
 
 
 def _end(person: Person) -> None:

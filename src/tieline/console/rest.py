@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from tieline.cloud.answers import Identity, LinkTraffic, RuleMetrics, Traffic
 from tieline.cloud.client import TIMEOUT, Client, at
+from tieline.cloud.client_errors import refused
 from tieline.cloud.guard.identify import COOKIE
 from tieline.cloud.letters import Letters, Replayed
 from tieline.console import context
@@ -47,11 +48,6 @@ class Rest(Client):
     def identity(self) -> Identity:
         """Who the caller is, and what the caller may."""
         return self._read(Identity, "GET", "/session")
-
-    def login(self, name: str, password: str) -> Person:
-        """Log in as a user; the session is the answer's cookie."""
-        answer = self._send("POST", "/session", {"name": name, "password": password})
-        return Person("Cookie", f"{COOKIE}={answer.cookies[COOKIE]}")
 
     def logout(self) -> None:
         """End the session."""
@@ -102,7 +98,25 @@ def rest(person: Person, source: str = "") -> Rest:
     return Rest({person.header: person.value}, source)
 
 
-def logged_in(name: str, password: str, source: str) -> Person:
+async def logged_in(name: str, password: str, source: str) -> Person:
     """Somebody who proved the password; raises ClientError."""
-    with Rest({}, source) as client:
-        return client.login(name, password)
+    answer = await _asked("POST", {}, source, {"name": name, "password": password})
+    return Person("Cookie", f"{COOKIE}={answer.cookies[COOKIE]}")
+
+
+async def holder(person: Person, source: str) -> Person:
+    """Somebody whose key REST knows; raises ClientError."""
+    await _asked("GET", {person.header: person.value}, source)
+    return person
+
+
+async def _asked(
+    method: str, headers: dict[str, str], source: str, body: dict[str, str] | None = None
+) -> httpx.Response:
+    """What REST answers about the session. No thread is taken: many who wait to log in must not keep others waiting."""
+    transport = httpx.ASGITransport(context.current.app, raise_app_exceptions=False, client=(source or "127.0.0.1", 0))
+    async with httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers) as client:
+        answer = await client.request(method, f"{BASE}/session", json=body)
+    if not answer.is_success:
+        raise refused(answer)
+    return answer

@@ -22,14 +22,14 @@ ADA = Login(name="ada", password=OLD)
 @pytest.fixture
 async def records() -> AsyncIterator[Repository]:
     made = Repository(SQLiteStore(":memory:"))
-    made.commit(write=[User(id="u", name="ada", password=await hash_password(OLD.get_secret_value()), created="")])
+    made.commit(write=[User(id="u", name="ada", password=await hash_password(OLD.get_secret_value(), ""), created="")])
     yield made
     made.close()
 
 
 @pytest.mark.parametrize("meanwhile", ["another password", "deleted"])
 async def test_a_login_that_was_under_way_is_refused(records: Repository, meanwhile: str) -> None:
-    other = await hash_password(NEW.get_secret_value())
+    other = await hash_password(NEW.get_secret_value(), "")
     entering = asyncio.create_task(Entrance(records).login(ADA, "127.0.0.1"))
     await asyncio.sleep(0)
     [user] = records.all(User)

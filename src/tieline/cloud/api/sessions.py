@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from http import HTTPStatus
+
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +17,7 @@ from tieline.cloud.guard.passwords import LONGEST, SHORTEST
 from tieline.cloud.guard.requests import Login, Password, change_password, logout
 from tieline.cloud.platform import Platform
 from tieline.cloud.problems import PlatformError
+from tieline.http.sources import source as source_of
 
 router = APIRouter(prefix="/session", tags=["session"])
 
@@ -34,7 +38,11 @@ async def login(there: There, request: Request, response: Response, wanted: Logi
     try:
         user, cookie = await there.entrance.login(wanted, source)
     except PlatformError as error:
-        _note(there, wanted.name, source, f"login refused: {error.code}")
+        refused = f"login refused: {error.code}"
+        if error.status != HTTPStatus.TOO_MANY_REQUESTS:
+            _note(there, wanted.name, source, refused)
+        elif (more := there.unheard.count(source_of(source), time.time())) is not None:
+            _note(there, wanted.name, source, f"{refused}, and {more} more before it" if more else refused)
         raise
     _note(there, user.name, source, "login")
     response.set_cookie(

@@ -14,6 +14,7 @@ from tieline.cloud.history import moment
 from tieline.cloud.problems import PlatformError
 from tieline.cloud.repository import Repository
 from tieline.cloud.secrets import hashed, matches
+from tieline.http.sources import source as source_of
 
 COOKIE = "tieline_session"
 IDLE_SECONDS = 12 * 3600.0  # after so long without a request a session ends
@@ -55,9 +56,10 @@ class Doorkeeper:
         key = self._records.get(ApiKey, key_id(token))
         if key is not None and matches(token, key.hash) and not (key.expires and moment(key.expires) <= now):
             return Caller(key.name, "key", key.id, Grant(role=key.role, projects=key.projects), source)
-        if wait := self._wrong.wait(source, now):
+        sender = source_of(source)
+        if wait := self._wrong.wait(sender, now):
             raise too_many(wait)
-        self._wrong.add(source, now)
+        self._wrong.add(sender, now)
         raise PlatformError(401, "UNAUTHORIZED", "this API key is not known here, or has expired", UNKNOWN)
 
     def _by_session(self, cookie: str, source: str, now: float) -> Caller:

@@ -17,10 +17,29 @@ class Limit:
 
 #: Guessing a password at one per 12 s takes longer than its owner needs to notice; a typing error costs nothing.
 LOGIN = Limit(burst=5, seconds=12.0)
+#: Of one source, under whatever names: a fortieth of what two threads compute. What succeeds is given back.
+SOURCE = Limit(burst=60, seconds=1.0)
 #: Keys have 192 bits: this bounds the load and the log, not the odds.
 KEYS = Limit(burst=100, seconds=0.6)
 #: One caller's requests: twice what EMQX Cloud allows (emqx.md, 1.6); one in a loop leaves the platform to others.
 REQUESTS = Limit(burst=1000, seconds=0.005)
+
+
+class Untold:
+    """Counts what is alike and too much to be told each: one in `seconds` is, with the number of those before it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._told: dict[str, tuple[float, int]] = {}  # when one was told, and how many came since
+
+    def count(self, key: str, now: float) -> int | None:
+        """How many were not told before this one, which is to be told; None where this one is not, either."""
+        at, since = self._told.pop(key, (now - self._seconds, 0))
+        tell = now - at >= self._seconds
+        if len(self._told) >= MOST_KEYS:
+            del self._told[next(iter(self._told))]
+        self._told[key] = (now, 0) if tell else (at, since + 1)
+        return since if tell else None
 
 
 class Attempts:
@@ -42,6 +61,11 @@ class Attempts:
         if len(self._filled) >= MOST_KEYS:
             del self._filled[next(iter(self._filled))]
         self._filled[key] = filled
+
+    def give_back(self, key: str) -> None:
+        """Take one attempt back: it did no harm, or was not heard."""
+        if key in self._filled:
+            self._filled[key] -= self._limit.seconds
 
     def forget(self, key: str) -> None:
         """A success clears what was counted."""

@@ -8,15 +8,17 @@ import time
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from tieline.cloud.guard.identify import alive, key_id, too_many
-from tieline.cloud.guard.limits import LOGIN, Attempts
+from tieline.cloud.guard.limits import LOGIN, SOURCE, Attempts
 from tieline.cloud.guard.passwords import LONGEST, SHORTEST, hash_password, verify_password
 from tieline.cloud.guard.records import EVERY, ApiKey, Caller, Grant, Session, User
 from tieline.cloud.guard.roles import Role
+from tieline.cloud.guard.turns import Crowded
 from tieline.cloud.history import timestamp
 from tieline.cloud.problems import PlatformError, name_taken, not_found
 from tieline.cloud.records import Name
 from tieline.cloud.repository import Repository
 from tieline.cloud.secrets import hashed, new_api_key, new_id
+from tieline.http.sources import source as source_of
 
 Password = SecretStr
 COOKIE_BYTES = 32
@@ -68,7 +70,7 @@ class Login(BaseModel):
 async def create_user(records: Repository, caller: Caller, wanted: NewUser) -> User:
     """Record a user; raises PlatformError with nothing changed."""
     grant = granted(caller, wanted.role, wanted.projects)
-    hash = await hash_password(wanted.password.get_secret_value())
+    hash = await _hashed(wanted.password, caller)
     if records.all(User, lambda user: user.name == wanted.name):
         raise name_taken("user", wanted.name)
     created = timestamp(time.time())
@@ -81,7 +83,7 @@ async def change_user(records: Repository, caller: Caller, user: User, wanted: U
     """Change role, projects or password; a new password or a smaller right ends the user's sessions."""
     role, projects = wanted.role or user.role, user.projects if wanted.projects is None else wanted.projects
     grant = granted(caller, role, projects)
-    hash = await hash_password(wanted.password.get_secret_value()) if wanted.password else user.password
+    hash = await _hashed(wanted.password, caller) if wanted.password else user.password
     present = records.get(User, user.id)  # hashing took time
     if present is None:
         raise not_found("user", user.name)
@@ -96,8 +98,11 @@ async def change_password(records: Repository, caller: Caller, old: Password, ne
     user = records.get(User, caller.id) if caller.means == "user" else None
     if user is None:
         raise PlatformError(409, "NO_PASSWORD", "an API key has no password", "log in as a user")
-    right = await verify_password(old.get_secret_value(), user.password)
-    hash = await hash_password(new.get_secret_value()) if right else ""
+    try:
+        right = await verify_password(old.get_secret_value(), user.password, caller.id)
+    except Crowded:
+        raise too_many(1.0) from None
+    hash = await _hashed(new, caller) if right else ""
     others = [session for session in sessions_of(records, user) if session.id != caller.session]
     present = records.get(User, user.id)
     if not right or present is None or present.password != user.password:  # somebody was faster
@@ -142,26 +147,44 @@ class Entrance:
 
     def __init__(self, records: Repository) -> None:
         self._records = records
-        self._failed = Attempts(LOGIN)
+        self._failed, self._heard = Attempts(LOGIN), Attempts(SOURCE)
 
-    async def login(self, wanted: Login, source: str) -> tuple[User, str]:
-        """The user and the cookie of a new session; raises PlatformError 401, or 429 after too many failures."""
-        place = f"{source} {wanted.name}"
-        if wait := self._failed.wait(place, time.time()):
+    async def login(self, wanted: Login, address: str) -> tuple[User, str]:
+        """The user and the cookie of a new session; raises PlatformError 401, or 429 after too many failures.
+
+        Counted are the failures for one name, and all that one source asks for.
+        """
+        source = source_of(address)
+        place, now = f"{source} {wanted.name}", time.time()
+        if wait := max(self._failed.wait(place, now), self._heard.wait(source, now)):
             raise too_many(wait)
-        self._failed.add(place, time.time())  # before the slow part: guesses at the same time count, too
+        self._failed.add(place, now)  # before the slow part: guesses at the same time count, too
+        self._heard.add(source, now)
         found = self._records.all(User, lambda user: user.name == wanted.name)
         hash = found[0].password if found else None
-        right = await verify_password(wanted.password.get_secret_value(), hash)
+        try:
+            right = await verify_password(wanted.password.get_secret_value(), hash, source)
+        except Crowded:
+            self._failed.give_back(place)
+            raise too_many(1.0) from None
         present = self._records.get(User, found[0].id) if found else None
         if not right or present is None or present.password != hash:  # it took time: a new one ends the old at once
             raise PlatformError(401, "UNAUTHORIZED", "name or password is not right", "try again")
         self._failed.forget(place)
+        self._heard.give_back(source)
         cookie, now = secrets.token_urlsafe(COOKIE_BYTES), time.time()
         session = Session(id=hashed(cookie), user=present.id, created=now, seen=now)
         ended = self._records.all(Session, lambda other: not alive(other, now))
         self._records.commit(write=[session], delete=ended)
         return present, cookie
+
+
+async def _hashed(password: Password, caller: Caller) -> str:
+    """The hash of a new password; raises PlatformError where the caller asks for too many at once."""
+    try:
+        return await hash_password(password.get_secret_value(), caller.id)
+    except Crowded:
+        raise too_many(1.0) from None
 
 
 def logout(records: Repository, caller: Caller) -> None:
