@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from nicegui import app as pages_app
 from nicegui import ui
 from starlette.requests import Request
-from starlette.responses import RedirectResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 
 from tieline.cloud.platform import Platform
@@ -55,6 +55,7 @@ def install(app: FastAPI, chosen: argparse.Namespace, port: int) -> None:
     ui.add_head_html(READY, shared=True)
     pages_app.include_router(entrance.router)
     pages_app.add_middleware(Gate, vault=platform.vault)
+    pages_app.add_exception_handler(404, missing)
     for name in ("nicegui", "httpx"):  # each page and each look at the state would be a line
         logging.getLogger(name).setLevel(logging.WARNING)
     ui.run_with(
@@ -75,6 +76,11 @@ def install(app: FastAPI, chosen: argparse.Namespace, port: int) -> None:
 async def home(_: Request) -> RedirectResponse:
     """The machine's own address leads to the console."""
     return RedirectResponse(f"{PREFIX}/")
+
+
+async def missing(_: Request, __: Exception) -> PlainTextResponse:
+    """What is not there: a few bytes. NiceGUI's own answer is a page, which is kept for a while for each that asks."""
+    return PlainTextResponse(f"There is no such page. The console begins at {PREFIX}/\n", 404)
 
 
 async def _started() -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
 from tieline.cloud.api.context import There
+from tieline.cloud.api.errors import documented
 from tieline.cloud.api.prometheus import CONTENT_TYPE, Metrics
 from tieline.cloud.aws import AwsError
+from tieline.cloud.guard.records import Grant
 from tieline.cloud.links.figures import ACTIVE, LinkFigures, figures
 from tieline.cloud.platform import Platform
 from tieline.cloud.records import Deployment, DeploymentStatus, LinkStatus, PrivateLink
@@ -34,12 +38,27 @@ async def healthz(there: There) -> Health:
     return Health()
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
-async def metrics(there: There) -> PlainTextResponse:
-    """Counts by state, and what the agents report, in Prometheus' text format."""
+async def reader(request: Request, there: There) -> Grant:
+    """Whose deployments are shown: all on loopback; from elsewhere those of a caller, of whatever role.
+
+    Raises PlatformError 401, 429.
+    """
+    if request.url.scheme != "https":
+        return Grant()
+    return there.doorkeeper.identify(request, request.method).grant
+
+
+@router.get("/metrics", response_class=PlainTextResponse, responses=documented(401, 429))
+async def metrics(there: There, grant: Annotated[Grant, Depends(reader)]) -> PlainTextResponse:
+    """Counts by state, and what the agents report, in Prometheus' text format.
+
+    On the TLS listener with a key, and for the deployments of its projects.
+    """
     page = Metrics()
-    deployments = there.records.all(Deployment)
-    links = Counter(link.status for link in there.records.all(PrivateLink))
+    deployments = [one for one in there.records.all(Deployment) if grant.covers([one.project])]
+    names = {deployment.id: deployment.name for deployment in deployments}
+    shown = [link for link in there.records.all(PrivateLink) if link.deployment in names]
+    links = Counter(link.status for link in shown)
     states = Counter(deployment.status for deployment in deployments)
     for status in DeploymentStatus:
         page.add("tieline_deployments", "deployments by status", {"status": status}, states[status])
@@ -47,20 +66,19 @@ async def metrics(there: There) -> PlainTextResponse:
         page.add("tieline_private_links", "private links by status", {"status": link_status}, links[link_status])
     for deployment in deployments:
         _add_deployment(page, there, deployment)
-    await _add_links(page, there)
+    await _add_links(page, there, names, shown)
     return PlainTextResponse(page.text(), media_type=CONTENT_TYPE)
 
 
-async def _add_links(page: Metrics, there: Platform) -> None:
+async def _add_links(page: Metrics, there: Platform, names: Mapping[str, str], links: Sequence[PrivateLink]) -> None:
     """What AWS tells of every link; where it does not, the page says that it does not."""
     known: dict[str, LinkFigures] = {}
-    for aws in {there.accounts.of(deployment.aws) for deployment in there.records.all(Deployment)}:
+    for aws in {there.accounts.of(one.aws) for one in there.records.all(Deployment) if one.id in names}:
         with suppress(AwsError):
             known |= await figures(aws)
     page.add("tieline_link_figures", "1 where AWS tells what links carry", {}, int(bool(known)))
-    names = {deployment.id: deployment.name for deployment in there.records.all(Deployment)}
-    for link in there.records.all(PrivateLink):
-        own = {"deployment": names.get(link.deployment, link.deployment), "link": link.name}
+    for link in links:
+        own = {"deployment": names[link.deployment], "link": link.name}
         for name, value in sorted(known[link.endpoint].totals.items() if link.endpoint in known else ()):
             meaning = f"CloudWatch's {name}, {'in the last minute' if name == ACTIVE else 'the sum of the last hour'}"
             page.add(f"tieline_link_{snake(name)}", meaning, own, value)
