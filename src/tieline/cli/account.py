@@ -78,7 +78,7 @@ def trust(key: Key, principal: Principal, as_json: Json = False, state: State = 
 
 @app.command()
 def distrust(key: Key, principal: Principal, as_json: Json = False, state: State = DEFAULT) -> None:
-    """Let it no longer; its present sessions last to their end."""
+    """Let it no longer; its present sessions end."""
     show(_ask(state, Trust(key, principal, withdraw=True)), COLUMNS, as_json)
 
 

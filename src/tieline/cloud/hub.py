@@ -54,15 +54,19 @@ class Connection:
         self.report = NOTHING
         self.outdated = False  # whether its agent is to hear of a newer configuration
         self.telling = False  # whether it is being told
+        self.ended = False  # whether it is being closed: what its agent says and asks does not count any more
         self.waiting: dict[str, asyncio.Future[Probed | Dialled | Answered]] = {}
 
     async def send(self, message: ToAgent) -> None:
         """Send one message; a connection that just broke is noticed by its reader."""
+        if self.ended:
+            return
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             await self.socket.send_text(encode(message).decode())
 
     async def close(self, code: int) -> None:
         """End the connection with a code that tells the agent why."""
+        self.ended = True
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             await self.socket.close(code)
 
@@ -130,8 +134,12 @@ class Hub:
             connection.telling = False
 
     def hang_up(self, deployment: str) -> None:
-        """End the lines of a deployment's agents: they come back with a token that is good now, or not at all."""
-        for connection in self._of(deployment):
+        """End the lines of a deployment's agents: they come back with a token that is good now, or not at all. Nothing
+        is asked of them from now on, and nothing believed, however long they take to hang up.
+        """
+        for connection in self._connections.pop(deployment, {}).values():
+            connection.ended = True
+            connection.fail_waiting()
             self._later(connection.close(POLICY_VIOLATION))
 
     async def serve(self, deployment: str, socket: WebSocket, agent: str = "") -> None:
@@ -163,7 +171,10 @@ class Hub:
 
     async def _listen(self, deployment: str, connection: Connection) -> None:
         while True:
-            match decode_for_platform(await connection.socket.receive_text()):
+            message = decode_for_platform(await connection.socket.receive_text())
+            if connection.ended:
+                return
+            match message:
                 case Probed() | Dialled() | Answered() as answer:
                     waiter = connection.waiting.pop(answer.id, None)
                     if waiter is not None and not waiter.done():

@@ -17,8 +17,9 @@ from starlette.routing import Route
 
 from tieline.cloud.platform import Platform
 from tieline.cloud.server import HOST
-from tieline.console import context, entrance
+from tieline.console import context, entrance, sockets
 from tieline.console.gate import PREFIX, Gate
+from tieline.console.sessions import Sessions
 
 PAGES = (
     *("overview", "deployments", "new_deployment", "deployment", "wizard", "link", "resource", "rule", "letters"),
@@ -44,7 +45,8 @@ def install(app: FastAPI, chosen: argparse.Namespace, port: int) -> None:
     """Add the console to the application of a platform that listens on `port`."""
     place = context.Place(chosen.state.resolve(), f"http://{HOST}:{port}", chosen.aws_endpoint or "", chosen.region)
     platform: Platform = app.state.platform
-    context.current = context.Console(app, platform.vault, platform.pulse, place)
+    sessions = Sessions(platform.records, platform.vault)
+    context.current = context.Console(app, platform.vault, platform.pulse, place, sessions)
     for name in PAGES:
         import_module(f"tieline.console.pages.{name}")
     for name in PROVIDER_PAGES:
@@ -54,7 +56,8 @@ def install(app: FastAPI, chosen: argparse.Namespace, port: int) -> None:
     ui.add_css(Path(__file__).with_name("style.css"), shared=True)
     ui.add_head_html(READY, shared=True)
     pages_app.include_router(entrance.router)
-    pages_app.add_middleware(Gate, vault=platform.vault)
+    pages_app.add_middleware(Gate, sessions=sessions)
+    sockets.guard(sessions)
     pages_app.add_exception_handler(404, missing)
     for name in ("nicegui", "httpx"):  # each page and each look at the state would be a line
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -85,3 +88,5 @@ async def missing(_: Request, __: Exception) -> PlainTextResponse:
 
 async def _started() -> None:
     context.current.loop = asyncio.get_running_loop()
+    context.current.watching = asyncio.create_task(sockets.watch(context.current.sessions), name="sessions of pages")
+    pages_app.on_shutdown(context.current.watching.cancel)

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from tieline.cloud.pulse import Pulse
 from tieline.cloud.secrets import Vault
+from tieline.console.sessions import Sessions
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,9 @@ class Console:
     vault: Vault
     pulse: Pulse
     place: Place
+    sessions: Sessions
     loop: asyncio.AbstractEventLoop | None = None
+    watching: asyncio.Task[None] | None = None  # over the sessions of open pages
     feeds: dict[Any, Any] = field(default_factory=dict)  # by what they read, and on whose behalf
 
 

@@ -1,4 +1,4 @@
-"""Who is signed in: what the browser's cookie seals, and how REST or AWS is told."""
+"""Who is signed in: how REST or AWS is told, and how that is sealed while a session keeps it."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ T = TypeVar("T", Person, Keys)
 
 
 def seal(vault: Vault, credential: Person | Keys, now: float) -> str:
-    """The cookie's value: nobody but this platform can read or make it."""
+    """What a session keeps: nobody but this platform can read or make it."""
     sealed = _Sealed(msgspec.Raw(msgspec.json.encode(credential)), now + SECONDS)
     return vault.encrypt(msgspec.json.encode(sealed).decode())
 
 
-def opened(vault: Vault, cookie: str | None, type: type[T], now: float) -> T | None:
-    """The credential in a cookie; None where there is none, it is not ours, or it has ended."""
+def opened(vault: Vault, sealed_as: str | None, type: type[T], now: float) -> T | None:
+    """The credential that was sealed; None where there is none, it is not ours, or it has ended."""
     try:
-        sealed = msgspec.json.decode(vault.decrypt(cookie or ""), type=_Sealed)
+        sealed = msgspec.json.decode(vault.decrypt(sealed_as or ""), type=_Sealed)
         return msgspec.json.decode(sealed.what, type=type) if sealed.until > now else None
     except (InvalidToken, msgspec.DecodeError):
         return None

@@ -18,9 +18,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from tieline.cloud.client import ClientError as RestError
 from tieline.console import context
-from tieline.console.credentials import PERSON_COOKIE, PROVIDER_COOKIE, SECONDS, Keys, Person, opened, seal
+from tieline.console.credentials import PERSON_COOKIE, PROVIDER_COOKIE, SECONDS, Keys, Person
 from tieline.console.gate import PREFIX
 from tieline.console.rest import holder, logged_in, rest
+from tieline.console.sockets import close
 
 router = APIRouter(include_in_schema=False)
 STYLE = Path(__file__).with_name("style.css")
@@ -103,14 +104,16 @@ async def sign_in_provider(request: Request) -> Response:
 
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
-    """End the session, and forget both cookies."""
-    person = opened(context.current.vault, request.cookies.get(PERSON_COOKIE), Person, time.time())
-    if person is not None and person.header == "Cookie":
-        with suppress(RestError):
-            await asyncio.to_thread(_end, person)
+    """End the sessions of both cookies, close their pages in whatever browser they are, and forget the cookies."""
+    sessions = context.current.sessions
+    known = sessions.find(request.cookies.get(PERSON_COOKIE), Person, time.time())
     answer = RedirectResponse(f"{PREFIX}/sign-in", 303)
     for cookie in (PERSON_COOKIE, PROVIDER_COOKIE):
+        close(sessions.end(request.cookies.get(cookie)))
         answer.delete_cookie(cookie, path=PREFIX)
+    if known is not None and known[1].header == "Cookie":
+        with suppress(RestError):
+            await asyncio.to_thread(_end, known[1])
     return answer
 
 
@@ -154,7 +157,8 @@ def _let_in(request: Request, cookie: str, credential: Person | Keys) -> Respons
     inside = wanted.startswith("/") and not wanted.startswith("//") and "\\" not in wanted
     start = "/provider" if cookie == PROVIDER_COOKIE else "/"
     answer = RedirectResponse(PREFIX + (wanted if inside and wanted != "/" else start), 303)
-    sealed = seal(context.current.vault, credential, time.time())
+    close(context.current.sessions.end(request.cookies.get(cookie)))  # who signs in again is somebody else
+    begun = context.current.sessions.begin(credential, time.time())
     secure = request.url.scheme == "https"
-    answer.set_cookie(cookie, sealed, max_age=SECONDS, path=PREFIX, httponly=True, samesite="strict", secure=secure)
+    answer.set_cookie(cookie, begun, max_age=SECONDS, path=PREFIX, httponly=True, samesite="strict", secure=secure)
     return answer

@@ -10,11 +10,13 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tieline.cloud.secrets import Vault
-from tieline.console.credentials import PERSON_COOKIE, PROVIDER_COOKIE, Keys, Person, opened
+from tieline.console.credentials import PERSON_COOKIE, PROVIDER_COOKIE, Keys, Person
+from tieline.console.sessions import Sessions
+from tieline.console.sockets import SESSION, SESSIONS
 
 PREFIX = "/console"
 OPEN = ("/_nicegui", "/sign-in", "/sign-out", "/favicon")  # what needs nobody to be known
+SOCKETS = "/_nicegui_ws"  # the lines of open pages
 PROVIDER = "/provider"
 # Vue compiles templates in the browser, hence unsafe-eval; nothing is loaded from anywhere else.
 POLICY = (
@@ -32,9 +34,9 @@ HEADERS = {
 class Gate:
     """ASGI middleware of the pages' application."""
 
-    def __init__(self, app: ASGIApp, vault: Vault) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
         self._app = app
-        self._vault = vault
+        self._sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve, redirect to a sign-in page, or refuse."""
@@ -46,6 +48,9 @@ class Gate:
             await PlainTextResponse("another site sent this request", 403)(scope, receive, send)
             return
         path = scope["path"].removeprefix(PREFIX)
+        if path.startswith(SOCKETS) and not self._known(connection):
+            await PlainTextResponse("sign in first", 401)(scope, receive, send)
+            return
         if scope["type"] == "http" and not path.startswith(OPEN) and (there := self._sign_in(connection, path)):
             await RedirectResponse(there, 303)(scope, receive, send)
             return
@@ -53,17 +58,23 @@ class Gate:
 
     def _sign_in(self, connection: HTTPConnection, path: str) -> str:
         """Where somebody unknown is sent; "" where the person is known, who is then in the request's state."""
-        now, cookies = time.time(), connection.cookies
         provider = path == PROVIDER or path.startswith(f"{PROVIDER}/")
-        known: Person | Keys | None = (
-            opened(self._vault, cookies.get(PROVIDER_COOKIE), Keys, now)
-            if provider
-            else opened(self._vault, cookies.get(PERSON_COOKIE), Person, now)
-        )
+        cookie, now = connection.cookies.get(PROVIDER_COOKIE if provider else PERSON_COOKIE), time.time()
+        known = self._sessions.find(cookie, Keys, now) if provider else self._sessions.find(cookie, Person, now)
         if known is None:
             return f"{PREFIX}/sign-in{PROVIDER if provider else ''}?next={quote(path or '/')}"
-        connection.scope.setdefault("state", {})["credential"] = known
+        session, credential = known
+        connection.scope.setdefault("state", {}).update({"credential": credential, SESSION: session})
         return ""
+
+    def _known(self, connection: HTTPConnection) -> bool:
+        """Whether anybody is signed in where a line comes from; it is in its state who."""
+        cookies, now = connection.cookies, time.time()
+        person = self._sessions.find(cookies.get(PERSON_COOKIE), Person, now)
+        provider = self._sessions.find(cookies.get(PROVIDER_COOKIE), Keys, now)
+        found = frozenset(id for id, _ in filter(None, (person, provider)))
+        connection.scope.setdefault("state", {})[SESSIONS] = found
+        return bool(found)
 
 
 def _foreign(connection: HTTPConnection) -> bool:

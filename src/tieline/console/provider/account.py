@@ -17,7 +17,7 @@ from starlette.requests import Request
 
 from tieline.cloud.aws import Aws, AwsSettings
 from tieline.console import context, parts
-from tieline.console.credentials import PROVIDER_COOKIE, Keys, opened
+from tieline.console.credentials import PROVIDER_COOKIE, Keys
 from tieline.console.feed import Feed, feed
 from tieline.console.provider.estate import Estate, Network, read
 from tieline.console.shell import View, frame
@@ -111,8 +111,8 @@ async def provider(request: Request) -> ProviderView:
 async def also_provider(request: Request) -> ProviderView | None:
     """The account that whoever asks for another page is signed in to as well."""
     cookie = request.cookies.get(PROVIDER_COOKIE)
-    keys = opened(context.current.vault, cookie, Keys, time.time())
-    return await provider_of(keys) if keys else None
+    known = context.current.sessions.find(cookie, Keys, time.time())
+    return await provider_of(known[1]) if known else None
 
 
 async def provider_of(keys: Keys) -> ProviderView:
