@@ -11,7 +11,7 @@ from tieline.integration.rules import syntax
 from tieline.integration.rules.syntax import Expression
 
 MAX_RANGE: Final = 10_000  # elements of a range
-MAX_DIGITS: Final = 300
+MAX_DIGITS: Final = 4200  # about as many as a whole number of values.MAX_BITS has
 MODULE: Final = "emqx_rule_funcs."  # before a function's name, as some rules of EMQX have it
 
 

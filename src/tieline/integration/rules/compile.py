@@ -15,6 +15,7 @@ from tieline.integration.rules import syntax
 from tieline.integration.rules.emit import Emitter
 from tieline.integration.rules.errors import NotMatched, RuleFailure
 from tieline.integration.rules.functions import LIBRARY
+from tieline.integration.rules.outputs import output
 from tieline.integration.rules.parse import parse
 from tieline.integration.rules.paths import output_path
 from tieline.integration.rules.places import put
@@ -64,7 +65,7 @@ class CompiledRule(Shape):
         if failures:
             error = failures[0][1]
             raise failure(error) from error
-        return [output for output, _ in items]
+        return [made for made, _ in items]
 
 
 def failure(error: Exception) -> RuleFailure:
@@ -118,7 +119,7 @@ def _select(emitter: Emitter, statement: syntax.Select) -> None:
     emitter.aliases = _columns(statement.columns)
     _condition(emitter, statement.where, "continue")
     emitter.strict = True
-    emitter.line(f"items.append(({_output(emitter, statement.columns)}, m))")
+    emitter.line(f"items.append(({output(emitter, statement.columns)}, m))")
 
 
 def _foreach(emitter: Emitter, statement: syntax.Foreach) -> None:
@@ -137,7 +138,7 @@ def _foreach(emitter: Emitter, statement: syntax.Foreach) -> None:
     _forget_columns(emitter)
     _condition(emitter, statement.incase, "continue")
     if statement.columns:
-        emitter.line(f"rows.append(({_output(emitter, statement.columns)}, m))")
+        emitter.line(f"rows.append(({output(emitter, statement.columns)}, m))")
     else:
         emitter.line(f"rows.append(({{**{emitter.everything()}, {item_name(statement)!r}: item}}, m))")
     emitter.indent -= 1
@@ -153,28 +154,6 @@ def _condition(emitter: Emitter, condition: syntax.Expression | None, otherwise:
     emitter.visible = len(emitter.aliases)
     if condition is not None:
         emitter.line(f"if not {emitter.truth(condition)}: {otherwise}")
-
-
-def _output(emitter: Emitter, columns: Sequence[syntax.Column | syntax.Everything]) -> str:
-    """Source of the output map; paths of more than one part are put into it one by one."""
-    parts: list[str] = []
-    nested: list[tuple[syntax.Path, str]] = []
-    number = 0
-    for column in columns:
-        if isinstance(column, syntax.Everything):
-            parts.append(f"**{emitter.everything()}")
-            continue
-        emitter.visible = number
-        path, source = output_path(column, number), emitter.alias(number)
-        number += 1
-        if len(path) == 1:
-            parts.append(f"{path[0]!r}: {source}")
-        else:
-            nested.append((path, source))
-    output = "{" + ", ".join(parts) + "}"
-    for path, source in nested:
-        output = emitter.assign(f"put({output}, {emitter.constant(path)}, {source})")
-    return output
 
 
 def as_list(value: Any) -> list[Any]:

@@ -18,6 +18,7 @@ from tieline.integration.topics import filter_fault, matcher
 
 _PYTHON: Final = {"=": "==", "!=": "!=", "<": "<", ">": ">", "<=": "<=", ">=": ">="}
 NESTED: Final = 10  # calls inside calls for a chain of + - * /; a longer one is a loop, as Python's parser has limits
+BRANCHES: Final = 50  # of a CASE that are conditional expressions inside one another
 _BOOLEAN: Final = (syntax.Compare, syntax.Logic, syntax.Not, syntax.In)
 
 
@@ -166,8 +167,10 @@ class Emitter(Paths):
         branches = []
         for condition, result in node.branches:
             test = self.truth(condition) if subject is None else f"chosen({subject}, {self.value(condition)})"
-            branches.append(f"{self.value(result, telling)} if {test} else ")
-        return f"({''.join(branches)}{last})"
+            branches.append((test, self.value(result, telling)))
+        if len(branches) > BRANCHES:  # one level of an `or` each for the parser, as a list is always true
+            return f"({' or '.join(f'{test} and [{result}]' for test, result in branches)} or [{last}])[0]"
+        return f"({''.join(f'{result} if {test} else ' for test, result in branches)}{last})"
 
     def array(self, node: syntax.Array) -> str:
         return "[" + ", ".join(self.value(item, self.telling) for item in node.items) + "]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -23,6 +24,7 @@ MAX_DEPTH: Final = 50  # of nested expressions; the Python compiler behind a rul
 #: What a terminal of the grammar is called in an error message; operators are summed up as one.
 WORDS: Final = {
     "NAME": "a name",
+    "QUALIFIED": "a name",
     "QUOTED": 'a name in "double quotes"',
     "STRING": "a text in 'single quotes'",
     "INTEGER": "a number",
@@ -59,7 +61,7 @@ def parse(text: str) -> syntax.Statement:
     if len(text) > MAX_LENGTH:
         raise RuleError(f"a rule has at most {MAX_LENGTH} characters", text, MAX_LENGTH)
     try:
-        tree: Any = _parser().parse(text)
+        tree = _tree(text)
     except lark.exceptions.UnexpectedInput as error:
         raise _grammar_error(text, error) from None
     except Misplaced as error:
@@ -68,6 +70,20 @@ def parse(text: str) -> syntax.Statement:
     _check_topics(text, tree)
     statement: syntax.Statement = tree
     return statement
+
+
+def _tree(text: str) -> Any:
+    """The tree, or an error of the parser. A rule that is none, unless `\\'` in a text is a quote, is read so: earlier
+    versions took it for one.
+    """
+    try:
+        return _parser().parse(text)
+    except lark.exceptions.UnexpectedInput:
+        if "\\'" not in text:
+            raise
+        with contextlib.suppress(lark.exceptions.UnexpectedInput):
+            return _parser().parse(text.replace("\\'", "''"))
+        raise
 
 
 def _grammar_error(text: str, error: lark.exceptions.UnexpectedInput) -> RuleError:
@@ -95,7 +111,7 @@ def _words(terminals: set[str]) -> tuple[str, ...]:
         return ('a topic filter in "double quotes"',)
     if terminals >= _STARTS:
         words.add("an expression")
-        terminals = terminals - _STARTS - {"TRUE", "FALSE", "NOT", "PLUS", "LSQB", "DIV", "MOD"}
+        terminals = terminals - _STARTS - {"TRUE", "FALSE", "NOT", "PLUS", "LSQB", "DIV", "MOD", "QUALIFIED"}
     words |= {WORDS.get(terminal, terminal.strip("_")) for terminal in terminals}
     return tuple(sorted(words, key=lambda word: (not word[:1].isalpha(), word.lower())))
 
@@ -118,8 +134,11 @@ def _check_depth(text: str, tree: Any) -> None:
         value, depth, at = waiting.pop()
         if isinstance(value, syntax.Node):
             depth, at = depth + 1, value.at
-        if depth > MAX_DEPTH:
-            raise RuleError(f"expressions are nested at most {MAX_DEPTH} deep", text, at)
+        steps = (
+            value.steps if isinstance(value, syntax.Get) else value.alias if isinstance(value, syntax.Column) else ()
+        )
+        if max(depth, len(steps)) > MAX_DEPTH:
+            raise RuleError(f"expressions and paths are nested at most {MAX_DEPTH} deep", text, at)
         chained = value.left if isinstance(value, syntax.Arithmetic) else None  # a + b + c is one level
         waiting.extend((child, depth - (child is chained), at) for child in _children(value))
 

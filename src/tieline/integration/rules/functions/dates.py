@@ -39,7 +39,7 @@ _DIGITS: Final = re.compile("[0-9]+")
 
 
 def _per_second(unit: Any) -> int:
-    if unit not in UNITS:
+    if not isinstance(unit, str) or unit not in UNITS:
         raise RuleFailure(f"a unit is one of {', '.join(UNITS)}, not {unit!r}")
     return UNITS[unit]
 

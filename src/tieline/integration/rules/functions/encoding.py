@@ -54,7 +54,7 @@ def hash_of(kind: Any, x: Any) -> str:
     """The hash of this kind (md5, sha, sha1, sha224, sha256, sha384, sha512, sha3_256, blake2b …) in hexadecimal
     digits.
     """
-    if kind not in _HASHES:
+    if not isinstance(kind, str) or kind not in _HASHES:
         raise RuleFailure(f"{kind!r} is none of {', '.join(_HASHES)}")
     data = octets(subject(x) if isinstance(x, bool) else x)
     try:

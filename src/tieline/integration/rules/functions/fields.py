@@ -27,7 +27,8 @@ def _declare() -> None:
             return value
 
         run.__code__ = run.__code__.replace(co_name=name)  # its own, by which an error names the function
-        LIBRARY[name] = Function(name, GROUP, doc, run, 0, 0, (Example(f"{name}()", None),), field=field)
+        shown = (Example(f"{name}()", None),)
+        LIBRARY[name] = Function(name, GROUP, doc, run, 0, 0, shown, telling=True, unsettled=True, field=field)
 
 
 _declare()
@@ -39,10 +40,10 @@ def flag(flags: Any, name: Any) -> Any:
     return get(flags, text(name), MISSING)
 
 
-@function(GROUP, ("topic()", "'t'"), ("topic(1)", "'t'"), field="topic")
-def topic(name: Any, level: Any = None) -> Any:
+@function(GROUP, ("topic()", "'t'"), ("topic(1)", "'t'"), telling=True, unsettled=True, field="topic")
+def topic(name: Any, level: Any = MISSING) -> Any:
     """The topic, or one level of it, counted from 1."""
-    if level is None or name is None:
+    if not isinstance(name, str) or level is MISSING:
         return name
     levels = name.split("/")
     if not 1 <= whole(level) <= len(levels):

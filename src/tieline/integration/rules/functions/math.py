@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random as randomness
+from collections.abc import Callable
 from typing import Any
 
 from tieline.integration.rules import comparison, texts, values
@@ -40,10 +41,21 @@ def _declare_plain() -> None:
     for name, (doc, calculate, call, result) in _PLAIN.items():
 
         def run(x: Any, calculate: Any = calculate) -> Any:
-            return values.bounded(calculate(number(x)))
+            return _calculated(calculate, number(x))
 
         run.__code__ = run.__code__.replace(co_name=name)  # its own, by which an error names the function
         LIBRARY[name] = Function(name, GROUP, doc, run, 1, 1, (Example(call, result),))
+
+
+def _calculated(calculate: Callable[..., Any], *numbers: Any) -> Any:
+    """The value of a function of numbers; raises RuleFailure where there is none."""
+    shown = " and ".join(str(one) if len(str(one)) <= 40 else f"a number of {len(str(one))} digits" for one in numbers)
+    try:
+        return values.bounded(calculate(*numbers))
+    except ValueError:
+        raise RuleFailure(f"it has no value for {shown}") from None
+    except OverflowError:
+        raise RuleFailure(f"it is too large for {shown}") from None
 
 
 _declare_plain()
@@ -66,13 +78,13 @@ def rounded(x: Any) -> int:
 @function(GROUP, ("power(2, 10)", "1024.0"))
 def power(x: Any, y: Any) -> float:
     """`x` to the power of `y`."""
-    return math.pow(number(x), number(y))
+    return float(_calculated(math.pow, number(x), number(y)))
 
 
 @function(GROUP, ("fmod(-32, 5)", "-2.0"))
 def fmod(x: Any, y: Any) -> float:
     """The remainder of a division, with the sign of the dividend."""
-    return math.fmod(number(x), number(y))
+    return float(_calculated(math.fmod, number(x), number(y)))
 
 
 @function(GROUP, ("mod(7, 3)", "1"), ("mod(-7, 3)", "-1"))
