@@ -28,6 +28,7 @@ Key = tuple[str, str]  # kind and id: "vpc", "wire", "instance" or "passage"
 EXPIRED_LIFETIME = timedelta(hours=1)  # how long the owner of an expired key is told so, and not that it is unknown
 PATIENCE = timedelta(seconds=20)  # a first try may fail while what it stands on is on its way
 SEVERING = timedelta(seconds=15)  # three of the reconciler's looks
+REASON_LENGTH = 500  # characters of an instance's reason that are kept: a kernel's error comes with its command
 TERMINATED_LIFETIME = timedelta(hours=1)  # how long a terminated instance is still described (AWS)
 
 
@@ -70,14 +71,23 @@ def advance(world: World, progress: Progress, now: datetime) -> None:
         if balancer.state == "provisioning" and progress.built(("vpc", balancer.vpc)):
             world.put(msgspec.structs.replace(balancer, state="active"))
     for instance in world.all(Instance):
-        if instance.state == "pending" and progress.built(("instance", instance.id)):
-            world.put(msgspec.structs.replace(instance, state="running"))
+        if instance.state in ("pending", "running"):
+            _advance_instance(world, instance, progress)
         elif instance.state == "shutting-down" and progress.gone(("instance", instance.id)):
             _remove_interfaces(world, instance.id)
             world.put(msgspec.structs.replace(instance, state="terminated", ended=now))
     for account in world.all(Account):
         if account.closing:
             _finish_closing(world, account, progress)
+
+
+def _advance_instance(world: World, instance: Instance, progress: Progress) -> None:
+    """One that is there runs; one that cannot be started, or not again, says why."""
+    key = ("instance", instance.id)
+    state = "running" if progress.built(key) else instance.state
+    reason = progress.trouble(key)[:REASON_LENGTH]
+    if (state, reason) != (instance.state, instance.reason):
+        world.put(msgspec.structs.replace(instance, state=state, reason=reason))
 
 
 def _finish_closing(world: World, account: Account, progress: Progress) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import sys
+import time
 from pathlib import Path
 
 import msgspec
 
-from tieline.fabric.kernel import commands, names, namespaces, processes
+from tieline.base import trees
+from tieline.fabric.kernel import calls, commands, names, namespaces, processes, starts
 from tieline.fabric.kernel.names import Footprint
 from tieline.fabric.topology import Instance
 
@@ -16,14 +19,18 @@ CONSOLE_BYTES = 64 * 1024  # the end of the console that GetConsoleOutput gives 
 
 
 async def converge(footprint: Footprint, instance: Instance, resolver: str) -> bool:
-    """Have the instance running; True if it was started, and then its boot script runs. Its root outlives a restart."""
+    """Have the instance running; True if it was started, and then its boot script runs. Its root outlives a restart.
+
+    Raises Resting for one that ended soon after its last starts, until its next is due.
+    """
     changed = await namespaces.ensure(footprint.namespace(instance.id), namespaces.HOST_SETTINGS)
     if is_running(footprint, instance.id):
         return changed
     place = footprint.instances / instance.id
-    place.mkdir(parents=True, exist_ok=True)
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    starts.begin(place, time.time())
     file = place / "specification.json"
-    file.write_bytes(msgspec.json.encode(specification(footprint, instance, resolver)))
+    trees.write(file, msgspec.json.encode(specification(footprint, instance, resolver)))  # secrets stand in user data
     # isolated, without site packages, without bytecode: process 1 reads nothing but this one file
     await commands.write(sys.executable, "-I", "-S", "-B", str(BOOT), str(file))
     return True
@@ -43,6 +50,8 @@ def specification(footprint: Footprint, instance: Instance, resolver: str) -> di
         "address": instance.host.address,
         "resolver": resolver,
         "user_data": instance.user_data,
+        "groups": [],
+        "filter": base64.b64encode(calls.program()).decode(),
     }
 
 

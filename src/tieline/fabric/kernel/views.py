@@ -6,11 +6,13 @@ All else begins empty: homes, data, logs, mounted disks. Imported by process 1: 
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
+
+from tieline.base.trees import InTheWay, Tree
 
 # Directories of / that hold programs and what belongs to them (FHS 3.0; nix, gnu and snap are package managers').
 SOFTWARE = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "opt", "nix", "gnu", "snap"})
@@ -31,37 +33,68 @@ def is_empty(path: str) -> bool:
     return not is_software(path) and not f"{path}/".startswith("/etc/")
 
 
-def conceal(upper: Path) -> None:
-    """Have a layer's directories hide those of the machine that begin empty; owners and modes stay."""
-    upper.mkdir(parents=True, exist_ok=True)
-    for directory in _emptied():
-        with suppress(FileNotFoundError):  # it may go meanwhile
-            os.setxattr(_mirrored(directory, upper), OPAQUE, b"y")
+class Closed(NamedTuple):
+    """What of the machine's, below some directories, not everybody may read: outermost directories, and files."""
+
+    directories: list[str]
+    files: list[str]
+    everywhere: bool = False  # whether programs were looked at as well
+
+
+def closed(places: Iterable[str], *, everywhere: bool = False) -> Closed:
+    """Look for it there; `everywhere`: also among programs, and the files that lie in / itself."""
+    found, waiting = Closed([], [], everywhere), [*places, *(f"/{name}" for name in SOFTWARE if everywhere)]
+    if everywhere:
+        found.files.extend(entry.path for entry in os.scandir("/") if _is_closed(entry, stat.S_IROTH, directory=False))
+    while waiting:
+        with suppress(OSError):  # it may go meanwhile
+            for entry in os.scandir(waiting.pop()):
+                if entry.is_dir(follow_symlinks=False):
+                    chosen = found.directories if _is_closed(entry, stat.S_IXOTH, directory=True) else waiting
+                    chosen.append(entry.path)
+                elif _is_closed(entry, stat.S_IROTH, directory=False):
+                    found.files.append(entry.path)
+    return found
+
+
+def conceal(upper: Tree, more: Iterable[str]) -> None:
+    """Have a layer's directories hide those of the machine that begin empty, and `more`; owners and modes stay.
+
+    What the instance has put in the place of one hides it already.
+    """
+    for directory in (*_emptied(), *map(Path, more)):
+        with suppress(FileNotFoundError, InTheWay), _mirrored(directory, upper) as own:  # it may go meanwhile
+            own.set_attribute(OPAQUE, b"y")
             for inner in _directories(directory) if directory.parent == DATA else ():
-                _mirrored(inner, upper)
+                with suppress(FileNotFoundError, InTheWay), _made(inner, own):
+                    pass
 
 
-def withhold(etc: Path) -> None:
-    """Remove from an instance's own /etc what of the machine's not everybody may read, passwords above all."""
-    for base, directories, files in os.walk("/etc"):
-        place = etc / Path(base).relative_to("/etc")
-        closed = [name for name in directories if not _mode(base, name) & stat.S_IXOTH]
-        for name in closed:
-            directories.remove(name)
-            for inner in _entries(place / name):
-                shutil.rmtree(inner) if inner.is_dir() and not inner.is_symlink() else inner.unlink()
-        for name in files:
-            if not _mode(base, name) & stat.S_IROTH:
-                (place / name).unlink(missing_ok=True)
-    lock(etc)
+def withhold(root: Tree, hidden: Closed) -> None:
+    """Remove from an instance's root, which is this process's, what of the machine's not everybody may read."""
+    for path in hidden.files:
+        with suppress(InTheWay):  # the instance has something else there
+            root.remove(path)
+    for path in hidden.directories:
+        with suppress(FileNotFoundError, InTheWay), root.below(path) as directory:
+            for name in directory.names():  # none where the layer hides them
+                _remove(directory, name)
 
 
-def lock(etc: Path) -> None:
+def lock(root: Tree) -> None:
     """Give every user of an instance a password that fits nothing: programs that change users ask for a shadow(5)."""
-    users = [line.partition(":")[0] for line in (etc / "passwd").read_text().splitlines()]
-    shadow = etc / "shadow"
-    shadow.touch(mode=0o600)
-    shadow.write_text("".join(LOCKED.format(user) for user in users if user))
+    users = [line.partition(":")[0] for line in root.read("etc/passwd").decode(errors="replace").splitlines()]
+    root.write("etc/shadow", "".join(LOCKED.format(user) for user in users if user).encode(), lasting=False)
+
+
+def _remove(directory: Tree, name: str) -> None:
+    import shutil  # costs a start some milliseconds, which most need not pay
+
+    found = directory.found(name)
+    if found is not None and stat.S_ISDIR(found.st_mode):
+        shutil.rmtree(name, dir_fd=directory.handle)
+    else:
+        directory.remove(name)
 
 
 def _emptied() -> Iterator[Path]:
@@ -72,16 +105,25 @@ def _emptied() -> Iterator[Path]:
             yield directory
 
 
-def _mirrored(directory: Path, upper: Path) -> Path:
+def _mirrored(directory: Path, upper: Tree) -> Tree:
     """The layer's own directory in the place of the machine's, with the same owner and mode."""
-    place = upper / directory.relative_to("/")
-    if not place.exists():
-        _mirrored(directory.parent, upper)
-        place.mkdir()
-        found = directory.stat()
-        os.chown(place, found.st_uid, found.st_gid)
-        place.chmod(stat.S_IMODE(found.st_mode))
-    return place
+    inside = directory.relative_to("/")
+    with suppress(FileNotFoundError):
+        return upper.below(inside)
+    if directory.parent == Path("/"):
+        return _made(directory, upper)
+    with _mirrored(directory.parent, upper) as parent:
+        return _made(directory, parent)
+
+
+def _made(directory: Path, parent: Tree) -> Tree:
+    """The same inside the one above it."""
+    with suppress(FileNotFoundError):
+        return parent.below(directory.name)
+    found = directory.stat()
+    own = parent.below(directory.name, make=0o700)
+    own.set_mode(stat.S_IMODE(found.st_mode), (found.st_uid, found.st_gid))
+    return own
 
 
 def _directories(directory: Path) -> list[Path]:
@@ -92,9 +134,9 @@ def _entries(directory: Path) -> list[Path]:
     return sorted(directory.iterdir()) if directory.is_dir() else []
 
 
-def _mode(base: str, name: str) -> int:
-    """What is a link, or gone, hides nothing by itself."""
+def _is_closed(entry: os.DirEntry[str], right: int, *, directory: bool) -> bool:
+    """Whether not everybody has a right to it; what is a link, or gone, hides nothing by itself."""
     with suppress(FileNotFoundError):
-        found = os.lstat(f"{base}/{name}").st_mode
-        return 0o777 if stat.S_ISLNK(found) else found
-    return 0o777
+        mode = entry.stat(follow_symlinks=False).st_mode
+        return not stat.S_ISLNK(mode) and stat.S_ISDIR(mode) == directory and not mode & right
+    return False

@@ -171,6 +171,8 @@ def render(call: Call, instance: Instance) -> dict[str, Any]:
         "NetworkInterfaces": [],
         "SecurityGroups": [],
     }
+    if instance.reason and instance.state in ("pending", "running"):
+        answer["StateReason"] = {"Code": "Server.InternalError", "Message": instance.reason}
     if interface:
         dns = f"{names.host_name(instance.address)}.{names.private_domain(call.region)}"
         shown = interfaces.render(call, interface)
