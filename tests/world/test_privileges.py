@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,8 +82,25 @@ def test_each_process_has_what_it_needs_and_no_more(running: Tieline) -> None:
         assert int(fabric[kind], 16) & ~bits(DAEMON) == 0
         assert int(platform[kind], 16) & ~bits(PLATFORM) == 0
     assert platform["NoNewPrivs"] == "1"
+    for pid in found.values():
+        assert status(pid)["Umask"] == "0077", found
+        assert "Max core file size 0 0 bytes" in " ".join(Path(f"/proc/{pid}/limits").read_text().split())
+    assert running.state.stat().st_mode & 0o777 == 0o700, "which it was not when it was made"
     for name in ("api-key", "credentials", "fabric.db", "cloud.db", "secret.key", "fabric.log", "control"):
         assert (running.state / name).stat().st_mode & 0o077 == 0, name
+
+
+def open_to_others(directory: Path) -> list[Path]:
+    """What others than its owner may read, write or list of a directory."""
+    return [one for one in (directory, *directory.rglob("*")) if one.lstat().st_mode & 0o066]
+
+
+def test_a_state_directory_of_another_user_is_refused(tmp_path: Path, prefix: str) -> None:
+    tieline = Tieline(tmp_path / "state", prefix)
+    os.chown(tieline.state, 4321, 4321)
+    done = tieline.command("up", "--state", str(tieline.state), check=False)
+    assert done.returncode == 1 and "belongs to 4321" in done.stderr and "chown" in done.stderr
+    assert [one.name for one in tieline.state.iterdir()] == ["prefix"]
 
 
 def test_what_a_deployment_runs_has_what_it_needs_and_no_more(running: Tieline) -> None:
@@ -96,6 +114,7 @@ def test_what_a_deployment_runs_has_what_it_needs_and_no_more(running: Tieline) 
     assert len(own) >= 3, own.keys()  # process 1, the agent, the broker
     for command, found in own.items():
         assert int(found["CapBnd"], 16) & ~bits(INSTANCE) == 0, command
+        assert found["Seccomp"] == "2", "its system calls are filtered"
     broker = next(found for command, found in own.items() if "mosquitto -c" in command)
     assert int(broker["CapEff"], 16) == int(broker["CapPrm"], 16) == 0 and "0" not in broker["Uid"].split()
     mark = f'"prefix":"{running.prefix}"'
@@ -122,6 +141,7 @@ def test_only_the_published_ports_are_in_the_machines_network(running: Tieline) 
 def test_a_resolver_runs_as_nobody(running: Tieline) -> None:
     vpc, _ = running.account("customer").network()
     until(lambda: users(running.namespace(vpc)), lambda uids: uids == {"65534"})
+    assert open_to_others(Path("/run", running.prefix)) == []
 
 
 def test_instances_can_be_switched_off(tmp_path: Path, prefix: str) -> None:

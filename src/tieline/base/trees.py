@@ -190,10 +190,12 @@ class Tree:
             os.close(handle)
 
 
-def write(path: PurePath, data: bytes, mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
+def write(
+    path: PurePath, data: bytes, mode: int = 0o600, owner: tuple[int, int] | None = None, *, lasting: bool = True
+) -> None:
     """Write a file as `Tree.write` does, in a directory that nobody else can replace."""
     with Tree.open(path.parent) as tree:
-        tree.write(path.name, data, mode, owner)
+        tree.write(path.name, data, mode, owner, lasting=lasting)
 
 
 def _mkdir(directory: int, name: str, mode: int) -> bool:

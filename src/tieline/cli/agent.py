@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import typer
 
+from tieline.base import private
+
 app = typer.Typer(help="Run a deployment's agent.", invoke_without_command=True)
 
 
@@ -29,7 +31,9 @@ def agent(
     """
     _check(platform, authority)
     try:
-        state.mkdir(parents=True, exist_ok=True)
+        private.directory(state.resolve())
+    except private.NotPrivate as error:
+        raise typer.BadParameter(str(error), param_hint="--state") from None
     except OSError as error:
         raise typer.BadParameter(
             f"no directory can be made at {state}: {error.strerror}", param_hint="--state"

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from tieline.base import private
 from tieline.integration.locks import acquire
 
 DEFAULT = Path("state")
@@ -32,12 +33,14 @@ class Home:
         self._lock: IO[str] | None = None
 
     def make(self) -> None:
-        """Make the directory and choose the prefix of its kernel objects, once; raises NoHome."""
+        """Make the directory, or make it private, and choose the prefix of its kernel objects, once; raises NoHome."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private.directory(self.path)
             file = self.path / PREFIX
             if not file.exists():
                 file.write_text(f"tl-{secrets.token_hex(3)}\n")
+        except private.NotPrivate as error:
+            raise NoHome(f"no state directory: {error}") from None
         except OSError as error:
             raise NoHome(
                 f"{self.path} cannot be the state directory ({error.strerror}): give another --state"

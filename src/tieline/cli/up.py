@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from tieline.base import private
 from tieline.cli.home import DEFAULT, Home, NoHome, Taken
 from tieline.cli.inside import run_inside
 from tieline.cli.output import complain, out
@@ -83,6 +84,7 @@ def up(
         *_each("--tls-key", [str(tls_key.resolve())] if tls_key else []),
     ]
     fabrics = [] if instances else ["--no-instances"]
+    private.harden()
     try:
         _check_hosts(allow_host or ())
         _check_options(console_port, aws_port, region, tls, bool(tls_chain or tls_key or tls_name))

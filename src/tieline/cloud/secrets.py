@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 
 from cryptography.fernet import Fernet
+
+from tieline.base import trees
 
 EXTERNAL_DIGITS = 32  # 128 bits; AWS takes 2 to 1224 characters
 KEY_BYTES = 24  # 192 bits: as good as a UUID is unique, and far beyond guessing
@@ -37,12 +38,7 @@ def matches(token: str, expected: str) -> bool:
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner reads, whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    trees.write(path, text.encode())
 
 
 class Vault:

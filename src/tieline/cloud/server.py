@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import signal
 import socket
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from tieline.base import private
 from tieline.cloud.accounts import Accounts
 from tieline.cloud.addresses import check_entry
 from tieline.cloud.api.app import MAX_BODY, create_app
@@ -87,7 +87,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
 def build(chosen: argparse.Namespace, port: int) -> Platform:
     """The platform of a state directory; the first start writes its keys."""
     state: Path = chosen.state.resolve()
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private.directory(state)
     aws = Aws(AwsSettings(chosen.region, chosen.aws_endpoint, chosen.credentials, chosen.profile))
     machine = Machine(sys.executable, Address(host=HOST, port=port), AGENT_STATE)
     platform = Platform(
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None, mount: Mount = alone) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     chosen = options(sys.argv[1:] if arguments is None else arguments)
-    os.umask(0o077)  # every file of the platform is for its owner only
+    private.harden()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         asyncio.run(serve(chosen, mount))

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from pathlib import Path
 
+from tieline.base import private
 from tieline.fabric.daemon.service import serve
 from tieline.fabric.kernel.privileges import reduce_daemon
 from tieline.http.hosts import check_name
@@ -22,6 +23,8 @@ def main() -> None:
     parser.add_argument("--allow-host", action="append", default=[], type=check_name, metavar="NAME", help="to serve")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    private.harden()
+    private.directory(options.state.resolve())
     reduce_daemon()
     # Not uvloop: it leaks a command's pipes into what the command leaves running, and then waits for their end.
     asyncio.run(

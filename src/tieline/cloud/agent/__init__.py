@@ -8,6 +8,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tieline.base import private
 from tieline.cloud.agent.channel import Channel, Dismissed
 from tieline.cloud.agent.newest import Newest
 from tieline.cloud.agent.worker import Worker
@@ -44,6 +45,7 @@ def main(platform: str, join: str, state: Path, authority: Path | None = None) -
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("websockets").setLevel(logging.WARNING)
     state = state.resolve()
-    state.mkdir(parents=True, exist_ok=True)
+    private.harden()
+    private.directory(state)
     asyncio.run(run(platform, join, state, authority))
     return 0

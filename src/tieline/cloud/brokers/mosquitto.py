@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from tieline.base.trees import Tree
 from tieline.cloud.brokers.access import difference, document
 from tieline.cloud.brokers.control import ControlFailed, command
 from tieline.cloud.brokers.events import LOG_TYPES
@@ -161,8 +162,8 @@ class Mosquitto:
         """Give the files to the user that the broker runs as."""
         if os.geteuid() == 0:
             user = _user()
-            for path in (self._directory, *self._directory.iterdir()):
-                os.chown(path, user.pw_uid, user.pw_gid)
+            with Tree.open(self._directory) as directory:
+                directory.give((user.pw_uid, user.pw_gid))
 
     async def _keep(self, program: str) -> None:
         delay = FIRST_RETRY
@@ -176,7 +177,8 @@ class Mosquitto:
     async def _run(self, program: str) -> None:
         """One life of the broker, until it ends."""
         command = _as_user([program, "-c", CONFIGURATION])
-        (self._directory / GATE).unlink(missing_ok=True)
+        with Tree.open(self._directory) as directory:
+            directory.remove(GATE)
         self._process = process = await asyncio.create_subprocess_exec(
             *command, cwd=self._directory, stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL, limit=LINE
         )
@@ -208,7 +210,8 @@ class Mosquitto:
                     await self._subscribed()
         except TimeoutError:
             log.warning("devices are let in although not every rule has subscribed: see its status")
-        (self._directory / GATE).touch()
+        with Tree.open(self._directory) as directory:
+            directory.write(GATE, b"", lasting=False)
         self._set(True, "")
 
     def _set(self, running: bool, error: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import shutil
+import tempfile
 from pathlib import Path
+
+from tieline.base import trees
 
 SOURCE = Path(__file__).with_suffix(".c")
 HEADERS = tuple(Path("/usr/include") / name for name in ("mosquitto.h", "mosquitto_plugin.h"))
@@ -26,16 +28,17 @@ async def build(directory: Path) -> tuple[Path | None, str]:
     if compiler is None or not all(header.exists() for header in HEADERS):
         return None, WITHOUT.format(missing=f"install a C compiler and Mosquitto's headers (apt install {PACKAGES})")
     directory.mkdir(parents=True, exist_ok=True)
-    draft = target.with_suffix(f".{os.getpid()}")
-    process = await asyncio.create_subprocess_exec(
-        *(compiler, *FLAGS, "-o", draft, SOURCE),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    if process.returncode != 0:
-        last = output.decode(errors="replace").strip().splitlines()[-1:] or ["no word"]
-        return None, WITHOUT.format(missing=f"{compiler} could not build the broker's plugin: {last[0]}")
-    draft.replace(target)
+    with tempfile.TemporaryDirectory(prefix="origin-") as own:  # the broker's directory is the broker's
+        draft = Path(own, target.name)
+        process = await asyncio.create_subprocess_exec(
+            *(compiler, *FLAGS, "-o", draft, SOURCE),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        if process.returncode != 0:
+            last = output.decode(errors="replace").strip().splitlines()[-1:] or ["no word"]
+            return None, WITHOUT.format(missing=f"{compiler} could not build the broker's plugin: {last[0]}")
+        trees.write(target, draft.read_bytes())
     return target, ""

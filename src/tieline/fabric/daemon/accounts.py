@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import io
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from tieline.base import trees
 from tieline.fabric import consent, states, zones
 from tieline.fabric.ids import Ids
 from tieline.fabric.records import KINDS, AccessKey, Account, Endpoint, EndpointService, Instance, Record
@@ -147,8 +149,6 @@ def write_credentials(world: World, region: str, path: Path) -> None:
         if key:
             secret = {"aws_access_key_id": key.id, "aws_secret_access_key": key.secret, "region": region}
             profiles[account.name] = secret
-    draft = path.with_suffix(".new")
-    draft.touch(mode=0o600)
-    with draft.open("w") as file:
-        profiles.write(file)
-    draft.replace(path)
+    text = io.StringIO()
+    profiles.write(text)
+    trees.write(path, text.getvalue().encode())

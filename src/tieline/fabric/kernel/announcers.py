@@ -10,7 +10,7 @@ from functools import partial
 
 import msgspec
 
-from tieline.fabric.kernel import announcements, commands, names, processes
+from tieline.fabric.kernel import announcements, commands, names, processes, runtime
 from tieline.fabric.kernel.announcements import Announcement
 from tieline.fabric.kernel.names import Footprint
 from tieline.fabric.topology import Value, Vpc, Wire
@@ -41,7 +41,7 @@ async def converge(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire]) -> 
     stale = [process for process, owner in present.items() if owner not in owners]
     await _end(stale)
     fresh = [owner for owner in owners if owner not in present.values()]
-    mark.parent.mkdir(parents=True, exist_ok=True)
+    runtime.make(footprint, mark.parent)
     mark.touch()
     for owner in fresh:
         program = (sys.executable, "-I", "-B", "-m", MODULE)

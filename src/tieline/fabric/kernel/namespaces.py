@@ -56,12 +56,20 @@ def exists(namespace: str) -> bool:
     return path.exists() and path.stat().st_dev == OWN.stat().st_dev
 
 
+def is_machines(namespace: str) -> bool:
+    """Whether the name stands for the network that this process itself is in."""
+    own, named = OWN.stat(), names.path(namespace).stat()
+    return (own.st_dev, own.st_ino) == (named.st_dev, named.st_ino)
+
+
 async def ensure(namespace: str, settings: Mapping[str, str]) -> bool:
     """Make the namespace where it is missing, and give it its settings; True if anything changed."""
     made = not exists(namespace)
     if made and names.path(namespace).exists():  # a name that outlived its namespace, as after a reboot
         await commands.write("ip", "netns", "delete", namespace)
     if made:
+        names.NAMESPACES.mkdir(exist_ok=True)
+        names.NAMESPACES.chmod(0o755)  # everybody's list, as `ip` makes it where our umask is not in its way
         await commands.write("ip", "netns", "add", namespace)
     wrong = await inside(namespace, partial(_wrong_settings, settings))
     if wrong:

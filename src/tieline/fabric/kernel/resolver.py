@@ -6,7 +6,8 @@ import shutil
 import signal
 from pathlib import Path
 
-from tieline.fabric.kernel import commands, names, processes
+from tieline.base import trees
+from tieline.fabric.kernel import commands, glass, names, processes, runtime
 from tieline.fabric.kernel.names import Footprint
 from tieline.fabric.topology import Name, Vpc
 
@@ -17,6 +18,8 @@ user=nobody
 no-resolv
 no-hosts
 no-ping
+# CHAOS names, such as version.bind, tell what runs here.
+no-ident
 pid-file=
 # A file of its own: dnsmasq hands whatever it logs to over to its user, be it a device of the whole machine.
 log-facility={log}
@@ -31,7 +34,7 @@ addn-hosts={hosts}
 async def converge(footprint: Footprint, vpc: Vpc) -> bool:
     """Have exactly one resolver that knows the VPC's names; True if anything changed."""
     directory = footprint.resolver(vpc.id)
-    directory.mkdir(parents=True, exist_ok=True)
+    runtime.make(footprint, directory)
     hosts, settings = directory / "hosts", directory / "dnsmasq.conf"
     renamed = _put(hosts, hosts_file(vpc.names))
     changed = _put(settings, configuration(vpc, hosts))
@@ -70,8 +73,5 @@ def _put(path: Path, text: str) -> bool:
     """Write a file in one step that leaves no half of it; False where it holds this text already."""
     if path.exists() and path.read_text() == text:
         return False
-    fresh = path.with_suffix(".new")
-    fresh.write_text(text)
-    fresh.chmod(0o644)  # read again by `nobody` on SIGHUP
-    fresh.replace(path)
+    trees.write(path, text.encode(), 0o400, (glass.NOBODY, glass.NOBODY))  # whom the resolver becomes reads it again
     return True

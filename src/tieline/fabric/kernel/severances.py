@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tieline.fabric.kernel import commands, flows
+from tieline.fabric.kernel import commands, flows, runtime
 from tieline.fabric.kernel.names import Footprint
 from tieline.fabric.topology import Severance, Vpc
 
@@ -25,7 +25,7 @@ async def converge(footprint: Footprint, vpc: Vpc) -> bool:
     namespace = footprint.namespace(vpc.id)
     fresh = {node: set(those) - set(before.get(node, ())) for node, those in wanted.items()}
     await commands.together(*(_end(namespace, node, those) for node, those in fresh.items() if those))
-    record.parent.mkdir(parents=True, exist_ok=True)
+    runtime.make(footprint, record.parent)
     record.write_bytes(msgspec.json.encode(wanted))
     return True
 

@@ -35,7 +35,7 @@ def begin(place: Path, now: float) -> None:
             f"it ended, or could not start, {short} times in a row within {SHORT:.0f} s, and waits {pause(short):.0f} "
             "s for the next start; its console (GetConsoleOutput) may say why"
         )
-    trees.write(place / FILE, msgspec.json.encode(Starts(short, now)))
+    trees.write(place / FILE, msgspec.json.encode(Starts(short, now)), lasting=False)
 
 
 def pause(short: int) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from tieline.fabric.kernel import commands, namespaces, rules, transactions
+from tieline.fabric.kernel import commands, namespaces, rules, runtime, transactions
 from tieline.fabric.kernel.names import Footprint
 from tieline.fabric.kernel.watch import MESSAGE, NETFILTER
 from tieline.fabric.topology import Value, Vpc, Wire
@@ -51,7 +51,7 @@ async def converge(footprint: Footprint, vpc: Vpc, outgoing: Sequence[Wire], inc
         await commands.write(*commands.entering(namespace, "nft", "-f", "-"), stdin=change)
     _, after = await namespaces.inside(namespace, _state)
     if after == generation + bool(change):  # nobody else was at work
-        record.parent.mkdir(parents=True, exist_ok=True)
+        runtime.make(footprint, record.parent)
         record.write_bytes(msgspec.json.encode(Loaded(inode=inode, generation=after, text=wanted)))
     return bool(change)
 

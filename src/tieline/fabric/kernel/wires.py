@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import msgspec
 
-from tieline.fabric.kernel import commands, namespaces, plan
+from tieline.fabric.kernel import commands, namespaces, plan, runtime
 from tieline.fabric.kernel.names import Footprint, wire_link
 from tieline.fabric.topology import Wire
 
@@ -111,6 +111,6 @@ def _record(footprint: Footprint, wire: Wire) -> bool:
     file, body = footprint.wires / wire.id, msgspec.json.encode(wire)
     if file.exists() and file.read_bytes() == body:
         return False
-    footprint.wires.mkdir(parents=True, exist_ok=True)
+    runtime.make(footprint, footprint.wires)
     file.write_bytes(body)
     return True
