@@ -195,3 +195,63 @@ def test_what_is_not_there_is_refused_and_leaves_no_interface(tieline: Tieline) 
 def links(namespace: str) -> list[str]:
     listed = subprocess.run(["ip", "-n", namespace, "-j", "link"], check=True, capture_output=True, text=True).stdout
     return sorted(one["ifname"] for one in json.loads(listed))
+
+
+def test_the_machines_own_network_is_attached_only_where_that_is_said(tieline: Tieline) -> None:
+    """In a network that stands for the machine's, with a route to other hosts of the very same addresses."""
+    customer = tieline.account("customer")
+    vpc, subnets = customer.network()
+    with subprocess.Popen(["sleep", "600"]) as own:
+        command = ("attach", "--state", str(tieline.state), "--subnet", subnets[0], "--pid", str(own.pid))
+        done = tieline.command(*command, check=False)
+        assert done.returncode != 0 and "own network" in done.stderr and "--host-network" in done.stderr
+        found = customer.ec2.describe_network_interfaces(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
+        assert found["NetworkInterfaces"] == []
+        done = tieline.command(*command[:-2], "--nic", "lo", "--host-network", check=False)
+        assert done.returncode != 0 and "--pid" in done.stderr
+        own.kill()
+
+
+def test_the_machines_own_network_keeps_its_routes(tieline: Tieline) -> None:
+    customer = tieline.account("customer")
+    _, subnets = customer.network()
+    before = routes()
+    with subprocess.Popen(["sleep", "600"]) as own:
+        command = ("attach", "--state", str(tieline.state), "--subnet", subnets[0], "--pid", str(own.pid))
+        made = json.loads(tieline.command(*command, "--host-network", "--address", "10.0.1.77", "--json").stdout)
+        try:
+            until(lambda: "10.0.1.77" in json.dumps(addresses()))
+            until(lambda: "10.0.1.77" in rules())
+            assert routes() == before, "no destination of the machine's goes another way"
+            assert [a["prefixlen"] for one in addresses() for a in one["addr_info"] if a["local"] == "10.0.1.77"] == [
+                32
+            ]
+            script = "#!/bin/sh\nexec sleep 600\n"
+            inside = customer.instance(subnets[0], script)
+            answer = (
+                "import socket; s = socket.create_server(('10.0.1.77', 0)); print(s.getsockname()[1], flush=True); "
+            )
+            answer += "c, _ = s.accept(); c.sendall(b'from the machine')"
+            with subprocess.Popen([sys.executable, "-c", answer], stdout=subprocess.PIPE, text=True) as server:
+                assert server.stdout is not None
+                port = server.stdout.readline().strip()
+                ask = f"import socket; print(socket.create_connection(('10.0.1.77', {port}), 20).recv(99).decode())"
+                assert "from the machine" in tieline.inside(inside, sys.executable, "-c", ask).stdout
+        finally:
+            tieline.command("detach", "--state", str(tieline.state), made["id"])
+            own.kill()
+    assert routes() == before and "10.0.1.77" not in rules() and "10.0.1.77" not in json.dumps(addresses())
+
+
+def routes() -> str:
+    return subprocess.run(["ip", "route"], check=True, capture_output=True, text=True).stdout
+
+
+def rules() -> str:
+    return subprocess.run(["ip", "rule"], check=True, capture_output=True, text=True).stdout
+
+
+def addresses() -> list[dict[str, Any]]:
+    shown = subprocess.run(["ip", "-j", "address"], check=True, capture_output=True, text=True).stdout
+    found: list[dict[str, Any]] = json.loads(shown)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from tieline.cli.provider import Profile, account, run
 from tieline.cloud.aws import Aws
 from tieline.cloud.client import ClientError
 from tieline.fabric.attachments import TAG
+from tieline.fabric.kernel.attachments import MachinesNetwork
 from tieline.fabric.kernel.commands import KernelError
 from tieline.fabric.kernel.driver import Kernel
 
@@ -25,8 +27,21 @@ Groups = Annotated[list[str] | None, typer.Option("--group", help="A security gr
 Process = Annotated[int, typer.Option("--pid", help="A process in the network namespace to attach, as a container's.")]
 Nic = Annotated[str, typer.Option("--nic", help="The NIC behind which the address is.")]
 Vlan = Annotated[int, typer.Option("--vlan", help="The VLAN on that NIC.", min=0, max=4094)]
+HostNetwork = Annotated[
+    bool, typer.Option("--host-network", help="That --pid may name a process in this machine's own network.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Interface = Annotated[str, typer.Argument(help="The network interface that attach made, eni-…")]
+
+
+@dataclass(frozen=True, slots=True)
+class _What:
+    """What is to be attached: a process's network, or what lies behind a NIC or a VLAN."""
+
+    pid: int
+    nic: str
+    vlan: int
+    host_network: bool
 
 
 def attach(
@@ -37,13 +52,19 @@ def attach(
     pid: Process = 0,
     nic: Nic = "",
     vlan: Vlan = 0,
+    host_network: HostNetwork = False,
     profile: Profile = "customer",
     as_json: Json = False,
 ) -> None:
     """Put a process's network namespace, a NIC or a VLAN into a subnet. Needs root, on the machine of tieline up."""
     if bool(pid) == bool(nic):
         raise ClientError("WHAT", "say what to attach, and one thing only", "give --pid N, or --nic NAME [--vlan ID]")
-    made = run(_attach(_kernel(state), account(profile, None, "", "", state), subnet, address, group, pid, nic, vlan))
+    if host_network and not pid:
+        raise ClientError(
+            "WHAT", "--host-network says what --pid may name", "give --pid N, or leave --host-network out"
+        )
+    what = _What(pid, nic, vlan, host_network)
+    made = run(_attach(_kernel(state), account(profile, None, "", "", state), subnet, address, group, what))
     if as_json:
         print_json(made)
     else:
@@ -58,22 +79,26 @@ def _kernel(state: Path) -> Kernel:
 
 
 async def _attach(
-    kernel: Kernel, aws: Aws, subnet: str, address: str, groups: list[str] | None, pid: int, nic: str, vlan: int
+    kernel: Kernel, aws: Aws, subnet: str, address: str, groups: list[str] | None, what: _What
 ) -> dict[str, str]:
-    asked: dict[str, Any] = {"SubnetId": subnet, "Description": f"tieline attach {pid or nic}"}
+    asked: dict[str, Any] = {"SubnetId": subnet, "Description": f"tieline attach {what.pid or what.nic}"}
     asked |= {"PrivateIpAddress": address} if address else {}
     asked |= {"Groups": groups} if groups else {}
     found = (await aws.ec2(lambda ec2: ec2.create_network_interface(**asked)))["NetworkInterface"]
     id = found["NetworkInterfaceId"]
-    value = f"process {pid}" if pid else f"link {nic}" + (f" vlan {vlan}" if vlan else "")
+    value = f"process {what.pid}" if what.pid else f"link {what.nic}" + (f" vlan {what.vlan}" if what.vlan else "")
     tag = partial(_tag, aws, id, value)
     try:
-        if pid:
-            await kernel.attach_process(id, pid)
+        if what.pid:
+            await kernel.attach_process(id, what.pid, machines=what.host_network)
             await tag()  # from here on the fabric looks for it
         else:
             await tag()  # first, or the fabric would take the link for a leftover
-            await kernel.attach_link(id, found["VpcId"], nic, vlan or None)
+            await kernel.attach_link(id, found["VpcId"], what.nic, what.vlan or None)
+    except MachinesNetwork as error:
+        await aws.ec2(lambda ec2: ec2.delete_network_interface(NetworkInterfaceId=id))
+        hint = "run the server in a network of its own, or say --host-network where this is meant"
+        raise ClientError("HOST_NETWORK", str(error), hint) from error
     except KernelError as error:
         await aws.ec2(lambda ec2: ec2.delete_network_interface(NetworkInterfaceId=id))
         hint = "root is needed, a process or NIC of this machine, and a tieline up that runs on it"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import cache, partial
 from ipaddress import IPv4Network
 
-from tieline.fabric import addresses, attachments, filters, health, names, passages, states
+from tieline.fabric import addresses, attachments, filters, health, names, passages, sizes, states
 from tieline.fabric.records import (
     Account,
     Endpoint,
@@ -89,6 +89,7 @@ def machine(world: World, instance: Instance) -> Machine:
         host=host(world, instance),
         hostname=names.host_name(instance.address),
         user_data=instance.user_data,
+        size=sizes.of(instance.type) if instance.request.get("InstanceType") else None,
     )
 
 

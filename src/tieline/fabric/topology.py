@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from tieline.fabric.sizes import Size
+
 Protocol = Literal["tcp", "udp"]
 
 
@@ -159,6 +161,7 @@ class Instance(Value, frozen=True, kw_only=True):
     host: Host
     hostname: str
     user_data: str = ""
+    size: Size | None = None  # None: the machine's
 
 
 class Topology(Value, frozen=True, kw_only=True):

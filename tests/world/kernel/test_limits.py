@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from tieline.fabric.kernel import instances, privileges, processes
+from tieline.fabric import sizes
+from tieline.fabric.kernel import control_groups, instances, privileges, processes
 from tieline.fabric.kernel.boot import FIRST_TO_GO, PROCESSES, counts_processes
+from tieline.fabric.sizes import Size
 from world.kernel.conftest import CLIENT, FIRST, World, consumer
 from world.kernel.test_instance import finished, footprint, machine, tree, until
 
@@ -130,3 +133,75 @@ def said(neighbour: subprocess.Popen[str], line: str) -> str:
     neighbour.stdin.write(f"{line}\n")
     neighbour.stdin.flush()
     return neighbour.stdout.readline().strip()
+
+
+EATER = """
+held = []
+for count in range({most}):
+    held.append(bytearray(1 << 20))
+    for page in range(0, 1 << 20, 4096):
+        held[-1][page] = 1
+print("held everything")
+"""
+
+
+def test_what_a_group_is_told_is_the_types_size_and_never_more_than_the_machines() -> None:
+    machines = Size(2, 4096)
+    nano, large = sizes.of("t3.nano"), sizes.of("m5.4xlarge")
+    assert control_groups.settings(nano, machines, 2) == {
+        "memory.max": str(512 << 20),
+        "memory.swap.max": "0",
+        "cpu.max": "max 100000",
+        "pids.max": "4096",
+    }
+    one = control_groups.settings(sizes.of("m7g.medium"), machines, 1)
+    assert one["cpu.cfs_quota_us"] == "100000" and one["memory.limit_in_bytes"] == str(4096 << 20)
+    assert control_groups.settings(large, machines, 2)["memory.max"] == str(4096 << 20)
+    assert control_groups.settings(None, machines, 2)["memory.max"] == str(3277 << 20)
+
+
+V1 = "30 20 0:26 / /sys/fs/cgroup/{0} rw - cgroup cgroup rw,{0}\n"
+V2 = "25 20 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+
+
+def test_each_version_of_control_groups_is_known() -> None:
+    found = control_groups.hierarchies(V1.format("memory") + V1.format("cpu,cpuacct") + V1.format("freezer"), {})
+    assert [(one.place.name, one.version, one.controllers) for one in found] == [
+        ("memory", 1, ("memory",)),
+        ("cpu,cpuacct", 1, ("cpu",)),
+    ]
+    found = control_groups.hierarchies(V2, {"/sys/fs/cgroup": "cpuset cpu io memory pids\n"})
+    assert [(one.version, one.controllers) for one in found] == [(2, ("memory", "cpu", "pids"))]
+    assert control_groups.hierarchies(V2, {"/sys/fs/cgroup": ""}) == []
+
+
+needs_memory_groups = pytest.mark.skipif(
+    not any("memory" in one.controllers and os.access(one.place, os.W_OK) for one in control_groups.here()),
+    reason="this machine has no control groups for memory that can be written to",
+)
+
+
+@needs_memory_groups
+async def test_an_instance_has_no_more_memory_than_its_type(world: World) -> None:
+    program = EATER.format(most=700)
+    script = f"python3 -c '{program}'\necho the eater ended with $?; cat /proc/self/cgroup"
+    await world.kernel.converge_vpc(consumer())
+    await world.kernel.converge_instance(msgspec.structs.replace(machine(script), size=sizes.of("t3.nano")), consumer())
+    said = await finished(world)
+    assert "the eater ended with 137" in said and "held everything" not in said
+    assert world.prefix not in said, "it sees its own group as the root of all"
+    groups = [one.place / world.prefix / CLIENT for one in control_groups.here()]
+    assert any(group.is_dir() for group in groups)
+    await world.kernel.stop_instance(CLIENT)
+    assert not any(group.exists() for group in groups)
+
+
+async def test_it_cannot_reach_its_group(world: World) -> None:
+    script = (
+        "ls -A /sys/fs/cgroup 2> /dev/null; mkdir /tmp/g; mount -t cgroup2 none /tmp/g 2> /dev/null && echo MOUNTED"
+    )
+    script += "; mount -t cgroup -o memory none /tmp/g 2> /dev/null && echo MOUNTED"
+    await world.kernel.converge_vpc(consumer())
+    await world.kernel.converge_instance(machine(script), consumer())
+    said = await finished(world)
+    assert "MOUNTED" not in said and "memory" not in said

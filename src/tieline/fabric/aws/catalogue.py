@@ -33,7 +33,7 @@ NOTES: dict[str, str] = {
     "DescribeCapacityReservation": "Nothing is reserved: capacity is the machine's.",
     "DescribeImages": "One image, `local`: the machine's own file system.",
     "DescribeInstanceAttribute": "Not of a kernel, a RAM disk, a root device, enclaves, ENA or SR-IOV.",
-    "DescribeInstanceTypes": "Whatever its name, a type has the machine's processors and memory.",
+    "DescribeInstanceTypes": "The types whose size is known, as AWS has them; none has more than the machine.",
     "DescribePrefixLists": "There are none: they belong to gateway endpoints.",
     "DescribeVpcEndpointAssociations": "There are none: they belong to endpoints of resources.",
     "GetMetricData": "Queries of metrics, not expressions; one page. Minutes are kept for three hours, in memory.",

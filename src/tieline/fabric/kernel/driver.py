@@ -10,6 +10,7 @@ from pathlib import Path
 from tieline.fabric.kernel import (
     attachments,
     commands,
+    control_groups,
     cut,
     flows,
     instances,
@@ -127,9 +128,12 @@ class Kernel:
         """Close a passage and every connection in it."""
         await passages.close(self._footprint, id)
 
-    async def attach_process(self, id: str, pid: int) -> None:
-        """Put a process's network namespace behind an interface; `converge_vpc` with its host then joins it."""
-        await attachments.plug_process(self._footprint, id, pid)
+    async def attach_process(self, id: str, pid: int, *, machines: bool = False) -> None:
+        """Put a process's network namespace behind an interface; `converge_vpc` with its host then joins it.
+
+        Raises MachinesNetwork for one in the machine's own network, unless `machines` says that it is meant.
+        """
+        await attachments.plug_process(self._footprint, id, pid, machines=machines)
 
     async def attach_link(self, id: str, vpc: str, parent: str, vlan: int | None = None) -> None:
         """Put what a NIC or a VLAN on it leads to behind an interface of the VPC, which exists."""
@@ -151,6 +155,7 @@ class Kernel:
         await commands.together(*(attachments.unplug(self._footprint, id) for id in ids if names.is_foreign(id)))
         ours = (self._footprint.namespace(id) for id in ids if not names.is_foreign(id))
         await commands.together(*(namespaces.remove(namespace) for namespace in ours))
+        await control_groups.remove_all(self._footprint)
         for directory in (self._footprint.runtime, self._footprint.instances):
             await commands.remove_tree(directory)
         with suppress(OSError):  # whoever else keeps something there keeps the directory

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tieline.base import trees
-from tieline.fabric.kernel import calls, commands, names, namespaces, processes, starts
+from tieline.fabric.kernel import calls, commands, control_groups, names, namespaces, processes, starts
 from tieline.fabric.kernel.names import Footprint
 from tieline.fabric.topology import Instance
 
@@ -29,10 +29,11 @@ async def converge(footprint: Footprint, instance: Instance, resolver: str) -> b
     place = footprint.instances / instance.id
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
     starts.begin(place, time.time())
-    file = place / "specification.json"
-    trees.write(file, msgspec.json.encode(specification(footprint, instance, resolver)))  # secrets stand in user data
+    groups = [str(one) for one in control_groups.make(footprint, instance.id, instance.size)]
+    wanted = specification(footprint, instance, resolver) | {"groups": groups}
+    trees.write(place / "specification.json", msgspec.json.encode(wanted), lasting=False)  # secrets are in user data
     # isolated, without site packages, without bytecode: process 1 reads nothing but this one file
-    await commands.write(sys.executable, "-I", "-S", "-B", str(BOOT), str(file))
+    await commands.write(sys.executable, "-I", "-S", "-B", str(BOOT), str(place / "specification.json"))
     return True
 
 
@@ -50,7 +51,6 @@ def specification(footprint: Footprint, instance: Instance, resolver: str) -> di
         "address": instance.host.address,
         "resolver": resolver,
         "user_data": instance.user_data,
-        "groups": [],
         "filter": base64.b64encode(calls.program()).decode(),
     }
 
@@ -58,6 +58,7 @@ def specification(footprint: Footprint, instance: Instance, resolver: str) -> di
 async def stop(footprint: Footprint, id: str) -> None:
     """End the instance's whole process tree and remove its namespace, its root and its console."""
     await namespaces.remove(footprint.namespace(id))
+    await control_groups.remove(footprint, id)
     await commands.remove_tree(footprint.instances / id)
 
 

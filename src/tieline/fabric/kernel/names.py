@@ -39,7 +39,7 @@ class Footprint:
 
     @property
     def runtime(self) -> Path:
-        """What lives no longer than the namespaces, and is readable to the unprivileged resolvers."""
+        """What lives no longer than the namespaces: to be passed by the unprivileged resolvers, and read by nobody."""
         return Path("/run") / self.prefix
 
     def resolver(self, vpc: str) -> Path:

@@ -31,6 +31,10 @@ HOLDER = "world"  # the file in the state directory that names the holding proce
 MAKE = ("unshare", "--user", "--map-root-user", "--map-auto", "--mount", "--net", "--propagation", "private")
 # /run is where namespaces get their names, and /dev/net or a proxy's settings are nobody's business here.
 FURNISH = "mount -t tmpfs -o mode=0755 tmpfs /run && ip link set lo up && echo ready && exec sleep infinity"
+ADVICE = (
+    "give this user subordinate ids (/etc/subuid, /etc/subgid; apt install uidmap) and set "
+    "kernel.unprivileged_userns_clone=1 or kernel.apparmor_restrict_unprivileged_userns=0 where these exist"
+)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -163,8 +167,7 @@ def _born(pid: int) -> str:
 def _advice(said: str) -> str:
     return (
         f"without root a user namespace is needed, and the system refuses one ({said or 'no reason given'}): "
-        "use sudo, or have an administrator give this user subordinate ids (/etc/subuid, /etc/subgid) and set "
-        "kernel.unprivileged_userns_clone=1 or kernel.apparmor_restrict_unprivileged_userns=0 where these exist"
+        f"use sudo, or have an administrator {ADVICE}"
     )
 
 

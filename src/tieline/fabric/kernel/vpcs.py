@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from tieline.fabric.kernel import announcers, commands, namespaces, plan, resolver, severances, tables
+from tieline.fabric.kernel import announcers, attachments, commands, namespaces, plan, resolver, severances, tables
 from tieline.fabric.kernel.names import HOST_LINK, Footprint, host_link, inner_link
 from tieline.fabric.topology import Host, Vpc, Wire
 
@@ -110,4 +110,6 @@ async def _settle(footprint: Footprint, host: Host) -> bool:
     if host.kind == "link":
         return False
     namespace = footprint.namespace(host.id)
+    if host.kind == "process" and namespaces.is_machines(namespace):
+        return await attachments.settle_machine(footprint, host)
     return await commands.batch(namespace, plan.steps(plan.of_host(host), await namespaces.space(namespace)))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
+from tieline.fabric import sizes
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.filters import select
 from tieline.fabric.aws.operations.calls import Answer, Call, operation
@@ -48,14 +48,16 @@ def describe_images(call: Call) -> Answer:
 
 @operation("ec2", "DescribeInstanceTypes", "InstanceTypes Filters MaxResults NextToken")
 def describe_instance_types(call: Call) -> Answer:
-    """A type's name is recorded and reserves nothing: whatever it is, the processors and memory are this machine's."""
+    """A type reserves nothing: it says how much of the machine an instance may use at most."""
     fields = {"instance-type": lambda t: t["InstanceType"], "current-generation": lambda _: "true"}
     found = [_type(name) for name in call.p.get("InstanceTypes") or [TYPE]]
     return {"InstanceTypes": select(found, call.p.get("Filters", []), fields)}
 
 
 def _type(name: str) -> dict[str, Any]:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    size = sizes.of(name)
+    if size is None:
+        raise AwsError("InvalidInstanceType", f"The following supplied instance types do not exist: [{name}]")
     return {
         "InstanceType": name,
         "CurrentGeneration": True,
@@ -65,7 +67,7 @@ def _type(name: str) -> dict[str, Any]:
         "SupportedRootDeviceTypes": ["instance-store"],
         "SupportedUsageClasses": ["on-demand"],
         "SupportedVirtualizationTypes": ["hvm"],
-        "VCpuInfo": {"DefaultVCpus": os.cpu_count() or 1},
-        "MemoryInfo": {"SizeInMiB": memory >> 20},
+        "VCpuInfo": {"DefaultVCpus": size.processors},
+        "MemoryInfo": {"SizeInMiB": size.memory},
         "ProcessorInfo": {"SupportedArchitectures": ["x86_64"]},
     }

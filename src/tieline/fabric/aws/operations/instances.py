@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tieline.fabric import names, zones
+from tieline.fabric import names, sizes, zones
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.aws.operations import interfaces
 from tieline.fabric.aws.operations.calls import (
@@ -128,7 +128,7 @@ def _start(
             interface=interface.id,
             address=interface.address,
             image=IMAGE,
-            type=call.p.get("InstanceType") or "t3.micro",
+            type=_type(call),
             user_data=script,
             reservation=reservation,
             launched=call.now,
@@ -138,6 +138,14 @@ def _start(
             request=asked(call),
         )
     )
+
+
+def _type(call: Call) -> str:
+    """Raises for a type whose size is not known; where none is named, an instance has the machine's size."""
+    named: str = call.p.get("InstanceType") or ""
+    if named and sizes.of(named) is None:
+        raise AwsError("InvalidParameterValue", f"Invalid value '{named}' for InstanceType. Known are {sizes.KNOWN}.")
+    return named or "t3.micro"
 
 
 def _reservation(call: Call, instances: list[Instance]) -> Answer:
