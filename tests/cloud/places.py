@@ -151,13 +151,13 @@ def join(client: Client, network: dict[str, object]) -> str:
     return made.join_token
 
 
-def until(client: Client, name: str, status: LinkStatus) -> PrivateLinkView:
-    wait_until(lambda: client.link("demo", name).status is status, f"link {name} {status}")
-    return client.link("demo", name)
+def until(client: Client, name: str, status: LinkStatus, deployment: str = "demo") -> PrivateLinkView:
+    wait_until(lambda: client.link(deployment, name).status is status, f"link {name} {status}")
+    return client.link(deployment, name)
 
 
-def until_gone(client: Client, name: str) -> None:
-    wait_until(lambda: name not in [link.name for link in client.links("demo")], f"the end of link {name}")
+def until_gone(client: Client, name: str, deployment: str = "demo") -> None:
+    wait_until(lambda: name not in [link.name for link in client.links(deployment)], f"the end of link {name}")
 
 
 def endpoints(provider: Account, service: str) -> list[str]:

@@ -61,7 +61,7 @@ async def create(
 ) -> CreatedDeployment:
     """Create a deployment; it is `creating` until its agent reports a working broker."""
     check_project(asking, wanted.project)
-    deployment, token = await create_deployment(records, there.accounts, there.vault, wanted, asking.name)
+    deployment, token = await create_deployment(records, there.accounts, there.vault, wanted, asking.name, asking.grant)
     there.deployments.reconciler.wake(deployment.id)
     tagged(response, deployment)
     told = token if deployment.joined_by_hand else ""
@@ -89,7 +89,7 @@ async def change(
     check_match(within, if_match)
     if wanted.project is not None:
         check_project(asking, wanted.project)
-    changed = change_deployment(records, there.vault, within, wanted, asking.name)
+    changed = change_deployment(records, there.vault, within, wanted, asking.name, asking.grant)
     tagged(response, changed)
     there.changed(within.id)
     return answer(there, there.records.get(Deployment, within.id) or changed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from tieline.cloud.answers import PrivateLinks
+from tieline.cloud.apart import check_service
 from tieline.cloud.api.context import Asked, Asking, IfMatch, Key, Records, There, Who, Within, everywhere, item, tagged
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.once import Once
@@ -35,9 +36,11 @@ async def list_links(there: There, within: Within, asked: Asked) -> PrivateLinks
 
 @router.post("", status_code=201, responses=documented(400, 409, 502, 503))
 async def create(
-    there: There, records: Records, who: Who, within: Within, wanted: NewLink, response: Response
+    there: There, records: Records, asking: Asking, within: Within, wanted: NewLink, response: Response
 ) -> PrivateLinkView:
     """Create a private link to a service that allows this deployment and shares a zone with it."""
+    who = asking.name
+    check_service(records, asking.grant, within, wanted.service_name)
     link = await create_link(records, there.accounts.of(within.aws), within, wanted, who)
     there.links.reconciler.wake(link.id)
     tagged(response, link)
@@ -45,8 +48,9 @@ async def create(
 
 
 @router.post("/check", status_code=204, responses=documented(409, 502, 503))
-async def check(there: There, within: Within, wanted: NewLink) -> None:
+async def check(there: There, asking: Asking, within: Within, wanted: NewLink) -> None:
     """Whether a private link could be created: 204, or the refusal that its creation would get. Nothing is made."""
+    check_service(there.records, asking.grant, within, wanted.service_name)
     await check_link(there.accounts.of(within.aws), within, wanted)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ConfigDict, Field, field_validator
 
 from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
+from tieline.cloud.deployments.boot import DEPLOYMENT_TAG
 from tieline.cloud.links.states import aws_problem
 from tieline.cloud.places import AwsAccount
 from tieline.cloud.problems import PlatformError
@@ -34,13 +35,16 @@ class ExistingNetwork(AwsAccount):
         return tuple(sorted(set(value)))
 
 
-async def find_subnets(aws: Aws, wanted: ExistingNetwork) -> tuple[Subnet, ...]:
-    """The subnets to use, by zone; raises PlatformError where the network is not as it was described."""
+async def find_subnets(aws: Aws, wanted: ExistingNetwork) -> tuple[tuple[Subnet, ...], frozenset[str]]:
+    """The subnets to use, by zone, and the ids of deployments that the VPC was made for; raises PlatformError where the
+    network is not as it was described.
+    """
     try:
         answer = await aws.ec2(lambda ec2: ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [wanted.vpc]}]))
     except (AwsUnreachable, AwsRefused) as error:
         raise aws_problem(error) from error
-    return chosen(wanted, answer["Subnets"])
+    pairs = [tag for subnet in answer["Subnets"] for tag in subnet.get("Tags", [])]
+    return chosen(wanted, answer["Subnets"]), frozenset(tag["Value"] for tag in pairs if tag["Key"] == DEPLOYMENT_TAG)
 
 
 def chosen(wanted: ExistingNetwork, found: Sequence[SubnetTypeDef]) -> tuple[Subnet, ...]:

@@ -10,10 +10,13 @@ from pydantic import ConfigDict, Field, SecretStr
 
 from tieline.cloud.accounts import Accounts
 from tieline.cloud.answers import Offer
+from tieline.cloud.apart import check_network, visible
 from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
 from tieline.cloud.deployments.existing import ExistingNetwork, find_subnets
 from tieline.cloud.deployments.listeners import MQTT_PORT, Listening, addresses, mqtt_address, with_listeners
 from tieline.cloud.deployments.network import DEFAULT_CIDR, chosen_zones, layout, network
+from tieline.cloud.guard.records import Grant
+from tieline.cloud.guard.roles import Role
 from tieline.cloud.history import remembered, timestamp
 from tieline.cloud.links.requests import leaving
 from tieline.cloud.links.states import aws_problem
@@ -39,6 +42,7 @@ from tieline.cloud.zones import zone_ids
 INSIDE = Address(host="0.0.0.0", port=MQTT_PORT)  # the broker of an instance serves its whole VPC
 
 
+ALL = Grant(role=Role.ADMINISTRATOR)  # of the platform itself
 REMOTE_CHANGES = {"name", "description", "project", "broker"}  # of a deployment with its owner's broker
 MOST_WORKERS = 64  # a machine has hardly more processors
 
@@ -87,16 +91,21 @@ class DeploymentChange(Listening):
 
 
 async def create_deployment(
-    records: Repository, accounts: Accounts, vault: Vault, wanted: NewDeployment, who: str
+    records: Repository, accounts: Accounts, vault: Vault, wanted: NewDeployment, who: str, grant: Grant = ALL
 ) -> tuple[Deployment, str]:
-    """Record a deployment and return it with its join token; raises PlatformError with nothing changed."""
+    """Record a deployment and return it with its join token; raises PlatformError with nothing changed. `grant` is what
+    whoever asks may do, and where.
+    """
     by_hand = wanted.provider != "fabric"
     network(wanted.cidr)
-    account, subnets = await _placed(accounts, vault, wanted)
+    account, subnets, made_for = await _placed(accounts, vault, wanted)
+    if wanted.aws is not None:
+        check_network(records, grant, wanted.aws.vpc, made_for)
     others = records.all(Deployment)
     if any(other.name == wanted.name for other in others):
         raise name_taken("deployment", wanted.name)
     _check_broker(wanted)
+    others = visible(others, grant, not by_hand)
     taken = [address for other in others for address in addresses(other)]
     mqtt = _remote_address(wanted) or mqtt_address(wanted.mqtt, taken, not by_hand)
     id, created = new_id("dep"), timestamp(time.time())
@@ -125,8 +134,8 @@ async def create_deployment(
 
 async def _placed(
     accounts: Accounts, vault: Vault, wanted: NewDeployment
-) -> tuple[DeploymentAccount | None, tuple[Subnet, ...]]:
-    """The account and the subnets of a new deployment; raises PlatformError."""
+) -> tuple[DeploymentAccount | None, tuple[Subnet, ...], frozenset[str]]:
+    """The account and the subnets of a new deployment, and whom its VPC was made for; raises PlatformError."""
     if (wanted.aws is not None) != (wanted.provider == "aws"):
         message = "a deployment of the provider aws needs the network that it is in, and no other takes one"
         raise PlatformError(422, "AWS_NETWORK", message, "give provider aws together with aws: {vpc: vpc-…}")
@@ -134,14 +143,14 @@ async def _placed(
         accounts.check(wanted.aws)
         known = wanted.aws.model_dump(include=set(DeploymentAccount.model_fields))
         account = DeploymentAccount(**known, external_id=vault.external_id(wanted.project) if known["role"] else "")
-        return account, await find_subnets(accounts.of(account), wanted.aws)
+        return account, *(await find_subnets(accounts.of(account), wanted.aws))
     if wanted.provider == "external":
-        return None, ()
-    return None, layout(wanted.cidr, chosen_zones(wanted.zones, await _zones(accounts.own)))
+        return None, (), frozenset()
+    return None, layout(wanted.cidr, chosen_zones(wanted.zones, await _zones(accounts.own))), frozenset()
 
 
 def change_deployment(
-    records: Repository, vault: Vault, deployment: Deployment, wanted: DeploymentChange, who: str
+    records: Repository, vault: Vault, deployment: Deployment, wanted: DeploymentChange, who: str, grant: Grant = ALL
 ) -> Deployment:
     """Change a deployment; raises PlatformError with nothing changed."""
     others = records.all(Deployment, lambda other: other.id != deployment.id)
@@ -152,7 +161,8 @@ def change_deployment(
         raise PlatformError(409, "EXTERNAL_BROKER", message, "create another deployment with a broker of your own")
     plain = wanted.model_dump(include={"name", "description", "project", "workers"}, exclude_none=True)
     moved = _moved(vault, deployment, wanted.broker)
-    changed = with_listeners(vault, deployment.model_copy(update=plain | moved), wanted, others)
+    seen = visible(others, grant, not deployment.joined_by_hand)
+    changed = with_listeners(vault, deployment.model_copy(update=plain | moved), wanted, seen)
     if changed == deployment:
         return deployment
     if any(other.name == changed.name for other in others):
