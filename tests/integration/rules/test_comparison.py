@@ -151,6 +151,16 @@ def test_in_and_case_ask_for_exactly_the_same(left: Any, right: Any, expected: b
     assert value("contains(payload.a, [payload.b])") is (expected or left is right is None)
 
 
+@pytest.mark.parametrize("value", [1, 1.0, True, "1", 0.5, "a", 2**64, None, [], {}, -0.0])
+def test_a_list_of_constants_is_asked_as_one_of_fields_is(value: Any) -> None:
+    """It is compiled into the rule, on a way of its own."""
+    message = Message("t", json.dumps({"a": value, "b": [1, 0.5, "a", False, 2**64, 0.0]}).encode())
+    fields = ", ".join(f"payload.b[{n}]" for n in range(1, 7))
+    lists = ("1, 0.5, 'a', false, 18446744073709551616, 0.0", fields)
+    first, second = (compile_rule(f'SELECT payload.a in ({each}) as r FROM "t"').evaluate(message) for each in lists)
+    assert first == second == [{"r": value in (0.5, "a", 2**64, -0.0) or (value == 1 and type(value) is int)}]
+
+
 def test_bytes_compare_as_the_texts_that_they_are() -> None:
     assert comparison.equal("é", "é".encode())
     assert comparison.less(b"\x01", "a")

@@ -24,6 +24,7 @@ from tieline.integration.probe import probe
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.sinks.aws import Aws, Client
 from tieline.integration.sinks.aws_batches import Entry, Limits, chunks
+from tieline.integration.sinks.dynamodb import attribute
 from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.s3 import S3, S3Object, S3Writer, key_template
 
@@ -261,3 +262,14 @@ def test_the_region_comes_from_the_endpoint() -> None:
     assert S3(id="s", endpoint_url="https://s3.us-gov-west-1.amazonaws.com").region_name == "us-gov-west-1"
     assert S3(id="s", endpoint_url="http://127.0.0.1:9000").region_name == "us-east-1"
     assert S3(id="s", endpoint_url="http://127.0.0.1:9000", region="x").region_name == "x"
+
+
+@pytest.mark.parametrize("value", [10**38 + 1, 10**126, 10**400, 1e-131, 1e300, float("inf")])
+def test_a_number_that_dynamodb_does_not_keep_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="no number that DynamoDB keeps"):
+        attribute(value)
+
+
+@pytest.mark.parametrize("value", [2**64, -(10**125), 10**37 + 1, 1e-130, 0.1, 0, -0.0])
+def test_a_number_that_dynamodb_keeps_has_all_its_digits(value: float) -> None:
+    assert attribute(value) == {"N": repr(value)}

@@ -156,7 +156,16 @@ class Emitter(Paths):
         return f"(not {source})" if isinstance(node.of, _BOOLEAN) else f"({source} is False)"
 
     def member(self, node: syntax.In) -> str:
-        return f"one_of({self.value(node.needle)}, {self.row(node.candidates)})"
+        needle = self.value(node.needle)
+        constants = [candidate.value for candidate in node.candidates if isinstance(candidate, syntax.Const)]
+        if len(constants) < len(node.candidates) or not needle.isidentifier():
+            return f"one_of({needle}, {self.row(node.candidates)})"
+        by_kind: dict[type, set[Any]] = {}
+        for value in constants:
+            by_kind.setdefault(type(value), set()).add(value)
+            if isinstance(value, str):
+                by_kind.setdefault(bytes, set()).add(value.encode())
+        return f"({needle} in {self.constant(by_kind)}.get({needle}.__class__, ()))"
 
     def case(self, node: syntax.Case) -> str:
         telling = self.telling

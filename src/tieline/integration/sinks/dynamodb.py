@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Final
@@ -13,6 +12,10 @@ from tieline.integration.sinks.aws_batches import Answer, Delivery, Entry, Limit
 from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.kind import Action, Kind, label
 
+#: What DynamoDB keeps of a number, and the exponents that it may have:
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+DIGITS: Final = 38
+LEAST, MOST = -130, 125
 LIMITS: Final = Limits(25, 16 << 20)  # BatchWriteItem (DynamoDB API reference)
 
 
@@ -99,14 +102,24 @@ def attribute(value: Any) -> dict[str, Any]:
     if isinstance(value, bool):
         return {"BOOL": value}
     if isinstance(value, int | float):
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{value} is no number for DynamoDB")
-        return {"N": repr(value)}
+        return {"N": _number(value)}
     if isinstance(value, dict):
         return {"M": {str(name): attribute(inner) for name, inner in value.items()}}
     if isinstance(value, list | tuple):
         return {"L": [attribute(inner) for inner in value]}
     return {"B": value} if isinstance(value, bytes) else {"S": str(value)}
+
+
+def _number(value: int | float) -> str:
+    """A number in the digits that DynamoDB keeps exactly; raises ValueError for one that it does not."""
+    written = repr(value)
+    number = Decimal(written)
+    digits = "".join(map(str, number.as_tuple().digits)).rstrip("0")
+    if not number.is_finite() or len(digits) > DIGITS or (number and not LEAST <= number.adjusted() <= MOST):
+        shown = written if len(written) <= 40 else f"a number of {len(written)} digits"
+        kept = f"at most {DIGITS} digits, from 1E{LEAST} to 9.99E{MOST}"
+        raise ValueError(f"{shown} is no number that DynamoDB keeps, which has {kept}")
+    return written
 
 
 def _open(resource: DynamoDB) -> AwsSink:

@@ -18,7 +18,7 @@ from tieline.integration.rules.template import Path, Text, exact_text, lookup, t
 
 #: Where a line is cut: at spaces and commas that are neither escaped, nor in quotes, nor in a field of the template.
 _SKIP: Final = r'(?:\\.|"(?:\\.|[^"\\])*"|\$\{[^}]*\}|[^\\"{cut}])+'
-_WHOLE: Final = re.compile(r"-?\d+")
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,20}")
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,10 @@ class Lines:
         if self.time is None:
             return ""
         text = self.time.render(output)
-        if not _WHOLE.fullmatch(text):
-            raise ValueError(f"{text!r} is no time, which is a whole number")
-        return f" {text}"
+        try:
+            return f" {_whole(text, 'i')}"
+        except ValueError:
+            raise ValueError(f"{text!r} is no time, which is a whole number of 64 bits") from None
 
 
 def _escaped(text: Text, output: dict[str, Any], special: str) -> str:
@@ -110,23 +111,36 @@ def _field(field: Pair, output: dict[str, Any]) -> str | None:
     if value is None:
         return None
     if field.suffix:
-        return f"{_whole(value)}{field.suffix}"
+        return f"{_whole(value, field.suffix)}{field.suffix}"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
-        if not math.isfinite(value):
-            raise ValueError(f"{value} is no number that InfluxDB can keep")
-        return repr(value)
+        return _fraction(value)
     return _quoted(exact_text(value))
 
 
-def _whole(value: Any) -> int:
-    if isinstance(value, float) and not value.is_integer():
-        raise ValueError(f"{value} is no whole number")
+def _fraction(value: int | float) -> str:
+    """A number that InfluxDB keeps with double precision."""
     try:
-        return int(value)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{value!r} is no whole number") from None
+        if math.isfinite(value):
+            return repr(value)
+    except OverflowError:  # a whole number beyond every double
+        raise ValueError("a whole number of this size is no number that InfluxDB can keep") from None
+    raise ValueError(f"{value} is no number that InfluxDB can keep")
+
+
+def _whole(value: Any, suffix: str) -> int:
+    """A whole number of 64 bits, with a sign (`i`) or without (`u`)."""
+    least, most = (0, (1 << 64) - 1) if suffix == "u" else (-1 << 63, (1 << 63) - 1)
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int):
+        raise ValueError(f"{value!r} is no whole number")
+    if not least <= value <= most:
+        raise ValueError(f"a whole number from {least} to {most} is needed, and this one is beyond")
+    return int(value)
 
 
 def _quoted(text: str) -> str:

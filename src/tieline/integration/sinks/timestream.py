@@ -60,7 +60,7 @@ class TimestreamWriter:
 
     def _record(self, output: dict[str, Any]) -> dict[str, Any]:
         time = self._time.render(output)
-        if not time.isdecimal():
+        if not (time.isascii() and time.isdecimal()):
             raise ValueError(f"{time!r} is no time in milliseconds")
         measures = [
             {"Name": name, "Value": _text(value), "Type": _TYPES.get(type(value), "VARCHAR")}
@@ -92,6 +92,8 @@ class TimestreamWriter:
 
 
 def _text(value: Any) -> str:
+    if type(value) is int and not -(1 << 63) <= value < 1 << 63:
+        raise ValueError("a whole number of more than 64 bits is no BIGINT: select str() of it")
     return repr(value) if isinstance(value, float) else exact_text(value)
 
 
