@@ -100,3 +100,39 @@ def closing(sql: str, start: int) -> int:
             return at
         at += 1
     return -1
+
+
+def between(row: str) -> list[str]:
+    """The parts of an expression between its fields."""
+    parts, start = [], 0
+    for token in _TOKEN.finditer(row):
+        if token["mark"]:
+            parts.append(row[start : token.start()])
+            start = token.end()
+    return [*parts, row[start:]]
+
+
+def items(row: str) -> list[str]:
+    """The expressions of `(…, …)`."""
+    found, depth, at, start = [], 0, 1, 1
+    while at < len(row) - 1:
+        token = _TOKEN.match(row, at)
+        if token and not token["mark"]:
+            at = token.end()
+            continue
+        depth += {"(": 1, ")": -1, "[": 1, "]": -1}.get(row[at], 0)
+        if row[at] == "," and depth == 0:
+            found.append(row[start:at])
+            start = at + 1
+        at += 1
+    return [*found, row[start : len(row) - 1]]
+
+
+def direct(row: str) -> list[tuple[int, int]]:
+    """Of each field that is a value of `(…, …)` by itself, the place of the value and the place of the field."""
+    places, field = [], 0
+    for place, item in enumerate(items(row)):
+        if item.strip() == "?":
+            places.append((place, field))
+        field += len(between(item)) - 1
+    return places
