@@ -152,6 +152,10 @@ NANO = "2024-02-23T15:56:30.535904509Z"
         ("reverse(payload.t)", "ce\u0301a"),
         ("substr(payload.t, 1, 1)", "e\u0301"),
         ("pad(payload.t, 5, 'leading', '*')", "**ae\u0301c"),
+        (
+            "sprintf('~.4s|~6.2s|~3c|~i~*s|~2s|~#', 'ab', 'cde', 42, 'gone', 4, 'x', 'long', 10)",
+            "ab  |    cd|***|   x|lo|10#10",
+        ),
         ("sprintf('~5s|~-5s|~.16B|~e|~g', 'ab', 'cd', 255, 12.5, 12.5)", "   ab|cd   |FF|1.25000e+1|12.5000"),
     ],
 )

@@ -106,8 +106,6 @@ class Build(Transformer[Token, Any]):
         return syntax.Index(syntax.Const(_at(token), _integer(token)))
 
     def index_step(self, of: Expression) -> syntax.Index:
-        if isinstance(of, syntax.Negative) and isinstance(of.of, syntax.Const) and type(of.of.value) is int:
-            return syntax.Index(syntax.Const(of.at, -of.of.value))
         return syntax.Index(of)
 
     def slice_step(self, first: int, last: int) -> syntax.Slice:
@@ -119,6 +117,8 @@ class Build(Transformer[Token, Any]):
     # Operators
 
     def negative(self, sign: Token, of: Expression) -> Expression:
+        if isinstance(of, syntax.Const) and type(of.value) in (int, float):
+            return syntax.Const(_at(sign), -of.value)  # type: ignore[operator]
         return syntax.Negative(_at(sign), of)
 
     def positive(self, of: Expression) -> Expression:

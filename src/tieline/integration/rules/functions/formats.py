@@ -85,20 +85,29 @@ def _field(part: re.Match[str], waiting: list[Any]) -> str:
         raise RuleFailure(f"{part[0]} is no part of a format")
     value = _next(waiting, part[0])
     prefix = _next(waiting, part[0]) if kind in "xX" else ""
+    if kind == "c" and precision < 0:
+        precision = abs(width)
     shown = write(value, precision) if kind not in "xX" else _prefixed(value, precision, text(prefix))
+    if kind == "s" and precision >= 0:
+        shown = shown[:precision].ljust(precision, pad)
     if width and len(shown) > abs(width):
         return shown[: abs(width)] if kind == "s" else "*" * abs(width)
     return shown.ljust(-width, pad) if width < 0 else shown.rjust(width, pad)
 
 
-def _any(value: Any, precision: int) -> str:
+def _any(value: Any, _precision: int) -> str:
+    """Any value as its text, whatever the precision."""
     shown = written(value)
     if isinstance(shown, bytes):
         try:
             shown = shown.decode()
         except UnicodeDecodeError:
             raise RuleFailure("these bytes are no text") from None
-    return shown if precision < 0 else shown[:precision].rjust(precision)
+    return shown
+
+
+def _passed_over(_value: Any, _precision: int) -> str:
+    return ""
 
 
 def _based(value: Any, precision: int) -> str:
@@ -159,6 +168,7 @@ def _character(value: Any, precision: int) -> str:
 
 _KINDS: Final[dict[str, Callable[[Any, int], str]]] = {
     **dict.fromkeys("spwPW", _any),
+    "i": _passed_over,
     "c": _character,
     "f": _fixed,
     "e": _scientific,
