@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from tieline.integration.rules.template import Path, sql_template
 from tieline.integration.sinks.conversion import Misfit
@@ -13,6 +13,7 @@ from tieline.integration.sinks.once import once
 from tieline.integration.sinks.postgresql_bulk import closing
 
 Rows = list[tuple[Any, ...]]
+Row = TypeVar("Row")
 
 
 class Sql(Action, frozen=True, kw_only=True, tag="sql"):
@@ -29,7 +30,7 @@ class Sql(Action, frozen=True, kw_only=True, tag="sql"):
         return sql_template(self.sql).paths
 
 
-def converted(outputs: Sequence[dict[str, Any]], convert: Callable[[Sequence[dict[str, Any]]], Rows]) -> Rows:
+def converted(outputs: Sequence[dict[str, Any]], convert: Callable[[Sequence[dict[str, Any]]], list[Row]]) -> list[Row]:
     """The outputs as rows of parameters; raises Rejected naming every output that does not fit."""
     try:
         return convert(outputs)
