@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tieline.integration.message import Message
+from tieline.integration.rules import bounds
 from tieline.integration.rules.compile import compile_rule
 from tieline.integration.rules.errors import RuleFailure
 from tieline.integration.rules.functions import LIBRARY, encoding, reference
@@ -56,7 +57,7 @@ def test_the_page_is_up_to_date() -> None:
         ("rfc3339_to_unix_ts('2022-04-25T16:11:16')", "has no time offset"),
         ("date_to_unix_ts('second', '%Y-%m', '2022-13')", "there is no such time"),
         ("date_to_unix_ts('second', '%Y-%m', 'x')", "does not have the format"),
-        ("pad('a', 100000000)", "pad(): a text of more than"),
+        ("pad('a', 100000000)", "pad(): it makes a value of 99999999 bytes"),
         ("bitsl(1, 100000000)", "bitsl(): a whole number of more than"),
         ("gunzip('x')", "gunzip(): the end of these bytes is missing"),
         ("hash('crc', 'a')", "hash(): 'crc' is none of"),
@@ -74,7 +75,7 @@ def test_what_a_function_cannot_use(call: str, said: str) -> None:
 
 def test_decompression_is_bounded() -> None:
     with pytest.raises(RuleFailure, match="hold more than"):
-        encoding.unzip(encoding.zip_(b"x" * (encoding.MAX_BYTES + 1)))
+        encoding.unzip(encoding.zip_(b"x" * (bounds.MAX_VALUE + 1)))
 
 
 ARGUMENTS = st.one_of(

@@ -6,12 +6,13 @@ import itertools
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from tieline.integration import events
 from tieline.integration.json_text import NOT_JSON, decode
 from tieline.integration.message import Message
-from tieline.integration.rules import syntax
+from tieline.integration.rules import bounds, syntax
 from tieline.integration.rules.emit import Emitter
 from tieline.integration.rules.errors import NotMatched, RuleFailure
 from tieline.integration.rules.functions import LIBRARY
@@ -24,9 +25,17 @@ from tieline.integration.topics import matches
 Output = dict[str, Any]
 Item = tuple[Output, Message]  # what a rule made of a message
 Failures = list[tuple[Message, Exception]]
+Apply = Callable[[Sequence[Message], Failures, bool], list[Item]]
 SOURCE: Final = "<rule>"
 _HEAD: Final = ("def apply(messages, failures, keep):", "    items = []", "    for m in messages:", "        try:")
-_TAIL: Final = ("        except Exception as error:", "            failures.append((m, error))", "    return items")
+_TAIL: Final = (
+    "        except Excess:",
+    "            items += careful(m, failures, keep)",
+    "        except Exception as error:",
+    "            failures.append((m, error))",
+    "    return items",
+)
+_CAREFUL: Final = ("def careful(m, keep):", "    items = []", "    for m in (m,):", "        if True:")
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ class CompiledRule(Shape):
     """
 
     sql: str
-    apply: Callable[[Sequence[Message], Failures, bool], list[Item]]
+    apply: Apply
 
     def evaluate(self, message: Message) -> list[Output]:
         """The outputs for one message, none where it does not match; raises RuleFailure."""
@@ -87,9 +96,6 @@ def compile_rule(sql: str) -> CompiledRule:
         _select(emitter, statement)
     else:
         _foreach(emitter, statement)
-    source = "\n".join([*_HEAD, *emitter.lines, *_TAIL])
-    namespace: dict[str, Any] = {**emitter.names, "put": put, "as_list": as_list}
-    exec(compile(source, SOURCE, "exec"), namespace)
     columns = statement.columns
     named = [_keys(output_path(c, i)) for i, c in enumerate(_columns(columns))]
     bare = isinstance(statement, syntax.Foreach) and not columns
@@ -97,7 +103,45 @@ def compile_rule(sql: str) -> CompiledRule:
         named = [(item_name(statement),)]
     everything = bare or any(isinstance(column, syntax.Everything) for column in columns)
     is_foreach = isinstance(statement, syntax.Foreach)
-    return CompiledRule(topics, frozenset(named), everything, emitter.fields, is_foreach, sql, namespace["apply"])
+    return CompiledRule(topics, frozenset(named), everything, emitter.fields, is_foreach, sql, _function(emitter))
+
+
+def _function(emitter: Emitter) -> Apply:
+    """The function of the lines. What a message may be made of is shared among the places that make something."""
+    share = bounds.MAX_MADE // (1 + emitter.makers + len(emitter.aliases))
+    checks = [f"            if len(m.payload) > {share}: raise Excess"]
+    if emitter.makers:
+        checks.append(f"            left[0] = {share}")
+    metered = {name: bounds.metered(run) for name, run in emitter.functions.items()}
+    names = {**emitter.names, "put": put, "as_list": as_list, "left": bounds.left, "Excess": bounds.Excess}
+    names |= {f"m_{name}": run for name, run in metered.items()}
+    namespace = {**names, **{f"f_{name}": run for name, run in emitter.functions.items()}}
+    namespace["careful"] = _careful(emitter.lines, {**names, **{f"f_{name}": run for name, run in metered.items()}})
+    exec(compile("\n".join([*_HEAD, *checks, *emitter.lines, *_TAIL]), SOURCE, "exec"), namespace)
+    apply: Apply = namespace["apply"]
+    return apply
+
+
+def _careful(lines: Sequence[str], names: dict[str, Any]) -> Callable[[Message, Failures, bool], list[Item]]:
+    """What does one message with everything counted that is made of it; compiled when a message needs it."""
+
+    @cache
+    def function() -> Callable[[Message, bool], list[Item]]:
+        exec(compile("\n".join([*_CAREFUL, *lines, "    return items"]), SOURCE, "exec"), names)
+        made: Callable[[Message, bool], list[Item]] = names["careful"]
+        return made
+
+    def careful(message: Message, failures: Failures, keep: bool) -> list[Item]:
+        bounds.left[0] = bounds.MAX_MADE
+        try:
+            items = function()(message, keep)
+            bounds.check_outputs([output for output, _ in items])
+        except Exception as error:
+            failures.append((message, error))
+            return []
+        return items
+
+    return careful
 
 
 def _columns(columns: Iterable[syntax.Column | syntax.Everything]) -> list[syntax.Column]:
@@ -163,7 +207,11 @@ def as_list(value: Any) -> list[Any]:
             value = decode(value)
         except NOT_JSON:
             raise RuleFailure("FOREACH goes through an array, not through a text that is not JSON") from None
-    return value if isinstance(value, list) else []
+    if not isinstance(value, list):
+        return []
+    if len(value) > bounds.MAX_OUTPUTS:
+        raise RuleFailure(f"FOREACH goes through at most {bounds.MAX_OUTPUTS} elements, not {len(value)}")
+    return value
 
 
 def rule_test(sql: str, context: Mapping[str, Any]) -> Output | list[Output]:

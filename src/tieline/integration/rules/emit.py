@@ -115,6 +115,7 @@ class Emitter(Paths):
         while isinstance(first, syntax.Arithmetic):
             chain.append(first)
             first = first.left
+        self.makers += len(chain)
         source, rest = self.value(first), [(ARITHMETIC[one.operator], self.value(one.right)) for one in reversed(chain)]
         if len(rest) > NESTED:
             return f"in_turn({source}, ({''.join(f'({name}, {right}), ' for name, right in rest)}))"
@@ -182,10 +183,23 @@ class Emitter(Paths):
         return f"({''.join(f'{result} if {test} else ' for test, result in branches)}{last})"
 
     def array(self, node: syntax.Array) -> str:
-        return "[" + ", ".join(self.value(item, self.telling) for item in node.items) + "]"
+        source = "[" + ", ".join(self.value(item, self.telling) for item in node.items) + "]"
+        if all(isinstance(item, syntax.Const) for item in node.items):
+            return source
+        self.makers += 1
+        return f"grown({source})"
 
     def range(self, node: syntax.Range) -> str:
         return f"[*range({node.first}, {node.last + 1})]"
+
+    def prefix(self, node: syntax.Call) -> str:
+        """`m` for a function whose result counts always: in the loop of a FOREACH each element may take all of
+        something that is not its own.
+        """
+        if self.place < 0 or self.lazy:
+            return "f"
+        own = [isinstance(one, syntax.Const) or self.varying.expression(one) for one in node.arguments]
+        return "f" if all(own) else "m"
 
     def call(self, node: syntax.Call) -> str:
         known = LIBRARY.get(node.name)
@@ -195,9 +209,10 @@ class Emitter(Paths):
             raise self.fault(f"no function {node.name}(){hint}", node, node.name)
         if not known.takes(len(node.arguments)):
             raise self.fault(f"{node.name}() takes {known.arguments}, not {len(node.arguments)}", node, node.name)
-        self.names[f"f_{node.name}"] = known.run
+        self.makers += 1
+        self.functions[node.name] = known.run
         arguments = [syntax.Name(node.at, known.field), *node.arguments] if known.field else node.arguments
-        source = f"f_{node.name}{self.row(arguments, known.telling)}"
+        source = f"{self.prefix(node)}_{node.name}{self.row(arguments, known.telling)}"
         return f"settle({source})" if known.unsettled and not self.telling else source
 
 

@@ -21,6 +21,8 @@ from tieline.integration.topics import filter_fault
 MAX_LENGTH: Final = 65536  # characters
 MAX_DEPTH: Final = 50  # of nested expressions; the Python compiler behind a rule allows about 200 parentheses
 
+MAX_ELEMENTS: Final = 100_000  # of all ranges
+
 #: What a terminal of the grammar is called in an error message; operators are summed up as one.
 WORDS: Final = {
     "NAME": "a name",
@@ -67,6 +69,7 @@ def parse(text: str) -> syntax.Statement:
     except Misplaced as error:
         raise RuleError(str(error), text, error.offset) from None
     _check_depth(text, tree)
+    _check_ranges(text, tree)
     _check_topics(text, tree)
     statement: syntax.Statement = tree
     return statement
@@ -141,6 +144,18 @@ def _check_depth(text: str, tree: Any) -> None:
             raise RuleError(f"expressions and paths are nested at most {MAX_DEPTH} deep", text, at)
         chained = value.left if isinstance(value, syntax.Arithmetic) else None  # a + b + c is one level
         waiting.extend((child, depth - (child is chained), at) for child in _children(value))
+
+
+def _check_ranges(text: str, tree: Any) -> None:
+    """Refuse ranges that together have too many elements."""
+    waiting, total = [tree], 0
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, syntax.Range):
+            total += value.last - value.first + 1
+            if total > MAX_ELEMENTS:
+                raise RuleError(f"the ranges of a rule have at most {MAX_ELEMENTS} elements together", text, value.at)
+        waiting.extend(_children(value))
 
 
 def _check_topics(text: str, statement: syntax.Statement) -> None:

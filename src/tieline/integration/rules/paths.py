@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from tieline.integration import events, json_text
 from tieline.integration import message as messages
-from tieline.integration.rules import comparison, syntax, texts, values
+from tieline.integration.rules import bounds, comparison, syntax, texts, values
 from tieline.integration.rules.errors import RuleError, RuleFailure
 
 ARITHMETIC: Final = {
@@ -24,6 +24,7 @@ COMPARE: Final = {"=": "equal", "!=": "unequal", "<": "less", ">": "greater", "<
 _HELPERS: Final[dict[str, Any]] = {
     "add": texts.add,
     "in_turn": texts.in_turn,
+    "grown": bounds.grown,
     **{name: getattr(values, name) for name in ("subtract", "multiply", "divide", "quotient", "remainder", "negative")},
     **{name: getattr(values, name) for name in ("get", "element", "elements", "settle", "MISSING", "NUMBERS")},
     **{name: getattr(comparison, name) for name in (*COMPARE.values(), "one_of", "chosen", "topic_matches")},
@@ -63,6 +64,8 @@ class Paths:
         self.lazy = False  # whether the present variables are worked out once for all elements
         self.strict = False  # whether a payload that is not JSON fails the rule
         self.telling = False  # whether who gets the present value tells what is missing from JSON's null
+        self.makers = 0  # places at which something new is made
+        self.functions: dict[str, Callable[..., Any]] = {}  # of the library, by name
         self._strict_done = False
         self._count = 0
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from tieline.integration.rules.bounds import SMALL, spend
 from tieline.integration.rules.errors import RuleFailure
 from tieline.integration.rules.values import MISSING, UNDEFINED, bounded, sum_of, to_json
 
@@ -15,6 +16,9 @@ from tieline.integration.rules.values import MISSING, UNDEFINED, bounded, sum_of
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 _FRACTION: Final = re.compile(r"[+-]?[0-9]+[.,][0-9]+([eE][+-]?[0-9]+)?")
 _DECIMALS: Final = 10  # of a fraction as a text: `float_to_binary(X, [{decimals, 10}, compact])` in emqx_utils_conv.erl
+
+
+FEW: Final = 8  # texts that are put in a row before their length is counted
 
 
 def number_of(written: str | bytes) -> int | float:
@@ -60,7 +64,14 @@ def joined(values: Iterable[Any], separator: str | bytes = "") -> str | bytes:
     """Values as texts in a row; bytes where one of them is bytes."""
     parts = [written(value) for value in values]
     if isinstance(separator, str) and not any(isinstance(part, bytes) for part in parts):
-        return separator.join(parts)  # type: ignore[arg-type]
+        if len(parts) > FEW:
+            spend(sum(map(len, parts)) + len(separator) * len(parts))
+            return separator.join(parts)  # type: ignore[arg-type]
+        made = separator.join(parts)  # type: ignore[arg-type]
+        if len(made) > SMALL:
+            spend(len(made))
+        return made
+    spend(sum(map(len, parts)) + len(separator) * len(parts))
     octets = [part.encode() if isinstance(part, str) else part for part in parts]
     return (separator.encode() if isinstance(separator, str) else separator).join(octets)
 
@@ -69,6 +80,8 @@ def add(left: Any, right: Any) -> Any:
     """The sum of two numbers, or a text and anything else in a row."""
     a, b = left.__class__, right.__class__
     if a is str and b is str:
+        if len(left) + len(right) > SMALL:
+            spend(len(left) + len(right))
         return left + right
     if (a is str or b is str) and left is not None and right is not None:
         return joined((left, right))

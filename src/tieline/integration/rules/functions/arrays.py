@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tieline.integration.rules import comparison, values
+from tieline.integration.rules.bounds import grown
 from tieline.integration.rules.errors import RuleFailure
 from tieline.integration.rules.functions.registry import array, function, mapping, text, whole
 from tieline.integration.rules.places import put
@@ -84,7 +85,7 @@ def map_put(key: Any, value: Any, of: Any) -> dict[str, Any]:
     them.
     """
     known = {} if of is None else mapping(of)
-    return dict(put(known, tuple(_keys(key)), value))
+    return grown(dict(put(known, tuple(_keys(key)), value)))
 
 
 @function(MAPS, ("mget('a.b', json_decode('{\"a.b\":1}'))", "1"), unsettled=True)
@@ -96,7 +97,7 @@ def mget(key: Any, of: Any, default: Any = values.MISSING) -> Any:
 @function(MAPS, ("mput('a.b', 1, map_new())", "json_decode('{\"a.b\":1}')"))
 def mput(key: Any, value: Any, of: Any) -> dict[str, Any]:
     """A map, or one that its JSON text or NULL stands for, with a value under exactly this key."""
-    return {**({} if of is None else mapping(of)), text(key): value}
+    return grown({**({} if of is None else mapping(of)), text(key): value})
 
 
 @function(MAPS, ("map_new()", "json_decode('{}')"))

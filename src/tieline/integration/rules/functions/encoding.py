@@ -10,6 +10,7 @@ import zlib
 from typing import Any, Final
 
 from tieline.integration import json_text
+from tieline.integration.rules.bounds import MAX_VALUE, spend
 from tieline.integration.rules.errors import RuleFailure
 from tieline.integration.rules.functions.registry import function, octets, readable, subject, text
 from tieline.integration.rules.values import Bits, to_json
@@ -17,7 +18,6 @@ from tieline.integration.rules.values import Bits, to_json
 HASHES: Final = "Hashes"
 ENCODING: Final = "Encoding"
 COMPRESSION: Final = "Compression"
-MAX_BYTES: Final = 16 << 20  # that decompression may give
 #: Names of hashes in Erlang's crypto and what Python calls them, where that differs.
 _HASHES: Final = {
     **dict.fromkeys(("md4", "md5", "ripemd160", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s"), ""),
@@ -153,14 +153,15 @@ def _deflated(x: Any, window: int) -> bytes:
 def _inflated(x: Any, window: int) -> str | bytes:
     try:
         decompressor = zlib.decompressobj(wbits=window)
-        data = decompressor.decompress(octets(x), MAX_BYTES)
+        data = decompressor.decompress(octets(x), MAX_VALUE)
     except zlib.error as error:
         raise RuleFailure(f"these bytes cannot be decompressed: {error}") from None
     if not decompressor.eof:
-        full = len(data) >= MAX_BYTES
+        full = len(data) >= MAX_VALUE
         raise RuleFailure(
-            f"these bytes hold more than {MAX_BYTES} bytes" if full else "the end of these bytes is missing"
+            f"these bytes hold more than {MAX_VALUE} bytes" if full else "the end of these bytes is missing"
         )
+    spend(len(data))
     return readable(data)
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+from tieline.integration.rules.bounds import spend
 from tieline.integration.rules.errors import RuleFailure
 from tieline.integration.rules.functions.registry import function, number, text, whole
 from tieline.integration.rules.texts import written
@@ -39,8 +40,11 @@ def sprintf_s(format: Any, *values: Any) -> str:
 
     def fill(part: re.Match[str]) -> str:
         if part["kind"] in _WITHOUT_VALUE:
-            return _WITHOUT_VALUE[part["kind"]] * _size(part["width"], waiting, 1)
-        return _field(part, waiting)
+            shown = _WITHOUT_VALUE[part["kind"]] * _size(part["width"], waiting, 1)
+        else:
+            shown = _field(part, waiting)
+        spend(len(shown))
+        return shown
 
     found = _PART.sub(fill, _checked(text(format)))
     if waiting:

@@ -19,6 +19,7 @@ from typing import IO, Any, Final
 import orjson
 
 from tieline.integration.rules import jq_process
+from tieline.integration.rules.bounds import spend
 from tieline.integration.rules.errors import RuleFailure
 from tieline.integration.rules.functions.registry import function, number, text
 from tieline.integration.rules.jq_process import ANSWER, REQUEST
@@ -49,6 +50,7 @@ class Programs:
                 raise self._lost(program, seconds) from None
         if not well:
             raise RuleFailure(said.decode())
+        spend(len(said))
         return [orjson.loads(line) for line in said.splitlines()]
 
     def close(self) -> int:

@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from re2 import Options, _re2, error
 
+from tieline.integration.rules.bounds import spend
 from tieline.integration.rules.errors import RuleFailure, Unfit
 from tieline.integration.rules.functions.expressions import translate
 from tieline.integration.rules.functions.registry import function, subject, text
-from tieline.integration.rules.functions.strings import GROUP, MAX_LENGTH
+from tieline.integration.rules.functions.strings import GROUP
 
 MEMORY: Final = 1 << 20  # bytes that one expression may take, its automaton built so far included
 EXPRESSIONS: Final = 128  # that are kept compiled
@@ -117,14 +118,12 @@ def regex_replace(x: Any, pattern: Any, new: Any) -> str:
     """With each match replaced; in the replacement `&` is the match, `\\1` its first group, `\\\\` a backslash."""
     data, parts = subject(x).encode(), (_parts if len(text(new)) <= SHORT else _parts.__wrapped__)(new)
     made: list[bytes] = []
-    kept = size = 0
+    kept = 0
     for spans in expression(text(pattern), True).every(data):
         filled = b"".join([part if isinstance(part, bytes) else _group(data, spans, part) for part in parts])
         made += (data[kept : spans[0][0]], filled)
         kept = spans[0][1]
-        size += len(filled)
-        if size > MAX_LENGTH:
-            raise RuleFailure(f"a text of more than {MAX_LENGTH} bytes")
+        spend(len(filled))
     made.append(data[kept:])
     return b"".join(made).decode()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from tieline.integration.rules.bounds import spend
 from tieline.integration.rules.errors import RuleFailure
 from tieline.integration.rules.functions import graphemes
 from tieline.integration.rules.functions.registry import array, function, subject, text, whole
@@ -14,7 +15,6 @@ from tieline.integration.rules.values import MISSING, NUMBERS
 GROUP: Final = "Text"
 #: White space at the ends of a text: https://www.erlang.org/doc/apps/stdlib/string.html#trim/3
 WHITE: Final = "\t\n\v\f\r \x85\u200e\u200f\u2028\u2029"
-MAX_LENGTH: Final = 1 << 20  # characters that a function may make of less
 
 
 def _one_of(value: Any, *choices: str) -> str:
@@ -167,8 +167,7 @@ def pad(x: Any, length: Any, where: Any = "trailing", filling: Any = " ") -> str
     """Filled up to so many characters at the end (`trailing`), the beginning (`leading`) or both."""
     side = _one_of(where, "trailing", "leading", "both")
     missing = max(0, whole(length) - graphemes.count(subject(x)))
-    if missing * len(text(filling)) > MAX_LENGTH:
-        raise RuleFailure(f"a text of more than {MAX_LENGTH} characters")
+    spend(missing * len(text(filling)))
     before = {"trailing": 0, "leading": missing, "both": missing // 2}[side]
     return str(filling) * before + subject(x) + str(filling) * (missing - before)
 
@@ -184,6 +183,8 @@ def replace(x: Any, old: Any, new: Any, where: Any = "all") -> str:
     chosen = _one_of(where, "all", "leading", "trailing")
     if not text(old):
         return subject(x)  # an empty text is nowhere
+    if len(text(new)) > len(old):
+        spend(len(subject(x)) + len(new) * (subject(x).count(old) if chosen == "all" else 1))
     if chosen == "trailing":
         return text(new).join(subject(x).rsplit(old, 1))
     return subject(x).replace(old, text(new), -1 if chosen == "all" else 1)

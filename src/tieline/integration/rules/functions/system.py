@@ -7,6 +7,7 @@ import uuid
 from collections import OrderedDict
 from typing import Any, Final
 
+from tieline.integration.rules.bounds import MAX_KEPT, weight
 from tieline.integration.rules.comparison import topic_matches
 from tieline.integration.rules.functions.registry import array, function, text
 from tieline.integration.rules.values import MISSING
@@ -50,30 +51,35 @@ def getenv(name: Any) -> str:
 
 
 class Store:
-    """Values that stay until the process ends."""
+    """Values that stay until the process ends; what was put there longest ago makes room."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Any] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Any, int]] = OrderedDict()  # with the size of each
+        self._size = 0
 
     def put(self, key: str, value: Any) -> Any:
-        """Keep a value, and give back what was there."""
-        before = self._kept.get(key, MISSING)
-        self._kept[key] = value
-        self._kept.move_to_end(key)
-        if len(self._kept) > MAX_KEYS:
-            self._kept.popitem(last=False)
+        """Keep a value, and give back what was there; raises Excess for one that is too large."""
+        size = len(key) + weight(value, MAX_KEPT // 4)
+        before = self.delete(key)
+        self._kept[key] = value, size
+        self._size += size
+        while len(self._kept) > MAX_KEYS or self._size > MAX_KEPT:
+            self.delete(next(iter(self._kept)))
         return before
 
     def get(self, key: str, default: Any = MISSING) -> Any:
-        return self._kept.get(key, default)
+        return self._kept[key][0] if key in self._kept else default
 
     def delete(self, key: str) -> Any:
         """Forget a key, and give back what was there."""
-        return self._kept.pop(key, MISSING)
+        value, size = self._kept.pop(key, (MISSING, 0))
+        self._size -= size
+        return value
 
     def clear(self) -> None:
         """Forget every key."""
         self._kept.clear()
+        self._size = 0
 
 
 _memory: Final = Store()
