@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tieline.cloud.addresses import check_address, check_entry
 from tieline.cloud.problems import PlatformError
+from tieline.integration.sinks.reach import plain
 
 
 def allowed(host: str, *entries: str, inside: bool = True) -> bool:
@@ -22,14 +23,40 @@ def allowed(host: str, *entries: str, inside: bool = True) -> bool:
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "localhost", "LOCALHOST.", "db.localhost"]
+    "host",
+    [
+        *("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "localhost", "LOCALHOST.", "db.localhost"),
+        *(
+            "0x7f000001",
+            "2130706433",
+            "127.1",
+            "0177.1",
+            "::ffff:7f00:1",
+            "64:ff9b::127.0.0.1",
+            "１２７.1",
+            "ｌocalhost",
+        ),
+    ],
 )
 def test_the_loopback_of_a_deployment_is_the_platforms_own(host: str) -> None:
     assert not allowed(host)
     assert allowed(host, inside=False)
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "fe80::1", "::ffff:169.254.0.1", "0.0.0.0", "::", "224.0.0.1"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "fe80::1",
+        "::ffff:169.254.0.1",
+        "0.0.0.0",
+        "::",
+        "224.0.0.1",
+        "0",
+        "0xa9fea9fe",
+        "fd00:ec2::254",
+    ],
+)
 def test_metadata_services_are_nobodys_database(host: str) -> None:
     assert not allowed(host)
     assert not allowed(host, inside=False)
@@ -45,8 +72,8 @@ def test_a_list_is_all_that_is_allowed() -> None:
 
 @given(st.ip_addresses())
 def test_every_public_address_is_allowed_by_default(address: IPv4Address | IPv6Address) -> None:
-    plain = getattr(address, "ipv4_mapped", None) or address
-    if plain.is_global and not plain.is_multicast:
+    meant = plain(address)
+    if meant.is_global and not meant.is_multicast:
         assert allowed(str(address))
 
 

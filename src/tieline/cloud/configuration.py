@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from tieline.cloud.addresses import networks
 from tieline.cloud.brokers.settings import Access, Listener, Remote, Settings, Tls, User
 from tieline.cloud.deployments.boot import MQTTS_PORT, WEBSOCKET_PORT
 from tieline.cloud.protocol import Configure
@@ -14,8 +17,8 @@ from tieline.integration import config
 from tieline.integration.events import PREFIX
 
 
-def configure(records: Repository, vault: Vault, deployment: Deployment) -> Configure:
-    """Everything that a deployment's agent must know now."""
+def configure(records: Repository, vault: Vault, deployment: Deployment, allowed: Sequence[str] = ()) -> Configure:
+    """Everything that a deployment's agent must know now; `allowed` is what the operator lets resources name."""
     links = records.all(PrivateLink, lambda link: link.deployment == deployment.id)
     resources = records.all(Resource, lambda resource: resource.deployment == deployment.id)
     rules = records.all(Rule, lambda rule: rule.deployment == deployment.id)
@@ -28,6 +31,7 @@ def configure(records: Repository, vault: Vault, deployment: Deployment) -> Conf
             metrics_minutes=records.retention().metrics_minutes,
             resources=tuple(to_config(resource, vault, links) for resource in resources),
             rules=tuple(to_rule(rule, ids) for rule in rules),
+            reach=config.Reach(loopback=deployment.joined_by_hand, allowed=networks(allowed)),
         ),
     )
 

@@ -56,7 +56,7 @@ class Platform:
         self.hub = Hub(self._configuration, self._reported, self.pulse.beat)
         self.links = LinkWorker(records, accounts, self.changed)
         self.deployments = DeploymentWorker(records, accounts.own, vault, machine, self.hub.push)
-        self.alerts = Watch(records, vault, self.hub.report)
+        self.alerts = Watch(records, vault, self.hub.report, allowed)
         self.traffic = TrafficLog(lambda: 60.0 * records.retention().traffic_minutes)
         self.housekeeping = Housekeeping(records)
         self.renewals = Renewals(records, vault, self.changed)
@@ -121,7 +121,7 @@ class Platform:
         found = self.records.get(Deployment, deployment)
         if found is None or found.status is DeploymentStatus.DELETING:
             return None
-        return configure(self.records, self.vault, found)
+        return configure(self.records, self.vault, found, self.allowed)
 
     def _reported(self, deployment: str, report: Report) -> None:
         """What an agent reports decides whether its deployment is `running` or `stopped`."""

@@ -11,6 +11,7 @@ from tieline.integration.sinks import RESOURCE_TYPES, Action, Resource
 from tieline.integration.sinks.kind import Field, Ssl, Value
 from tieline.integration.sinks.mqtt import Broker, Republish
 from tieline.integration.sinks.postgresql import PostgreSQL
+from tieline.integration.sinks.reach import Reach
 from tieline.integration.sinks.sql import Sql
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Config",
     "Field",
     "PostgreSQL",
+    "Reach",
     "Republish",
     "Resource",
     "Rule",
@@ -43,12 +45,13 @@ class Rule(Value, frozen=True, kw_only=True):
 
 
 class Config(Value, frozen=True, kw_only=True):
-    """Everything, at one version."""
+    """Everything, at one version, and where it may connect to."""
 
     version: int = 0
     metrics_minutes: Annotated[int, msgspec.Meta(ge=10, description="that counters are kept")] = MINUTES
     resources: tuple[Resource, ...] = ()
     rules: tuple[Rule, ...] = ()
+    reach: Reach = Reach()
 
 
 #: What stands in the SQL template's field until the user writes a statement.

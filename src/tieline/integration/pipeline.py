@@ -32,6 +32,7 @@ from tieline.integration.outlets import PLACES, place_of
 from tieline.integration.replay import Replayer
 from tieline.integration.rules.errors import RuleError, TemplateError
 from tieline.integration.session import CONNECT_SECONDS, Session
+from tieline.integration.sinks import reach
 from tieline.integration.station import BROKER, ORDERED, Station, in_order
 from tieline.integration.totals import worst
 
@@ -87,6 +88,7 @@ class Pipeline:
         run is left out, and `status` says why. Returns at once; the broker and the databases follow.
         """
         self.config = config
+        reach.use(config.reach)
         if not self._running:
             return
         async with self._applying:  # an heir applies as well, what is the configuration already

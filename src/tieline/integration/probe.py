@@ -12,6 +12,7 @@ from tieline.integration.rules.errors import TemplateError
 from tieline.integration.sinks import open_sink
 from tieline.integration.sinks.failures import Hop, Rejected, Unavailable
 from tieline.integration.sinks.network import addresses, unreachable
+from tieline.integration.sinks.reach import open_connection
 
 TIMEOUT: Final = 15.0  # seconds for the whole way, as EMQX waits
 
@@ -54,7 +55,7 @@ async def _reach(resource: Resource) -> None:
     for place, (host, port) in enumerate(servers, 1):
         try:
             async with asyncio.timeout(resource.connect_timeout):
-                _, writer = await asyncio.open_connection(host, port)
+                _, writer = await open_connection(host, port)
         except (OSError, UnicodeError) as error:
             if place == len(servers):
                 raise unreachable(error, f"{host}:{port}") from error

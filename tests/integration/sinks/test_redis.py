@@ -157,7 +157,8 @@ async def test_the_master_that_sentinels_name() -> None:
     with Redis() as first, Redis() as second:
         second.execute("REPLICAOF", "127.0.0.1", str(first.port))
         with Sentinel(first) as sentinel:
-            options = {"redis_type": "sentinel", "sentinel_password": sentinel.password}
+            reached = {server.server: server.server for server in (first, second)}
+            options: Any = {"redis_type": "sentinel", "sentinel_password": sentinel.password, "address_map": reached}
             what = resource(first, servers=f"127.0.0.1:{free_port()},{sentinel.server}", sentinel="orders", **options)
             await probe(what, [action("RPUSH k ${a}")])
             absent = await failing(resource(first, servers=sentinel.server, sentinel="absent", **options))

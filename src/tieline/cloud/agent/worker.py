@@ -25,6 +25,7 @@ from tieline.integration.config import Broker, Config
 from tieline.integration.pipeline import Pipeline
 from tieline.integration.probe import ProbeFailed, probe
 from tieline.integration.requests import perform
+from tieline.integration.sinks import reach
 from tieline.integration.workers import Workers, estates
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Worker:
         if message == self._current and not self._error:
             return
         remember(self._state, message)
+        reach.use(message.config.reach)
         self._integrated.clear()
         try:
             broker = await self._reach(message.broker)

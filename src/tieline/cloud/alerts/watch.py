@@ -8,19 +8,23 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import httpx
 
+from tieline.cloud.addresses import check_address, networks
 from tieline.cloud.alerts.transitions import Alert, State, assumed, changes, remembered, states
-from tieline.cloud.alerts.webhooks import Webhook
+from tieline.cloud.alerts.webhooks import Webhook, apart
+from tieline.cloud.dependants import PORTS
 from tieline.cloud.history import timestamp
+from tieline.cloud.problems import PlatformError
 from tieline.cloud.protocol import Report
 from tieline.cloud.records import Deployment, PrivateLink, Resource
 from tieline.cloud.repository import Repository
 from tieline.cloud.rounds import rounds
 from tieline.cloud.secrets import Vault
+from tieline.integration.sinks.reach import Reach, resolved
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +41,11 @@ class Watch:
     That a certificate ends is told to each webhook at its first look, and again after each start.
     """
 
-    def __init__(self, records: Repository, vault: Vault, report: Callable[[str], Report]) -> None:
+    def __init__(
+        self, records: Repository, vault: Vault, report: Callable[[str], Report], allowed: Sequence[str] = ()
+    ) -> None:
         self._records, self._vault, self._report = records, vault, report
+        self._allowed = allowed  # what webhooks may name, see addresses
         self._noted: dict[str, State] = {}
         self._known: dict[str, State] = {}  # as of the last look
         self._listening: frozenset[str] = frozenset()  # the webhooks of the last look: a new one hears from there on
@@ -90,25 +97,50 @@ class Watch:
             return
         body = alert.model_dump_json().encode()
         secret = self._vault.decrypt(webhook.secret) if webhook.secret else ""
-        task = asyncio.create_task(deliver(webhook, body, secret), name=f"alert {webhook.name}")
+        url, login = apart(webhook.url)  # of which older records have the credentials
+        login = self._vault.decrypt(webhook.login) or login
+        sending = deliver(webhook.name, url, body, secret, login, self._allowed)
+        task = asyncio.create_task(sending, name=f"alert {webhook.name}")
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
 
-async def deliver(webhook: Webhook, body: bytes, secret: str) -> None:
+async def deliver(
+    name: str, url: str, body: bytes, secret: str = "", login: str = "", allowed: Sequence[str] = ()
+) -> None:
     """Post one alert until it is taken (2xx), at most as often as there are pauses, and once more."""
     headers = {"Content-Type": "application/json"}
     if secret:
         headers[SIGNATURE] = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    user, _, password = login.partition(":")
+    auth = httpx.BasicAuth(user, password) if login else None
     trouble = ""
-    async with httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=TIMEOUT, trust_env=False, auth=auth) as client:
         for pause in (*PAUSES, None):
-            with contextlib.suppress(httpx.HTTPError):
-                trouble = "no answer"
-                answer = await client.post(webhook.url, content=body, headers=headers)
-                if answer.is_success:
-                    return
-                trouble = f"HTTP {answer.status_code}"
+            trouble = await post(client, httpx.URL(url), body, headers, allowed)
+            if not trouble:
+                return
             if pause is not None:
                 await asyncio.sleep(pause)
-    log.warning("alerts: webhook %s at %s does not take alerts (%s): one is lost", webhook.name, webhook.url, trouble)
+    log.warning("alerts: webhook %s at %s does not take alerts (%s): one is lost", name, url, trouble)
+
+
+async def post(
+    client: httpx.AsyncClient, url: httpx.URL, body: bytes, headers: dict[str, str], allowed: Sequence[str]
+) -> str:
+    """Post to the first of the addresses of the URL's host that answers; why nobody took it, "" where somebody did."""
+    trouble = "its host has no address"
+    named = {**headers, "Host": url.netloc.decode("ascii")}
+    try:
+        check_address(url.host, inside=False, allowed=allowed)  # the list may be another one by now
+        found = await resolved(url.host, url.port or PORTS[url.scheme], Reach(allowed=networks(allowed)))
+    except (OSError, UnicodeError, PlatformError) as error:
+        return str(error)
+    for address in found:
+        with contextlib.suppress(httpx.HTTPError):
+            trouble = "no answer"
+            answer = await client.post(
+                url.copy_with(host=address), content=body, headers=named, extensions={"sni_hostname": url.host}
+            )
+            return "" if answer.is_success else f"HTTP {answer.status_code}"
+    return trouble

@@ -25,7 +25,7 @@ async def create(there: There, records: Records, asking: Asking, wanted: NewWebh
     """Send alerts to a webhook: each is a POST of JSON with kind, project, deployment, name, before, after
 
     and reason, hint, at."""
-    return create_webhook(records, there.vault, asking, wanted).view()
+    return create_webhook(records, there.vault, asking, wanted, there.allowed).view()
 
 
 @router.delete("/{alert}", status_code=204, responses=documented(404))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Prot
 
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.sinks.aws_errors import translated
+from tieline.integration.sinks.aws_way import guarded_pools
 from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.kind import Action, Resource, Secret, Writer, driver, label
 
@@ -102,12 +103,14 @@ class Client:
         if resource.ssl.cert:
             settings["client_cert"] = (self._file(resource.ssl.cert), self._file(resource.ssl.key))
         config = botocore.config.Config(**settings)
-        return session.client(
+        made: Any = session.client(
             resource.SERVICE,  # type: ignore[call-overload]
             endpoint_url=resource.endpoint_url,
             verify=self._verify(),
             config=config,
         )
+        made._endpoint.http_session._manager.pool_classes_by_scheme = guarded_pools()
+        return made
 
     def _verify(self) -> bool | str | None:
         """What the SDK takes as `verify`: a file of authorities, False for none, None for the usual ones."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.sinks.kind import driver
 from tieline.integration.sinks.network import described, unreachable
+from tieline.integration.sinks.reach import Forbidden
 
 if TYPE_CHECKING:
     import botocore.exceptions
@@ -98,7 +99,7 @@ def _root(error: BaseException) -> BaseException:
     for _ in range(8):
         if found is None:
             break
-        if isinstance(found, OSError) and type(found).__module__ in ("builtins", "socket", "ssl"):
+        if isinstance(found, OSError) and type(found).__module__ in ("builtins", "socket", "ssl", Forbidden.__module__):
             return found
         inner = getattr(found, "kwargs", {}).get("error") or found.__cause__
         first = found.args[0] if found.args and isinstance(found.args[0], BaseException) else None

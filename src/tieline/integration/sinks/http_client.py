@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
+import socket
 import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -11,13 +13,14 @@ from urllib.parse import quote
 
 import msgspec
 
-from tieline.integration.sinks import tls
+from tieline.integration.sinks import reach, tls
 from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.kind import Resource, driver
 from tieline.integration.sinks.network import described, unreachable
 
 if TYPE_CHECKING:
     import aiohttp
+    import aiohttp.abc
     import yarl
 else:
     aiohttp, yarl = driver("aiohttp"), driver("yarl")
@@ -46,6 +49,7 @@ class HttpClient:
     ) -> tuple[int, str]:
         """The status and the text of an answer; raises Unavailable where there is none, ValueError for no request."""
         session = self._opened()
+        self._judge()
         try:
             timeout = aiohttp.ClientTimeout(
                 total=self._resource.write_timeout, sock_connect=self._resource.connect_timeout
@@ -80,10 +84,24 @@ class HttpClient:
             except ssl.SSLError as error:
                 raise unreachable(error, self.url) from error
             connector = aiohttp.TCPConnector(
-                limit=self._limit, ssl=context or False, keepalive_timeout=self._idle, use_dns_cache=False
+                limit=self._limit,
+                ssl=context or False,
+                keepalive_timeout=self._idle,
+                use_dns_cache=False,
+                resolver=_resolver(),
             )
             self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         return self._session
+
+    def _judge(self) -> None:
+        """Raises Unavailable for an address in the URL that may not be connected to: those are not resolved."""
+        try:
+            literal_address = reach.number(yarl.URL(self.url).host or "")
+        except ValueError:
+            return  # no URL: whoever asks is told by the client
+        if literal_address is not None and (why := reach.refusal(literal_address)):
+            said = f"{self.url} may not be connected to: {why}"
+            raise Unavailable("address", said, "name another address, or ask the operator", f"{literal_address}: {why}")
 
     def _translated(self, error: BaseException) -> Unavailable:
         if isinstance(error, aiohttp.ServerDisconnectedError):
@@ -104,6 +122,36 @@ class HttpClient:
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
+
+
+def _resolver() -> Any:
+    """What resolves names for the client: to addresses that may be connected to."""
+
+    class Resolver(aiohttp.abc.AbstractResolver):
+        async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> Any:
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+            flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+            return [
+                {
+                    "hostname": host,
+                    "host": address,
+                    "port": port,
+                    "family": _family(address),
+                    "proto": 0,
+                    "flags": flags,
+                }
+                for address in reach.judged(host, found)
+            ]
+
+        async def close(self) -> None:
+            return
+
+    return Resolver()
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def literal(text: str) -> str:

@@ -18,13 +18,15 @@ from tieline.integration.rules.template import Path, Text, lookup, text_template
 from tieline.integration.sinks import tls
 from tieline.integration.sinks.failures import Hop, Rejected, Unavailable
 from tieline.integration.sinks.kafka_errors import translated
+from tieline.integration.sinks.kafka_way import guard, lead
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, driver, label
-from tieline.integration.sinks.network import addresses, described
+from tieline.integration.sinks.network import addresses, agreed, announced, described
 from tieline.integration.sinks.outcome import Pending, judge, results
+from tieline.integration.sinks.reach import Forbidden
 
 if TYPE_CHECKING:
     import aiokafka
-    import aiokafka.conn
+    import aiokafka.client
     import aiokafka.errors
 else:
     aiokafka = driver("aiokafka")
@@ -95,7 +97,9 @@ class KafkaSink:
     async def check(self, actions: Sequence[Action]) -> None:
         writers = [self.writer(action) for action in actions]
         producer = await self.producer()
+        self._topics = set()  # as of now, not as of the last write
         for broker in producer.client.cluster.brokers():
+            self.judge(broker)
             if not await producer.client.ready(broker.nodeId):
                 hint = "let the brokers advertise addresses that lead to them from here (advertised.listeners)"
                 where = f"{broker.host}:{broker.port}"
@@ -114,6 +118,7 @@ class KafkaSink:
         """The producer, connected; raises Unavailable."""
         async with self._connecting:
             if self._producer is None:
+                guard()
                 made = aiokafka.AIOKafkaProducer(
                     bootstrap_servers=[f"{host}:{port}" for host, port in self._hosts()],
                     acks=ACKS[self.resource.required_acks],
@@ -122,7 +127,7 @@ class KafkaSink:
                     max_request_size=REQUEST_BYTES,
                     **self._settings(),
                 )
-                _mapped(made.client.cluster, self.resource.address_map)
+                lead(made.client.cluster, self.resource)
                 try:
                     await made.start()
                 except Exception as error:
@@ -131,6 +136,13 @@ class KafkaSink:
                     raise await self._reason(error) from error
                 self._producer = made
             return self._producer
+
+    def judge(self, broker: Any) -> None:
+        """Raises Unavailable for a broker at an address that this resource does not name."""
+        try:
+            agreed(self.resource, announced(self.resource, (broker.host, broker.port)))
+        except Forbidden as error:
+            raise translated(error, self.resource.bootstrap_hosts) from error
 
     def _hosts(self) -> list[tuple[str, int]]:
         return addresses(self.resource.bootstrap_hosts, self.resource.PORT)
@@ -155,7 +167,7 @@ class KafkaSink:
         for host, port in self._hosts():
             try:
                 async with asyncio.timeout(self.resource.connect_timeout):
-                    (await aiokafka.conn.create_conn(host, port, **self._settings())).close()
+                    (await aiokafka.client.create_conn(host, port, **self._settings())).close()
             except TimeoutError as reason:
                 hop: Hop = "tls" if self.resource.ssl.enable else "login"
                 hint = "check that a Kafka broker listens there, and whether it wants TLS"
@@ -172,21 +184,6 @@ class KafkaSink:
         return topic in self._topics or self.resource.allow_auto_topic_creation
 
 
-def _mapped(cluster: Any, known: dict[str, str]) -> None:
-    """Let the client reach each broker where the map says, whatever address the broker advertises."""
-    advertised = cluster.broker_metadata
-
-    def reached(node: int) -> Any:
-        broker = advertised(node)
-        place = known.get(f"{broker.host}:{broker.port}") if broker else None
-        if place is None:
-            return broker
-        host, port = addresses(place)[0]
-        return broker._replace(host=host, port=port)
-
-    cluster.broker_metadata = reached
-
-
 class KafkaWriter:
     """One action's topic."""
 
@@ -200,6 +197,8 @@ class KafkaWriter:
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Send each output in order, and wait for the brokers' acknowledgements."""
         producer = await self._sink.producer()
+        for broker in producer.client.cluster.brokers():
+            self._sink.judge(broker)
         pending: list[Pending] = []
         for output in outputs:
             broken = pending[-1] if pending and self._stops(pending[-1]) else None

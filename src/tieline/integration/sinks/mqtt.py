@@ -61,6 +61,7 @@ class MqttSink:
             username=broker.username,
             password=broker.password,
             keep_alive=broker.keep_alive,
+            own=True,
         )
         self._connection = MqttConnection(peer)
 

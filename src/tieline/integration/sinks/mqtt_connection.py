@@ -19,6 +19,7 @@ from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.kind import Ssl
 from tieline.integration.sinks.mqtt_outbox import Outbox
 from tieline.integration.sinks.network import address, described, hung_up, unreachable
+from tieline.integration.sinks.reach import open_connection
 
 PORT: Final = 1883
 CHUNK: Final = 1 << 16
@@ -34,6 +35,7 @@ class Peer(Struct, frozen=True, kw_only=True):
     username: str | None = None
     password: str | None = None
     ssl: Ssl = Ssl()
+    own: bool = False  # the broker that messages come from, which is where it is
     keep_alive: int = 30  # seconds
     max_inflight: int = 65535  # messages on their way that the broker has not taken yet
     connect_timeout: float = 10.0  # seconds
@@ -105,7 +107,10 @@ class MqttConnection:
     async def _connect(self) -> None:
         peer = self._peer
         host, port = address(peer.server, PORT)
-        reader, self._writer = await asyncio.open_connection(host, port, ssl=tls.context(peer.ssl))
+        if peer.own:
+            reader, self._writer = await asyncio.open_connection(host, port)
+        else:
+            reader, self._writer = await open_connection(host, port, tls.context(peer.ssl))
         password = peer.password.encode() if peer.password is not None else None
         packet = mqtt5.ConnectPacket(
             peer.client_id, username=peer.username, password=password, clean_start=True, keep_alive=peer.keep_alive

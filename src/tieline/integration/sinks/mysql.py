@@ -24,11 +24,15 @@ from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, driver, label
 from tieline.integration.sinks.mysql_columns import Check, checks, kinds, target
 from tieline.integration.sinks.mysql_errors import translated
+from tieline.integration.sinks.mysql_state import takes_writes, waits
 from tieline.integration.sinks.mysql_statement import Statement, closing, statement
 from tieline.integration.sinks.network import address
 from tieline.integration.sinks.once import COLUMN, once
 from tieline.integration.sinks.pool import Pool
+from tieline.integration.sinks.reach import resolved
 from tieline.integration.sinks.sql import Rows, Sql, converted
+from tieline.integration.sinks.sql_verbs import check_writes
+from tieline.integration.sinks.waiting import patient
 
 if TYPE_CHECKING:
     import asyncmy
@@ -42,6 +46,7 @@ STALE: Final = 1615  # ER_NEED_REPREPARE: a prepared statement is of a table tha
 SIZES: Final = (256, 32, 4, 1)  # rows in one statement: few statements for any batch, few to prepare
 _PLAIN: Final = frozenset({str, bytes, bool, type(None)})
 _INT64: Final = 1 << 63
+NO_CONNECTION: Final = 2003  # the client's own error number (MySQL, CR_CONN_HOST_ERROR)
 SMALLEST_PACKET: Final = 1 << 20  # no server has less as its max_allowed_packet, unless somebody made it so
 ONCE: Final = f"on duplicate key update {COLUMN} = {COLUMN}"
 
@@ -77,12 +82,24 @@ class MySQLSink:
     async def check(self, actions: Sequence[Action]) -> None:
         writers = [self.writer(action) for action in actions]
         async with self.connection() as connection:
-            for writer in writers:
-                await writer.check(connection)
             await self._ping(connection)
+            try:
+                await takes_writes(connection)
+            except Exception as error:
+                raise translated(error, self.resource.server, connecting=False) from error
+            for writer in writers:
+                await patient(writer.check(connection), lambda: self.why(connection.thread_id()))
 
     async def close(self) -> None:
         self._pool.close()
+
+    async def why(self, thread: int) -> Unavailable | None:
+        """What one of our connections waits for, where that is a lock."""
+        connection = await self._connect()  # beside the pool, whose connections may all wait
+        try:
+            return await waits(connection, thread)
+        finally:
+            self._discard(connection)
 
     async def _ping(self, connection: Any) -> None:
         try:
@@ -98,10 +115,21 @@ class MySQLSink:
         resource = self.resource
         host, port = address(resource.server, resource.PORT)
         try:
-            context = tls.context(resource.ssl)
             async with asyncio.timeout(resource.connect_timeout * 2):  # the way, and the login
-                connection = await asyncmy.connect(
-                    host=host,
+                connection = await self._first(await resolved(host, port), host, port)
+        except Exception as error:
+            raise translated(error, resource.server, connecting=True) from error
+        self._prepared[connection] = {}
+        return connection
+
+    async def _first(self, found: Sequence[str], host: str, port: int) -> Any:
+        """A connection to the first of the addresses that takes one."""
+        resource = self.resource
+        context = tls.context(resource.ssl, dict.fromkeys(found, host))
+        for place, ip in enumerate(found, 1):
+            try:
+                return await asyncmy.connect(
+                    host=ip,
                     port=port,
                     user=resource.username,
                     password=resource.password.encode(),  # a text would go as Latin-1
@@ -112,10 +140,10 @@ class MySQLSink:
                     connect_timeout=resource.connect_timeout,
                     ssl=context,
                 )
-        except Exception as error:
-            raise translated(error, resource.server, connecting=True) from error
-        self._prepared[connection] = {}
-        return connection
+            except asyncmy.errors.OperationalError as error:
+                if place == len(found) or error.args[:1] != (NO_CONNECTION,):
+                    raise
+        raise OSError(f"{host} has no address")
 
     async def largest(self, connection: Any) -> int:
         """The bytes that the server takes at once; it hangs up on what is larger, and says nothing."""
@@ -169,6 +197,9 @@ class MySQLWriter:
                 async with asyncio.timeout(self.sink.resource.write_timeout):
                     await self._make_ready(connection)
                     await self._attempt(connection, outputs)
+            except TimeoutError as error:  # the server goes on waiting
+                why = await self.sink.why(connection.thread_id())
+                raise why or translated(error, self.sink.resource.server, connecting=False) from error
             except Exception as error:
                 self._ready = self._once is None  # another table may have taken the place of the one that was ready
                 raise translated(error, self.sink.resource.server, connecting=False) from error
@@ -287,6 +318,7 @@ def _parameter(value: Any) -> Any:
 
 
 def _paths(action: Sql) -> tuple[Path, ...]:
+    check_writes(action.sql)
     if action.exactly_once:
         once(action.sql, closing, "")
     return statement(action.sql).paths
@@ -298,6 +330,7 @@ KIND: Final = Kind(
     actions=(Sql,),
     open=MySQLSink,
     paths=_paths,
-    test="logs in, opens the database and prepares each statement: tables, columns and rights",
+    test="logs in, opens the database, sees that it takes writes from this user, and prepares each statement: tables, "
+    "columns and rights",
     tried="MariaDB 10.11",
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -15,6 +16,7 @@ from tieline.integration.sinks import tls
 from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.kind import Ssl, driver
 from tieline.integration.sinks.nats_errors import translated
+from tieline.integration.sinks.reach import resolved
 
 if TYPE_CHECKING:
     import nats.aio.client
@@ -41,13 +43,16 @@ class Connection:
 
     async def open(self, hosts: list[tuple[str, int]], login: dict[str, str], ssl: Ssl, seconds: float) -> None:
         """Connect to any of the hosts and log in; raises Unavailable."""
-        places = [f"{f'[{host}]' if ':' in host else host}:{port}" for host, port in hosts]
+        places = [_place(host, port) for host, port in hosts]
         try:
+            found = [(host, port, address) for host, port in hosts for address in await _addresses(host, port)]
+            if not found:
+                raise await _nowhere(hosts)
             await self.client.connect(
-                servers=[f"nats://{place}" for place in places],
+                servers=[f"nats://{_place(address, port)}" for _, port, address in found],
                 name=CLIENT_NAME,
                 **{name: value for name, value in login.items() if value},
-                tls=tls.context(ssl),
+                tls=tls.context(ssl, {address: host for host, _, address in found}),
                 tls_hostname=ssl.server_name or None,
                 connect_timeout=seconds,
                 allow_reconnect=False,
@@ -97,8 +102,31 @@ class Connection:
             future.set_result(None)
 
 
+def _place(host: str, port: int) -> str:
+    return f"{f'[{host}]' if ':' in host else host}:{port}"
+
+
+async def _addresses(host: str, port: int) -> list[str]:
+    """The addresses of a host, none where its name is not known; raises Forbidden."""
+    try:
+        return await resolved(host, port)
+    except socket.gaierror:
+        return []
+
+
+async def _nowhere(hosts: list[tuple[str, int]]) -> OSError:
+    """Why none of the hosts has an address."""
+    try:
+        await resolved(*hosts[-1])
+    except OSError as error:
+        return error
+    return OSError("the hosts have no address")
+
+
 def _client_class() -> Any:
-    """The library's client, which would go on in the clear, password and all, with a server that asks for no TLS."""
+    """The library's client, which would go on in the clear, password and all, with a server that asks for no TLS, and
+    log in at any address that a server calls a member of its cluster.
+    """
 
     class Client(nats.aio.client.Client):
         def __init__(self, encrypted: bool) -> None:
@@ -112,6 +140,6 @@ def _client_class() -> Any:
             if info.get("tls_required") and not self._encrypted:
                 hint = "turn TLS on in the resource"
                 raise Unavailable("tls", "the server takes no connection without TLS", hint, "INFO with tls_required")
-            await super()._process_info(info, initial_connection)
+            await super()._process_info({**info, "connect_urls": []}, initial_connection)
 
     return Client

@@ -7,6 +7,8 @@ import socket
 import ssl
 
 from tieline.integration.sinks.failures import Unavailable
+from tieline.integration.sinks.kind import Resource
+from tieline.integration.sinks.reach import Forbidden
 
 
 def address(server: str, default: int = 0) -> tuple[str, int]:
@@ -33,6 +35,32 @@ def addresses(servers: str, default: int = 0) -> list[tuple[str, int]]:
     return [address(server, default) for server in servers.split(",")]
 
 
+def places(resource: Resource) -> set[tuple[str, int]]:
+    """Where a resource may be connected to: its own servers, and those that its address map leads to."""
+    known: dict[str, str] = getattr(resource, "address_map", {})
+    texts = [resource.address, *known.values()]
+    return {(host.lower(), port) for text in texts for host, port in addresses(text, resource.PORT)}
+
+
+def announced(resource: Resource, place: tuple[str, int]) -> tuple[str, int]:
+    """Where a member of a cluster is reached that is said to be at a place: the address map's word goes first."""
+    host, port = place
+    known: dict[str, str] = getattr(resource, "address_map", {})
+    found = known.get(f"{host}:{port}") or known.get(f"[{host}]:{port}")
+    return addresses(found)[0] if found else place
+
+
+def agreed(resource: Resource, place: tuple[str, int]) -> None:
+    """Raises Forbidden for a place that a server sends us to, and the resource does not name."""
+    host, port = place
+    if (host.lower(), port) not in places(resource):
+        shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise Forbidden(
+            f"{resource.address} sends us to {shown}, which this resource does not name",
+            f"add {shown} to address_map, with the address where it is reached from here, or to the resource's servers",
+        )
+
+
 def described(error: BaseException) -> str:
     """An error's kind and text."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -50,6 +78,8 @@ def hung_up(server: str, cause: str) -> Unavailable:
 def unreachable(error: BaseException, server: str, encrypted: bool = False) -> Unavailable:
     """What a failure of the way to the server means. `encrypted`: it came when TLS was to be agreed on."""
     cause = described(error)
+    if isinstance(error, Forbidden):
+        return Unavailable("address", str(error), error.hint, cause)
     if isinstance(error, socket.gaierror):
         return Unavailable("name", f"the name of {server} is not known here", "check the address of the link", cause)
     if isinstance(error, ssl.SSLError):

@@ -39,8 +39,11 @@ from tieline.integration.sinks.postgresql_bulk import (
     unchanged,
 )
 from tieline.integration.sinks.postgresql_errors import translated
+from tieline.integration.sinks.postgresql_state import callable_by, takes_writes, waits
 from tieline.integration.sinks.postgresql_types import Parameter, parameters
+from tieline.integration.sinks.reach import resolved
 from tieline.integration.sinks.sql import Rows, Sql, converted
+from tieline.integration.sinks.waiting import patient
 
 if TYPE_CHECKING:
     import asyncpg
@@ -123,8 +126,20 @@ class PostgreSQLSink:
     async def check(self, actions: Sequence[Action]) -> None:
         writers = [self.writer(action) for action in actions]
         async with self.connection() as connection:
+            try:
+                await takes_writes(connection)
+            except Exception as error:
+                raise translated(error, self.resource.server, connecting=False) from error
             for writer in writers:
-                await writer.check(connection)
+                await patient(writer.check(connection), lambda: self._why(connection.get_server_pid()))
+
+    async def _why(self, process: int) -> Unavailable | None:
+        """What one of our connections waits for, where that is a lock."""
+        connection = await self._connect()  # beside the pool, whose connections may all wait
+        try:
+            return await waits(connection, process)
+        finally:
+            self._discard(connection)
 
     async def close(self) -> None:
         self._pool.close()
@@ -137,13 +152,14 @@ class PostgreSQLSink:
         resource = self.resource
         host, port = address(resource.server, resource.PORT)
         try:
+            found = await resolved(host, port)
             connection = await asyncpg.connect(
-                host=host,
+                host=found,
                 port=port,
                 user=resource.username,
                 password=resource.password,
                 database=resource.database,
-                ssl=tls.context(resource.ssl) or False,
+                ssl=tls.context(resource.ssl, dict.fromkeys(found, host)) or False,
                 timeout=resource.connect_timeout,
                 command_timeout=resource.write_timeout,
                 statement_cache_size=0,  # else it names statements, which stay in a session
@@ -286,8 +302,10 @@ class PostgreSQLWriter:
     async def check(self, connection: Any) -> None:
         """Let the server check the statement, the rights to run it included, without running it."""
         try:
+            called = await callable_by(connection, self._own.sql)
             prepared = await connection.prepare(self._own.sql, name="")
-            await prepared.explain(*[None] * len(self._own.paths))
+            if not called:  # which EXPLAIN does not take
+                await prepared.explain(*[None] * len(self._own.paths))
         except Exception as error:
             raise translated(error, self.sink.resource.server, connecting=False) from error
 
@@ -311,6 +329,7 @@ KIND: Final = Kind(
     resource=PostgreSQL,
     actions=(Sql,),
     open=PostgreSQLSink,
-    test="logs in, opens the database, prepares each statement and has the server plan it: tables, columns and rights",
+    test="logs in, opens the database, sees that it takes writes, prepares each statement and has the server plan it: "
+    "tables, columns and rights; of a procedure whether it is there and may be called",
     tried="PostgreSQL 15, also behind PgBouncer 1.18 in each of its modes",
 )

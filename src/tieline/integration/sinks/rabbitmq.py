@@ -23,6 +23,7 @@ from tieline.integration.sinks.network import address
 from tieline.integration.sinks.outcome import judge, results
 from tieline.integration.sinks.pool import Pool
 from tieline.integration.sinks.rabbitmq_errors import translated
+from tieline.integration.sinks.reach import open_connection
 
 if TYPE_CHECKING:
     import aiormq
@@ -64,6 +65,19 @@ class RabbitMessage(Action, frozen=True, kw_only=True, tag="rabbitmq"):
     def paths(self) -> tuple[Path, ...]:
         texts = (self.exchange, self.routing_key, self.payload_template, *self.headers.values())
         return tuple(path for text in texts for path in text_template(text).paths)
+
+
+class Transport:
+    """What the library opens connections by."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    async def create(self, url: Any, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        try:
+            return await open_connection(url.host, url.port, self._context)
+        except OSError as error:
+            raise aiormq.exceptions.AMQPConnectionError(*error.args) from error
 
 
 @dataclass(eq=False)
@@ -116,7 +130,7 @@ class RabbitSink:
         try:
             context = tls.context(resource.ssl)
             async with asyncio.timeout(resource.connect_timeout):
-                connection = await aiormq.connect(self._url(), context=context)
+                connection = await aiormq.connect(self._url(), context=context, transport_factory=Transport(context))
                 channel = await connection.channel(publisher_confirms=True)
         except Exception as error:
             raise translated(error, resource.server, connecting=True) from error

@@ -40,6 +40,25 @@ def judge(words: Sequence[str], info: Any, allowed: Any) -> None:
         raise Unavailable("statement", allowed.decode(), "grant the user the command", allowed.decode())
 
 
+def takes(queued: Any) -> None:
+    """What the server says of a command in a transaction that is then discarded: all that it looks at before it runs
+    one, such as whether it is a replica, out of memory, or cannot save; raises Unavailable.
+
+    Whether the keys are allowed is not judged here either.
+    """
+    text = str(queued) if isinstance(queued, Exception) else ""
+    if text and not (text.startswith("NOPERM") and ("key" in text or "channel" in text)):
+        raise answered(text) or Unavailable("statement", text, "correct the command template", text)
+
+
+def whole(state: Any) -> None:
+    """Raises Unavailable for a cluster some of whose slots nobody serves."""
+    if isinstance(state, dict) and state.get("cluster_state", "ok") != "ok":
+        hint = "look at the cluster's nodes: it writes when all slots are served"
+        said = f"cluster_state is {state['cluster_state']}"
+        raise Unavailable("database", "the cluster does not take writes now", hint, said)
+
+
 def refusals(answers: Sequence[Any]) -> dict[int, str]:
     """The commands' own faults; raises Unavailable where the server could not run one for another reason."""
     failed = {place: str(answer) for place, answer in enumerate(answers) if isinstance(answer, Exception)}

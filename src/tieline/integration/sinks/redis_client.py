@@ -6,6 +6,8 @@ each, since it awaits every answer by itself; hiredis over the same connection 3
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
 from collections.abc import Sequence
 from typing import Any, Final
@@ -18,9 +20,10 @@ from redis.exceptions import ConnectionError
 
 from tieline.integration.sinks import tls
 from tieline.integration.sinks.failures import Unavailable
-from tieline.integration.sinks.network import addresses
+from tieline.integration.sinks.network import addresses, agreed, announced
 from tieline.integration.sinks.pool import Pool
-from tieline.integration.sinks.redis_checks import judge, refusals, suits
+from tieline.integration.sinks.reach import open_connection
+from tieline.integration.sinks.redis_checks import judge, refusals, suits, takes
 from tieline.integration.sinks.redis_errors import answered, translated
 from tieline.integration.sinks.redis_servers import Redis
 
@@ -28,17 +31,20 @@ CHUNK: Final = 1 << 16
 SENTINEL_PORT: Final = 26379
 Command = tuple[str | bytes, ...]
 pack: Any = hiredis.pack_command  # whose types know tuples of one word only
-_MULTI, _EXEC = pack(("MULTI",)), pack(("EXEC",))
+_MULTI, _EXEC, _DISCARD = pack(("MULTI",)), pack(("EXEC",)), pack(("DISCARD",))
 
 
-def connection_class(context: ssl.SSLContext | None) -> type[Connection]:
-    """redis-py's connection, with our own TLS context, which knows server names."""
+def connection_class(resource: Redis, context: ssl.SSLContext | None) -> type[Connection]:
+    """redis-py's connection, to places that the resource names alone, with our own TLS context."""
 
-    class Secured(Connection):
-        def _connection_arguments(self) -> dict[str, Any]:
-            return {**super()._connection_arguments(), "ssl": context}
+    class Agreed(Connection):
+        async def _connect(self) -> None:
+            agreed(resource, (self.host, int(self.port)))
+            async with asyncio.timeout(self.socket_connect_timeout):
+                self._reader, self._writer = await open_connection(self.host, int(self.port), context)
+            self._writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    return Secured if context is not None else Connection
+    return Agreed
 
 
 def options(resource: Redis, username: str, password: str) -> dict[str, Any]:
@@ -50,12 +56,6 @@ def options(resource: Redis, username: str, password: str) -> dict[str, Any]:
         "protocol": 2,
         "retry": Retry(NoBackoff(), 0),  # who tries again, and when, is not decided here
     }
-
-
-def mapped(resource: Redis, place: tuple[str, int]) -> tuple[str, int]:
-    """Where a node is reached that says it is at this place."""
-    known = resource.address_map.get(f"{place[0]}:{place[1]}")
-    return addresses(known)[0] if known else place
 
 
 class MasterClient:
@@ -71,7 +71,7 @@ class MasterClient:
         resource = self._resource
         server = resource.servers
         try:
-            made = connection_class(tls.context(resource.ssl))
+            made = connection_class(resource, tls.context(resource.ssl))
             host, port = self._servers()[0]
             if resource.redis_type == "sentinel":
                 host, port = await self._master(made)
@@ -100,7 +100,7 @@ class MasterClient:
             finally:
                 _hang_up(asked)
             if isinstance(answer, list):
-                return mapped(resource, (answer[0].decode(), int(answer[1])))
+                return announced(resource, (answer[0].decode(), int(answer[1])))
             told = f"the sentinel at {host}:{port} knows no master {resource.sentinel!r}"
             last = Unavailable("database", told, "check the master's name", f"it answers {answer!r}")
         raise last or Unavailable("address", "there is no sentinel to ask", "name one", resource.servers)
@@ -131,6 +131,8 @@ class MasterClient:
         asked = [("COMMAND", "INFO", words[0]), ("ACL", "DRYRUN", self._resource.username or "default", *words)]
         answers = await _exchange(connection, [pack(question) for question in asked])
         judge(words, answers[0], answers[1])
+        _, queued, _ = await _exchange(connection, [_MULTI, pack(tuple(words)), _DISCARD])
+        takes(queued)
 
     async def close(self) -> None:
         self._pool.close()

@@ -13,9 +13,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from tieline.integration.sinks import tls
-from tieline.integration.sinks.network import addresses
-from tieline.integration.sinks.redis_checks import judge, refusals
-from tieline.integration.sinks.redis_client import Command, connection_class, mapped, options
+from tieline.integration.sinks.network import addresses, announced
+from tieline.integration.sinks.redis_checks import judge, refusals, whole
+from tieline.integration.sinks.redis_client import Command, connection_class, options
 from tieline.integration.sinks.redis_errors import translated
 from tieline.integration.sinks.redis_servers import Redis
 
@@ -30,11 +30,11 @@ class ClusterClient:
     def _connected(self) -> RedisCluster:
         if self._cluster is None:
             resource = self._resource
-            made = connection_class(tls.context(resource.ssl))
+            made = connection_class(resource, tls.context(resource.ssl))
             nodes = [ClusterNode(host, port) for host, port in addresses(resource.servers, resource.PORT)]
             cluster = RedisCluster(
                 startup_nodes=nodes,
-                address_remap=lambda place: mapped(resource, place),
+                address_remap=lambda place: announced(resource, place),
                 max_connections=resource.pool_size,
                 **{**options(resource, resource.username, resource.password), "retry": Retry(NoBackoff(), 1)},
             )
@@ -64,6 +64,7 @@ class ClusterClient:
         try:
             cluster = self._connected()
             await cluster.initialize()
+            whole(await cluster.execute_command("CLUSTER INFO", target_nodes=cluster.get_random_node()))
             for words in templates:
                 node = cluster.get_random_node()
                 info = await cluster.execute_command("COMMAND INFO", words[0], target_nodes=node)

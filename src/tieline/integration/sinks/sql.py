@@ -11,6 +11,7 @@ from tieline.integration.sinks.failures import Rejected
 from tieline.integration.sinks.kind import Action, label
 from tieline.integration.sinks.once import once
 from tieline.integration.sinks.postgresql_bulk import closing
+from tieline.integration.sinks.sql_verbs import check_writes
 
 Rows = list[tuple[Any, ...]]
 Row = TypeVar("Row")
@@ -25,6 +26,7 @@ class Sql(Action, frozen=True, kw_only=True, tag="sql"):
     exactly_once: Annotated[bool, label("Write each message once")] = False
 
     def paths(self) -> tuple[Path, ...]:
+        check_writes(self.sql)
         if self.exactly_once:
             once(self.sql, closing, "")
         return sql_template(self.sql).paths

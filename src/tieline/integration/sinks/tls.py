@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Mapping
 from typing import Any
 
 from tieline.integration.sinks.kind import Ssl
@@ -16,24 +17,28 @@ class _NamedContext(ssl.SSLContext):
     """
 
     name = ""
+    names: dict[str, str]  # of the addresses that clients are given in place of names
+
+    def _named(self, options: dict[str, Any]) -> dict[str, Any]:
+        given = options.get("server_hostname")
+        return options | {"server_hostname": self.name or self.names.get(given or "", given)}
 
     def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
-        return super().wrap_bio(*args, **(options | {"server_hostname": self.name}))
+        return super().wrap_bio(*args, **self._named(options))
 
     def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
-        return super().wrap_socket(*args, **(options | {"server_hostname": self.name}))
+        return super().wrap_socket(*args, **self._named(options))
 
 
-def context(settings: Ssl) -> ssl.SSLContext | None:
-    """The context for these settings, None where TLS is off; raises ssl.SSLError for PEM texts that cannot be read."""
+def context(settings: Ssl, names: Mapping[str, str] | None = None) -> ssl.SSLContext | None:
+    """The context for these settings, None where TLS is off; raises ssl.SSLError for PEM texts that cannot be read.
+
+    `names` are the servers' own, by the addresses that a client connects to in place of them.
+    """
     if not settings.enable:
         return None
-    made: ssl.SSLContext
-    if settings.server_name:
-        made = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
-        made.name = settings.server_name
-    else:
-        made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.name, made.names = settings.server_name, dict(names or {})
     if not settings.verify:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
@@ -44,6 +49,12 @@ def context(settings: Ssl) -> ssl.SSLContext | None:
     if settings.cert:
         _load_chain(made, settings.cert, settings.key)
     return made
+
+
+def note(context: ssl.SSLContext | None, address: str, name: str) -> None:
+    """Let a context of ours know whose address it is that a client connects to."""
+    if isinstance(context, _NamedContext):
+        context.names[address] = name
 
 
 def _load_chain(context: ssl.SSLContext, cert: str, key: str) -> None:
