@@ -9,6 +9,7 @@ They behave as the servers of `servers` do: own directory, own loopback ports, `
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import urllib.request
 from typing import Any
@@ -17,7 +18,7 @@ import boto3
 
 from certificates import Authority
 from programs import program
-from servers import Server, accepts, free_port, wait_until
+from servers import Server, accepts, as_ordinary_user, free_port, wait_until
 
 REGION, KEY_ID, SECRET_KEY = "us-east-1", "AKIATEST", "test-secret"
 SERVER_NAME = "broker.customer.example"  # in the certificates of those that speak TLS
@@ -104,6 +105,12 @@ class RabbitMQ(Server):
             ]
         self.write("rabbitmq.conf", "\n".join(lines) + "\n")
         self.write("plugins", "[].\n")
+
+    def control(self, *words: str) -> None:
+        """Run a command of rabbitmqctl."""
+        names = [f"HOME={self.directory}", f"ERL_EPMD_PORT={self._names}", f"RABBITMQ_LOG_BASE={self.directory}"]
+        command = ["env", *names, program("rabbitmqctl"), "-n", f"r{self.port}@localhost", *words]
+        subprocess.run(as_ordinary_user(command), check=True, capture_output=True)
 
     def kill(self) -> None:
         super().kill()  # returns when its first process has ended

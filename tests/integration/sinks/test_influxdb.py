@@ -8,6 +8,7 @@ import pytest
 
 from certificates import Authority
 from databases import InfluxDB
+from integration.sinks import ways
 from integration.sinks.test_mysql import HOSTILE
 from integration.sinks.trying import CLOSED, failing, refused, write, writing
 from integration.world.flow import unique
@@ -173,3 +174,16 @@ async def test_tls_with_a_name() -> None:
         wrong = Ssl(enable=True, cacert=authority.cert, server_name="other.example")
         assert (await failing(resource(server, ssl=wrong))).hop == "tls"
         assert (await failing(resource(server))).hop == "tls"
+
+
+@pytest.mark.parametrize("bad", [1, 40])
+async def test_a_request_that_is_refused_in_part_doubles_no_point(influxdb: InfluxDB, bad: int) -> None:
+    """The server keeps the points that fit, and tells of the others together."""
+    name = unique("m")
+    await write(resource(influxdb), action(f"{name} v=${{v}}"), [{"v": 1.5}])
+    sent = [{"v": "no number" if n % (999 // bad) == 0 and n else float(n)} for n in range(999 + bad)]
+    buried = await ways.write(resource(influxdb), action(f"{name} v=${{v}}"), *sent)
+    refused = sum(isinstance(row["v"], str) for row in sent)
+    assert len(buried) == refused > 0
+    (counted,) = influxdb.execute(f"select count(v) from {name}")
+    assert int(counted["count"]) == len(sent) - refused + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -161,3 +162,35 @@ async def test_tls_with_a_client_certificate(server: RabbitMQ) -> None:
     for ssl in (known, known | pair | {"server_name": "x.example"}, known | pair | {"cacert": Authority("b").cert}):
         failed = await failing(resource(server, server=f"127.0.0.1:{server.tls_port}", ssl=Ssl(**ssl)))
         assert (failed.hop, "no answer" in failed.cause) == ("tls", False)
+
+
+async def test_an_alarm_is_waited_for_and_doubles_nothing(server: RabbitMQ) -> None:
+    """Longer than a write may take; Test says so meanwhile."""
+    name = await queue(server)
+    what = resource(server, write_timeout=1.0)
+    async with ways.way(what, action(name, batch_size=10)) as one:
+        one.add(*rows(20))
+        await one.drained()
+        await asyncio.to_thread(server.control, "set_vm_memory_high_watermark", "absolute", "1")
+        try:
+            one.add(*rows(20), *rows(20))
+            failed = await failing(what, action(name))
+            assert (failed.hop, "alarm" in failed.message) == ("database", True)
+            await asyncio.sleep(3)  # thrice the time that a write has: who would send again does it now
+            assert one.done < 60
+        finally:
+            await asyncio.to_thread(server.control, "set_vm_memory_high_watermark", "0.9")
+        await one.drained()
+        assert not one.buried
+    assert len(await taken(server, name)) == 60
+
+
+async def test_a_user_who_may_not_publish(server: RabbitMQ) -> None:
+    exchange, user = unique("x"), unique("u")
+    name = await queue(server, exchange)
+    await asyncio.to_thread(server.control, "add_user", user, "p")
+    await asyncio.to_thread(server.control, "set_permissions", "-p", "/", user, ".*", "", ".*")
+    failed = await failing(resource(server, username=user, password="p"), action("k", exchange=exchange))
+    assert (failed.hop, "write" in failed.hint) == ("statement", True)
+    await probe(resource(server), [action("k", exchange=exchange)])
+    assert await taken(server, name) == []

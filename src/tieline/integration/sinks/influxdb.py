@@ -18,6 +18,8 @@ from tieline.integration.sinks.influxdb_lines import Lines, lines
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, label
 from tieline.integration.sinks.network import address
 
+TIMES: Final = 20_000  # rows whose time is remembered: more than are on their way at once
+
 
 class InfluxDB(Resource, frozen=True, kw_only=True, tag="influxdb"):
     """An InfluxDB that speaks the API of version 1."""
@@ -94,6 +96,34 @@ def _judged(status: int, text: str) -> Unavailable | Rejected:
     return Unavailable("database", said, "it is tried again", said)
 
 
+class Times:
+    """A time for each row whose template says none: another one for each, and the same whenever a row is tried again.
+
+    Of a request that is refused in part InfluxDB keeps the other points: written again with other times, they would be
+    there twice.
+    """
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._given: dict[int, tuple[dict[str, Any], int]] = {}  # of rows that are not in, by identity
+
+    def of(self, output: dict[str, Any]) -> int:
+        """The row's time in nanoseconds."""
+        known = self._given.get(id(output))
+        if known is not None and known[0] is output:
+            return known[1]
+        self._last = max(self._last + 1, time.time_ns())
+        while len(self._given) >= TIMES:  # rows that were refused are never told of
+            del self._given[next(iter(self._given))]
+        self._given[id(output)] = output, self._last
+        return self._last
+
+    def forget(self, outputs: Sequence[dict[str, Any]]) -> None:
+        """These rows are in."""
+        for output in outputs:
+            self._given.pop(id(output), None)
+
+
 class InfluxWriter:
     """One action's points."""
 
@@ -101,7 +131,7 @@ class InfluxWriter:
         self.sink = sink
         self.lines: Lines = lines(action.write_syntax)
         self.precision = action.precision if self.lines.timed else "ns"
-        self._last = 0
+        self._times = Times()
 
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Write a point for each output; those that are none are named."""
@@ -109,17 +139,13 @@ class InfluxWriter:
         for place, output in enumerate(outputs):
             try:
                 line = self.lines.render(output)
-                found.append(line if self.lines.timed else f"{line} {self._now()}")
+                found.append(line if self.lines.timed else f"{line} {self._times.of(output)}")
             except ValueError as error:
                 wrong[place] = str(error)
         if wrong:
             raise Rejected(next(iter(wrong.values())), wrong)
         await self.sink.post("\n".join(found).encode(), self.precision)
-
-    def _now(self) -> int:
-        """The time, and each time another one."""
-        self._last = max(self._last + 1, time.time_ns())
-        return self._last
+        self._times.forget(outputs)
 
 
 KIND: Final = Kind(

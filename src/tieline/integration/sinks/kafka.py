@@ -176,6 +176,11 @@ class KafkaSink:
                 return translated(reason, f"{host}:{port}", connecting=True)
         return translated(error, self.resource.bootstrap_hosts, connecting=True)
 
+    def heard(self, topic: str, answer: asyncio.Future[Any]) -> None:
+        """Ask again for a topic that is not where it was."""
+        if not answer.cancelled() and isinstance(answer.exception(), aiokafka.errors.UnknownTopicOrPartitionError):
+            self._topics.discard(topic)
+
     async def has(self, topic: str) -> bool:
         """Whether there is such a topic; to ask for it by name might create it."""
         if topic not in self._topics and not self.resource.allow_auto_topic_creation:
@@ -235,6 +240,7 @@ class KafkaWriter:
             return Rejected(str(error))
         except Exception as error:
             return error
+        answer.add_done_callback(lambda done: self._sink.heard(topic, done))
         return answer
 
     def _stamp(self, output: dict[str, Any]) -> int | None:

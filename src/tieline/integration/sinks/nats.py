@@ -21,6 +21,7 @@ from tieline.integration.sinks.network import addresses
 from tieline.integration.sinks.outcome import Pending, judge, results
 
 if TYPE_CHECKING:
+    import nats.js.api
     import nats.js.errors
 else:
     nats = driver("nats")
@@ -149,11 +150,24 @@ class NatsWriter:
             if self._subject.paths:
                 await stream.account_info()
             else:
-                await stream.find_stream_name_by_subject(self._action.subject)
+                name = await stream.find_stream_name_by_subject(self._action.subject)
+                self._judge(await stream.stream_info(name))
         except nats.js.errors.NotFoundError as error:
             raise self._verdict(nats.js.errors.NoStreamResponseError()) from error
         except Exception as error:
             raise self._verdict(error) from error
+
+    def _judge(self, found: Any) -> None:
+        """Raises Unavailable for a stream that takes nothing now: it is full and drops nothing, or it is sealed."""
+        config, state = found.config, found.state
+        full = any(
+            limit is not None and 0 < limit <= now
+            for limit, now in ((config.max_msgs, state.messages), (config.max_bytes, state.bytes))
+        )
+        if config.sealed or (full and config.discard == nats.js.api.DiscardPolicy.NEW):
+            said = "it is sealed" if config.sealed else "it is full, and its discard policy is new"
+            hint = "raise the stream's limits, purge it, or let consumers empty it; writing goes on by itself"
+            raise Unavailable("statement", f"the stream {config.name} takes no more: {said}", hint, said)
 
 
 KIND: Final = Kind(
@@ -161,6 +175,6 @@ KIND: Final = Kind(
     resource=Nats,
     actions=(NatsMessage,),
     open=NatsSink,
-    test="logs in, and finds the stream that takes each action's subject",
+    test="logs in, and finds the stream that takes each action's subject, and whether it takes more",
     tried="NATS 2.9",
 )

@@ -33,6 +33,7 @@ else:
     pamqp = driver("pamqp")
 
 CLOSE_SECONDS: Final = 1.0
+STEP: Final = 0.25  # seconds between two looks at whether the broker has blocked the connection
 KEY_BYTES: Final = 255  # AMQP 0-9-1, short string
 MODES: Final = {"non_persistent": 1, "persistent": 2}
 
@@ -87,6 +88,17 @@ class Link:
     connection: Any
     channel: Any
     lost: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker has said that it reads nothing from this connection now."""
+        ready = self.connection.ready()
+        try:
+            ready.send(None)  # ends at once where it is not blocked
+        except StopIteration:
+            return False
+        ready.close()
+        return True
 
     @property
     def open(self) -> bool:
@@ -168,9 +180,28 @@ class RabbitWriter:
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Publish each output in order, and wait for the broker's confirmations."""
         async with self._sink.link() as link:
+            if link.blocked:  # nothing is sent, so that nothing comes twice
+                raise alarmed()
             tasks = [asyncio.create_task(self._publish(link.channel, output)) for output in outputs]
-            found = await results(tasks, link.lost, self._sink.resource.write_timeout)
+            await self._answered(link, tasks)
+            found = await results(tasks, link.lost, 0)
             judge(found, self._verdict, (aiormq.exceptions.ChannelPreconditionFailed,))
+
+    async def _answered(self, link: Link, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Return when every answer has come, the connection is lost, or `write_timeout` is over. While the broker has
+        blocked the connection it reads nothing, and forgets nothing that was sent: that time does not count.
+        """
+        everything, lost = asyncio.ensure_future(asyncio.wait(tasks)), asyncio.ensure_future(link.lost.wait())
+        waited = 0.0
+        try:
+            while waited < self._sink.resource.write_timeout:
+                await asyncio.wait((everything, lost), timeout=STEP, return_when=asyncio.FIRST_COMPLETED)
+                if everything.done() or lost.done():
+                    return
+                waited = 0.0 if link.blocked else waited + STEP
+        finally:
+            everything.cancel()
+            lost.cancel()
 
     async def _publish(self, channel: Any, output: dict[str, Any]) -> None:
         try:
@@ -196,15 +227,48 @@ class RabbitWriter:
         return translated(error, self._sink.resource.server, named_by_rows=not self._constant)
 
     async def check(self) -> None:
-        """See that the exchange is there, or the queue where there is none."""
+        """See that the exchange is there, or the queue where there is none, and that the user may publish there."""
         async with self._sink.link() as link:
+            if link.blocked:
+                raise alarmed()
             try:
+                await self._dry_run(link)
                 if self._action.exchange and not self._exchange.paths:
                     await link.channel.exchange_declare(self._action.exchange, passive=True)
                 elif not self._action.exchange and self._constant:
                     await link.channel.queue_declare(self._action.routing_key, passive=True)
             except Exception as error:
                 raise translated(error, self._sink.resource.server) from error
+
+    async def _dry_run(self, link: Link) -> None:
+        """Publish what RabbitMQ refuses for its expiration, which it looks at last: after the exchange, the right to
+        write to it, and whether the connection is to be blocked (rabbit_channel.erl, basic.publish). Nothing is queued.
+        """
+        if link.connection.server_properties.get("product") != "RabbitMQ":
+            return
+        fixed = not self._exchange.paths
+        exchange, key = (self._action.exchange, self._action.routing_key) if fixed else ("", "tieline")
+        properties = pamqp.commands.Basic.Properties(expiration="none")
+        channel = await link.connection.channel(publisher_confirms=True)
+        try:
+            async with asyncio.timeout(self._sink.resource.connect_timeout):
+                await channel.basic_publish(b"", exchange=exchange, routing_key=key, properties=properties)
+        except aiormq.exceptions.ChannelPreconditionFailed:
+            pass
+        except aiormq.exceptions.ChannelAccessRefused:
+            if fixed:
+                raise
+        with contextlib.suppress(TimeoutError):  # who is blocked gets no answer
+            async with asyncio.timeout(self._sink.resource.connect_timeout):
+                await (await link.connection.channel()).close()
+        if link.blocked:
+            raise alarmed()
+
+
+def alarmed() -> Unavailable:
+    """What it means that the broker has blocked a connection (RabbitMQ, memory and disk alarms)."""
+    hint = "free memory or disk there, or let consumers empty its queues; writing goes on by itself"
+    return Unavailable("database", "the broker has an alarm of memory or disk, and takes nothing", hint, "blocked")
 
 
 def _header(text: Text, output: dict[str, Any]) -> Any:
@@ -221,6 +285,7 @@ KIND: Final = Kind(
     resource=RabbitMQ,
     actions=(RabbitMessage,),
     open=RabbitSink,
-    test="logs in, opens the virtual host, and looks up the exchange or the queue of each action",
+    test="logs in, opens the virtual host, looks up the exchange or the queue of each action, and whether RabbitMQ "
+    "takes messages from this user there now: one that it refuses for its form is all that is sent",
     tried="RabbitMQ 3.10",
 )

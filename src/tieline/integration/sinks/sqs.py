@@ -6,14 +6,17 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Final
 
+from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, text_template
 from tieline.integration.sinks.aws import Aws, AwsSink, Client
 from tieline.integration.sinks.aws_batches import Answer, Delivery, Entry, Limits
+from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.kind import Action, Kind, label
 from tieline.integration.sinks.outcome import rendered
 
 #: What a message body cannot have (SQS, SendMessage: the characters of XML 1.0).
 _NO_CHARACTER: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+FIFO: Final = ".fifo"  # how the names of such queues end, and of no others (SQS, CreateQueue)
 LIMITS: Final = Limits(10, 256 << 10)  # SendMessageBatch; a queue may allow up to 1 MiB, which one message has alone
 
 
@@ -34,6 +37,8 @@ class SqsMessage(Action, frozen=True, kw_only=True, tag="sqs"):
     message_deduplication_id: Annotated[str, label("Deduplication id template (FIFO)")] = ""
 
     def paths(self) -> tuple[Path, ...]:
+        if self.queue_name.endswith(FIFO) and not self.message_group_id:
+            raise TemplateError(f"{self.queue_name} is a FIFO queue, which takes no message without a message_group_id")
         texts = (self.payload_template, self.message_group_id, self.message_deduplication_id)
         return tuple(path for text in texts for path in text_template(text).paths)
 
@@ -65,15 +70,26 @@ class SqsWriter:
 
     async def _send(self, bodies: list[Any]) -> Answer:
         entries = [{"Id": str(index), **body} for index, body in enumerate(bodies)]
-        answer = await self._client.call("send_message_batch", self._what, QueueUrl=self._url, Entries=entries)
+        try:
+            answer = await self._client.call("send_message_batch", self._what, QueueUrl=self._url, Entries=entries)
+        except Unavailable:
+            self._url = ""  # it may be another one by now
+            raise
         failed = {int(entry["Id"]): entry for entry in answer.get("Failed", ())}
         reasons = {index: f"{entry['Code']}: {entry.get('Message', '')}" for index, entry in failed.items()}
         refused = {index: reasons[index] for index, entry in failed.items() if entry["SenderFault"]}
         return Answer({index: reason for index, reason in reasons.items() if index not in refused}, refused)
 
     async def check(self) -> None:
+        self._url = ""
         await self._find()
-        await self._client.call("get_queue_attributes", self._what, QueueUrl=self._url, AttributeNames=["QueueArn"])
+        asked = {"QueueUrl": self._url, "AttributeNames": ["All"]}
+        found = (await self._client.call("get_queue_attributes", self._what, **asked)).get("Attributes", {})
+        told = found.get("ContentBasedDeduplication") == "true" or "MessageDeduplicationId" in self._extra
+        if self._queue.endswith(FIFO) and not told:
+            hint = "give a message_deduplication_id, or turn content-based deduplication on"
+            said = "ContentBasedDeduplication is off"
+            raise Unavailable("statement", f"{self._what} needs a deduplication id", hint, said)
 
     async def _find(self) -> None:
         if not self._url:
