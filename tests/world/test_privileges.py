@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from tieline.fabric.daemon.control import Listing, ask
 from tieline.fabric.kernel.boot import KEPT as INSTANCE
-from tieline.fabric.kernel.privileges import DAEMON, PLATFORM
+from tieline.fabric.kernel.privileges import DAEMON, PLATFORM, PLATFORM_GROUP
 from world.running import Tieline, until
 
 pytestmark = pytest.mark.world
@@ -25,13 +26,28 @@ own, other, victim = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 confine_platform(own)
 (own / "file").write_text("fine")
 (own / "file").unlink()
+import ssl, sqlite3, socket, mimetypes, http.client
+ssl.create_default_context()
+mimetypes.init()
+socket.getaddrinfo("localhost", 80)
 told = []
 for attempt in (
     lambda: (other / "file").write_text("x"),
     lambda: (other / "kept").unlink(),
     lambda: (other / "kept").open("a"),
+    lambda: (other / "kept").read_text(),
+    lambda: os.listdir(other),
+    lambda: (own / "link").read_text(),
+    lambda: Path("/etc/shadow").read_text(),
+    lambda: os.listdir("/root"),
+    lambda: os.listdir("/"),
+    lambda: os.listdir("/var/lib"),
+    lambda: Path(f"/proc/{victim}/root/etc/shadow").read_text(),
+    lambda: Path(f"/proc/{victim}/environ").read_text(),
     lambda: os.kill(victim, signal.SIGTERM),
     lambda: os.setuid(1),
+    lambda: os.setgid(0),
+    lambda: os.setgroups([0]),
     lambda: os.sethostname(b"x") if hasattr(os, "sethostname") else __import__("socket").sethostname("x"),
 ):
     try:
@@ -197,9 +213,36 @@ def test_the_platforms_confinement_holds(tmp_path: Path) -> None:
     for directory in (own, other):
         directory.mkdir()
     (other / "kept").write_text("kept")
+    (own / "link").symlink_to(other / "kept")
     with subprocess.Popen(["sleep", "60"]) as victim:
         command = [sys.executable, "-c", ATTEMPT, str(own), str(other), str(victim.pid)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.stdout.split() == ["PermissionError"] * 6, done.stderr
+        assert done.stdout.split() == ["PermissionError"] * 17, done.stderr
         assert (other / "kept").read_text() == "kept" and victim.poll() is None
         victim.terminate()
+
+
+ASK = """
+import sys
+from pathlib import Path
+from tieline.fabric.daemon.control import Create, ask
+from tieline.fabric.kernel.privileges import confine_platform
+state = Path(sys.argv[1])
+confine_platform(state)
+print(ask(state, Create("stolen")).code)
+"""
+
+
+def test_the_platform_manages_no_accounts(running: Tieline) -> None:
+    command = [sys.executable, "-c", ASK, str(running.state)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "FORBIDDEN", done.stderr
+    accounts = ask(running.state, Listing()).accounts
+    assert "stolen" not in [account.name for account in accounts]
+    assert accounts  # the operator is answered
+
+
+def test_the_platform_runs_in_a_group_of_its_own(running: Tieline) -> None:
+    platform = status(processes(running.state)["tieline.console"])
+    assert platform["Gid"].split() == [str(PLATFORM_GROUP)] * 4
+    assert platform["Groups"] == ""

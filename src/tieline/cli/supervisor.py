@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import logging
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+from tieline.fabric.kernel.landlock import RESOLVER, RESOLVERS
 from tieline.fabric.kernel.privileges import confine_platform
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 READY_SECONDS = 120.0  # from a start to the first answer: one or two, but a loaded machine takes its time
 ANSWER_SECONDS = 10.0  # for each look whether it is there
 STOP_SECONDS = 10.0
+RESOLVER_SECONDS = 15.0  # between two looks whether its file was replaced
 FIRST_PAUSE, LONGEST_PAUSE = (
     0.5,
     30.0,
@@ -43,7 +46,8 @@ class Part:
     arguments: list[str]
     health: str
     log: Path
-    confined: bool = False  # to no capability to speak of, and to writing in its log's directory alone
+    confined: bool = False  # to no capability to speak of, to writing in its log's directory alone, and reading little
+    readable: tuple[Path, ...] = ()  # where it is confined: what it may read besides what every program may
     process: asyncio.subprocess.Process | None = field(default=None)
 
 
@@ -51,7 +55,7 @@ def _prepare(part: Part) -> None:
     """In the child: be told to end when the parent is gone, also when it was killed; and give up what is not needed."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if part.confined:
-        confine_platform(part.log.parent)
+        confine_platform(part.log.parent, part.readable)
 
 
 class Supervisor:
@@ -68,6 +72,8 @@ class Supervisor:
             await self._launch(part)
             await self._until_ready(part)
             self._watching.append(asyncio.create_task(self._keep(part)))
+            if part.confined:
+                self._watching.append(asyncio.create_task(self._follow_resolver(part)))
 
     async def stop(self) -> None:
         """End every part, the last first."""
@@ -95,6 +101,7 @@ class Supervisor:
                 stdout=output,
                 stderr=output,
                 env=_environment(part),
+                cwd=part.log.parent if part.confined else None,  # the present one may be a place that it may not read
                 start_new_session=True,  # Ctrl-C in a terminal reaches the supervisor, which ends them in order
                 preexec_fn=partial(_prepare, part),
             )
@@ -113,6 +120,17 @@ class Supervisor:
                 await asyncio.sleep(0.05)
         raise NotReady(f"the {part.name} does not answer at {part.health} (log: {part.log})")
 
+    async def _follow_resolver(self, part: Part) -> None:
+        """Restart a confined part where another file is put in place of the resolver's: it may read the old one."""
+        known = _resolver()
+        while not any(RESOLVER.resolve().is_relative_to(place) for place in RESOLVERS):
+            await asyncio.sleep(RESOLVER_SECONDS)
+            if (found := _resolver()) not in (known, None) and part.process is not None:
+                log.info("%s was replaced: restarting the %s, which may not read the new one", RESOLVER, part.name)
+                known = found
+                with contextlib.suppress(ProcessLookupError):
+                    part.process.terminate()
+
     async def _keep(self, part: Part) -> None:
         """Restart a part for as long as it dies."""
         pause = FIRST_PAUSE
@@ -129,10 +147,20 @@ class Supervisor:
                 log.error("the %s cannot be started: %s", part.name, error)
 
 
+def _resolver() -> tuple[int, int] | None:
+    """Which file says where names are resolved; None where none does."""
+    try:
+        found = RESOLVER.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _environment(part: Part) -> dict[str, str]:
     """This process's environment without AWS settings that would lead the parts elsewhere; profiles may be named."""
     own = {key: value for key, value in os.environ.items() if not key.startswith("AWS_") or key in PROFILES}
-    return own | ({"TMPDIR": str(part.log.parent)} if part.confined else {})
+    # Modules are not looked for in the working directory.
+    return own | ({"TMPDIR": str(part.log.parent), "PYTHONSAFEPATH": "1"} if part.confined else {})
 
 
 def _last_line(path: Path) -> str:

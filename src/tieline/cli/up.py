@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import socket
@@ -17,7 +18,7 @@ from tieline.base import private
 from tieline.cli.home import DEFAULT, Home, NoHome, Taken
 from tieline.cli.inside import run_inside
 from tieline.cli.output import complain, out
-from tieline.cli.supervisor import NotReady, Part, Supervisor
+from tieline.cli.supervisor import PROFILES, NotReady, Part, Supervisor
 from tieline.cloud import hostport
 from tieline.cloud.client import ClientError
 from tieline.fabric.kernel import rootless
@@ -30,9 +31,18 @@ REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")  # as AWS names them, and clients
 
 
 def parts(
-    home: Home, console_port: int, aws_port: int, region: str, fabrics: Sequence[str] = (), more: Sequence[str] = ()
+    home: Home,
+    console_port: int,
+    aws_port: int,
+    region: str,
+    fabrics: Sequence[str] = (),
+    more: Sequence[str] = (),
+    readable: Sequence[Path] = (),
 ) -> list[Part]:
-    """The fabric, and the platform that reaches it by the AWS SDK; `fabrics` and `more` are options of one alone."""
+    """The fabric, and the platform that reaches it by the AWS SDK; `fabrics` and `more` are options of one alone.
+
+    `readable` is what the platform may read besides its state and what every program needs.
+    """
     state, fabric, platform = str(home.path), f"http://{HOST}:{aws_port}", f"http://{HOST}:{console_port}"
     fabric_options = ["--state", state, "--prefix", home.prefix, "--port", str(aws_port), "--region", region]
     fabric_options += fabrics
@@ -46,6 +56,7 @@ def parts(
             f"{platform}/healthz",
             home.path / "platform.log",
             confined=True,
+            readable=tuple(readable),
         ),
     ]
 
@@ -101,10 +112,23 @@ def up(
         home.make()
         home.take()
         fabrics += _each("--allow-host", allow_host)
-        asyncio.run(_run(home, console_port, aws_port, parts(home, console_port, aws_port, region, fabrics, more)))
+        readable = [*_beside(tls_chain, tls_key), *(_profiles() if aws_profile else ())]
+        started = parts(home, console_port, aws_port, region, fabrics, more, readable)
+        asyncio.run(_run(home, console_port, aws_port, started))
     except (KernelUnavailable, rootless.NoWorld, NoHome, Taken, NotReady) as error:
         complain(ClientError("UP", str(error)))
         raise typer.Exit(1) from None
+
+
+def _beside(*files: Path | None) -> list[Path]:
+    """The directories of files that are replaced while we run, and of what these are links to."""
+    return [found for file in files if file for found in (file.absolute().parent, file.resolve().parent)]
+
+
+def _profiles() -> list[Path]:
+    """Where profiles of AWS are, see boto3's "Configuration"."""
+    named = [Path(found).expanduser() for name in PROFILES if (found := os.environ.get(name))]
+    return [Path("~/.aws").expanduser(), *_beside(*named)]
 
 
 def _check_options(console_port: int, aws_port: int, region: str, tls: str, certificate: bool) -> None:

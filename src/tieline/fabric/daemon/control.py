@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -18,11 +19,13 @@ from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.daemon import accounts
 from tieline.fabric.daemon.accounts import Refused
 from tieline.fabric.ids import Ids
+from tieline.fabric.kernel.privileges import PLATFORM_GROUP
 from tieline.fabric.records import AccessKey, Account
 from tieline.fabric.world import World
 
 SOCKET = "control"
 SECONDS = 10.0  # for a request to arrive, and for its answer
+PEER = struct.Struct("3i")  # struct ucred: process, user, group (unix(7))
 A = TypeVar("A")
 
 
@@ -78,6 +81,11 @@ class Outcome(msgspec.Struct, frozen=True):
     code: str = ""
     message: str = ""
     hint: str = ""
+
+
+NOT_FOR_THE_PLATFORM = Outcome(
+    code="FORBIDDEN", message="the platform may not manage accounts", hint="use the tieline command, as the operator"
+)
 
 
 class Control:
@@ -146,7 +154,9 @@ async def listen(state: Path, control: Control) -> asyncio.Server:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
             async with asyncio.timeout(SECONDS):
-                writer.write(msgspec.json.encode(answer(control, await reader.read())))
+                asked = await reader.read()
+                told = NOT_FOR_THE_PLATFORM if _is_platform(writer) else answer(control, asked)
+                writer.write(msgspec.json.encode(told))
                 await writer.drain()
         writer.close()
 
@@ -156,6 +166,13 @@ async def listen(state: Path, control: Control) -> asyncio.Server:
             return await asyncio.start_unix_server(serve, path)
         finally:
             os.umask(before)
+
+
+def _is_platform(writer: asyncio.StreamWriter) -> bool:
+    """Whether the peer connected as the platform, or as something that it started: no capability changes its group."""
+    peer: socket.socket = writer.get_extra_info("socket")
+    _, _, group = PEER.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
+    return bool(group == PLATFORM_GROUP)
 
 
 def answer(control: Control, request: bytes) -> Outcome:

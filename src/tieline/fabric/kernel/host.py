@@ -14,7 +14,7 @@ import msgspec
 
 from tieline.fabric.kernel import calls, control_groups, glass, rootless
 from tieline.fabric.kernel.boot import counts_processes
-from tieline.fabric.kernel.privileges import ASK_VERSION, CREATE_RULESET, SINCE_SIGNAL
+from tieline.fabric.kernel.landlock import ASK_VERSION, CREATE_RULESET, SINCE_SIGNAL
 from tieline.fabric.kernel.syscalls import NEW_MOUNT, PRIVATE, RECURSIVE, check, libc, mount
 
 FILTERS = Path("/proc/sys/kernel/seccomp/actions_avail")
