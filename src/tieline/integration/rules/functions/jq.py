@@ -16,8 +16,7 @@ import threading
 import time
 from typing import IO, Any, Final
 
-import orjson
-
+from tieline.integration import json_text
 from tieline.integration.rules import jq_process
 from tieline.integration.rules.bounds import spend
 from tieline.integration.rules.errors import RuleFailure
@@ -51,7 +50,7 @@ class Programs:
         if not well:
             raise RuleFailure(said.decode())
         spend(len(said))
-        return [orjson.loads(line) for line in said.splitlines()]
+        return [json_text.decode(line) for line in said.splitlines()]
 
     def close(self) -> int:
         """End the process, and return its exit status."""
