@@ -54,6 +54,11 @@ def private_domain(region: str) -> str:
     return "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
 
 
+def is_reserved(name: str) -> bool:
+    """Whether a name lies where instances have theirs, in this or another region: nobody else's may be there."""
+    return f".{name.lower().rstrip('.')}".endswith((".ec2.internal", ".compute.internal"))
+
+
 def in_service(places: Iterable[tuple[str, str, str]], serves: Serves) -> tuple[str, ...]:
     """Of (balancer, zone, address), the addresses whose zone serves; all of them where none does, as on AWS."""
     found = list(places)
@@ -73,8 +78,9 @@ def of_vpc(world: World, vpc: Vpc, region: str, serves: Serves) -> Iterator[tupl
         if service or endpoint.state in LIVE:
             (regional, _), *zonal = endpoint_names(world, endpoint, region)
             yield from ((regional, present), *zonal)
-        if service and service.private_dns_name and endpoint.private_dns and vpc.dns_support and vpc.dns_hostnames:
-            yield service.private_dns_name, present
+        private = service.private_dns_name if service and endpoint.private_dns else ""
+        if private and vpc.dns_support and vpc.dns_hostnames and not is_reserved(private):
+            yield private, present
     for balancer in world.where(LoadBalancer, "vpc", vpc.id):
         (regional, _), *zonal = balancer_names(world, balancer, region)
         places = ((balancer.id, placement.zone, placement.address) for placement in balancer.placements)

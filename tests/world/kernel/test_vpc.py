@@ -6,6 +6,7 @@ import asyncio
 import socket
 import statistics
 import struct
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -213,3 +214,21 @@ async def eventually(ask: Callable[[], Awaitable[T]], wanted: Callable[[T], bool
     async with asyncio.timeout(30):
         while not wanted(await ask()):
             await asyncio.sleep(0.01)
+
+
+CHAOS = """
+import socket, struct, sys
+for name in ("version.bind", "authors.bind", "servers.bind", "copyright.bind"):
+    labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.settimeout(5)
+    asked = struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + labels + struct.pack("!BHH", 0, 16, 3)  # TXT, CHAOS
+    made.sendto(asked, (sys.argv[1], 53))
+    print(name, struct.unpack("!H", made.recv(512)[6:8])[0])
+"""
+
+
+async def test_the_resolver_does_not_tell_what_it_is(world: World) -> None:
+    await world.kernel.converge_vpc(consumer())
+    said = await world.run(CLIENT, sys.executable, "-c", CHAOS, RESOLVER)
+    assert [line.split()[1] for line in said.splitlines()] == ["0"] * 4, said  # not one answer

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import socket
+import sys
 from collections import Counter
 from functools import partial
 
 import pytest
 from msgspec.structs import replace
 
+from tieline.fabric.kernel import names
 from world.kernel.conftest import (
     CLIENT,
     ENDPOINT,
@@ -217,3 +221,53 @@ async def conntrack(world: World, vpc: str) -> list[str]:
     lines = (await world.run(vpc, "conntrack", "-L", "-p", "tcp", "--state", "ESTABLISHED")).splitlines()
     assert len(lines) == 1, lines
     return lines[0].split()
+
+
+# A packet from an address of the wire's far end to one that is nowhere, as only raw sockets send it; and one with a
+# malformed option (its length is 1), which the kernel answers before it looks where the packet comes from.
+SPOOF = """
+import socket, struct, sys
+def checksum(data):
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while total >> 16:
+        total = (total >> 16) + (total & 0xFFFF)
+    return ~total & 0xFFFF
+def packet(source, target, options=b""):
+    length = 5 + len(options) // 4
+    fields = [0x40 | length, 0, length * 4 + 8, 7, 0, 64, 17, 0, socket.inet_aton(source), socket.inet_aton(target)]
+    head = struct.pack("!BBHHHBBH4s4s", *fields) + options
+    fields[7] = checksum(head)
+    return struct.pack("!BBHHHBBH4s4s", *fields) + options + struct.pack("!HHHH", 9, 9, 8, 0)
+raw = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0x0800)
+router = bytes.fromhex(sys.argv[2].replace(":", ""))
+for source in sys.argv[3:]:
+    for target, options in (("203.0.113.9", b""), ("10.99.0.1", b""), ("10.0.0.60", bytes([7, 1, 4, 0]))):
+        raw.sendto(packet(source, target, options), (sys.argv[1], 0x0800, 0, 0, router))
+print("sent")
+"""
+
+
+async def test_no_error_crosses_that_answers_a_spoofed_source(world: World) -> None:
+    """The kernel answers a packet that has no way on before it has checked where the packet may come from."""
+    await world.link()
+    await world.serve(FIRST)
+
+    def listen() -> socket.socket:
+        made = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0003))
+        made.setblocking(False)
+        return made
+
+    heard = await world.inside("vpc-b", listen)
+    link = json.loads(await world.run("vpc-a", "ip", "-j", "link", "show", names.host_link(CLIENT)))
+    spoofed = ("169.254.8.1", "169.254.8.0", NODE, "10.0.0.11")
+    said = await world.run(CLIENT, sys.executable, "-c", SPOOF, "eth0", link[0]["address"], *spoofed)
+    assert said == "sent\n"
+    assert await world.greeting(CLIENT) == FIRST  # what crosses after them has crossed
+    crossed = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            data, where = heard.recvfrom(2048)
+            if where[0].startswith("w-") and where[2] != socket.PACKET_OUTGOING and data[:1] and data[9:10] == b"\x01":
+                crossed.append(data.hex())
+    heard.close()
+    assert crossed == []

@@ -12,6 +12,7 @@ from tieline.fabric.kernel.names import Footprint
 from tieline.fabric.topology import Name, Vpc
 
 TTL = 60  # seconds, as an NLB's and an endpoint's records have (aws.md, section 3)
+LOG = "dnsmasq.log"
 CONFIGURATION = """\
 # Unknown names do not exist; names are never asked for elsewhere.
 user=nobody
@@ -38,6 +39,9 @@ async def converge(footprint: Footprint, vpc: Vpc) -> bool:
     hosts, settings = directory / "hosts", directory / "dnsmasq.conf"
     renamed = _put(hosts, hosts_file(vpc.names))
     changed = _put(settings, configuration(vpc, hosts))
+    log = hosts.with_name(LOG)
+    if not log.exists():
+        trees.write(log, b"", 0o600, (glass.NOBODY, glass.NOBODY), lasting=False)
     running = _running(footprint, vpc.id)
     if len(running) == 1 and not changed:
         return renamed and processes.tell(running[0], signal.SIGHUP)
@@ -60,7 +64,7 @@ def hosts_file(wanted: tuple[Name, ...]) -> str:
 def configuration(vpc: Vpc, hosts: Path) -> str:
     """dnsmasq's file. A record of another type makes a name exist without an address (NODATA rather than NXDOMAIN)."""
     empty = "".join(f"txt-record={name.name.rstrip('.')}\n" for name in vpc.names if not name.addresses)
-    log = hosts.with_name("dnsmasq.log")
+    log = hosts.with_name(LOG)
     return CONFIGURATION.format(address=vpc.resolver, ttl=TTL, hosts=hosts, log=log) + empty
 
 
@@ -73,5 +77,6 @@ def _put(path: Path, text: str) -> bool:
     """Write a file in one step that leaves no half of it; False where it holds this text already."""
     if path.exists() and path.read_text() == text:
         return False
-    trees.write(path, text.encode(), 0o400, (glass.NOBODY, glass.NOBODY))  # whom the resolver becomes reads it again
+    nobody = (glass.NOBODY, glass.NOBODY)  # whom the resolver becomes, and who reads it again
+    trees.write(path, text.encode(), 0o400, nobody, lasting=False)
     return True

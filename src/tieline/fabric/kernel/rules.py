@@ -29,6 +29,8 @@ ANNOUNCING = REFUSING
 # What enters the VPC itself: answers to what it asked (a probe), names, what an announcer accepts, and what the kernel
 # answers with a reset, as nothing listens: a segment of no known flow, or a listener without targets. All else is
 # dropped in silence, as on AWS. What an announcer sends to its own node goes on to the targets.
+# Of what the VPC's kernel says itself, an error that belongs to no flow crosses no wire: it answers a packet whose
+# source was not checked, as it had no way on, and goes to whoever that named.
 # Security groups see a flow's first packet alone. A host's own way out, an endpoint's and a balancer's way in are known
 # before the source is translated; whom a target meets, and what a balancer sends (probes too), only afterwards.
 CHAINS = """
@@ -65,6 +67,11 @@ CHAINS = """
     ip protocol {{ tcp, udp }} ip daddr . meta l4proto . th dport @refusing accept
     iifname "h-*" ip protocol tcp ip daddr . meta l4proto . th dport @announcing accept
     ip daddr @closed
+  }}
+  chain speak {{
+    type filter hook output priority filter; policy accept;
+    oifname "w-*" ip protocol icmp ct status confirmed accept
+    oifname "w-*" ip protocol icmp drop
   }}
   chain aim {{
     ip saddr vmap @leaving

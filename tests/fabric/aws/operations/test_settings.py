@@ -54,7 +54,14 @@ def test_a_private_name_leads_to_the_endpoint_where_it_is_enabled_and_nowhere_el
     assert NAME not in names(scene, wanted["VpcId"])
 
 
-@pytest.mark.parametrize("name", ["db.example.com", "*.plant.internal", "internal", "-a.test", "a..test", "a;b.test"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("db.example.com", "*.plant.internal", "internal", "-a.test", "a..test", "a;b.test"),
+        *("ip-10-0-1-4.ec2.internal", "EC2.internal", "x.y.ec2.Internal", "eu-west-1.compute.internal"),
+        *("ip-10-0-1-4.eu-west-1.compute.internal", "compute.internal"),
+    ],
+)
 def test_a_name_that_somebody_may_own_is_not_taken(scene: Scene, name: str) -> None:
     scene.fabric.customer.refused(
         "InvalidParameter",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tieline.fabric import names
 from tieline.fabric.aws.errors import AwsError
 from tieline.fabric.records import EndpointService
 
@@ -24,6 +25,8 @@ def checked(name: str) -> str:
         return ""
     if not NAME.fullmatch(lower) or len(lower) > 253:
         raise AwsError("InvalidParameter", f"The private DNS name '{name}' is not a domain name without wildcards.")
+    if names.is_reserved(lower):
+        raise AwsError("InvalidParameter", f"'{name}' lies in a domain in which instances have their names.")
     if not lower.endswith(UNOWNED):
         message = f"tieline cannot verify who owns the domain of '{name}'. Use a name below {', '.join(UNOWNED)}."
         raise AwsError("InvalidParameter", message)
