@@ -114,7 +114,8 @@ def open_to_others(directory: Path) -> list[Path]:
 def test_a_state_directory_of_another_user_is_refused(tmp_path: Path, prefix: str) -> None:
     tieline = Tieline(tmp_path / "state", prefix)
     os.chown(tieline.state, 4321, 4321)
-    done = tieline.command("up", "--state", str(tieline.state), check=False)
+    ports = ("--console-port", str(tieline.console_port), "--aws-port", str(tieline.aws_port))
+    done = tieline.command("up", "--state", str(tieline.state), *ports, check=False)
     assert done.returncode == 1 and "belongs to 4321" in done.stderr and "chown" in done.stderr
     assert [one.name for one in tieline.state.iterdir()] == ["prefix"]
 

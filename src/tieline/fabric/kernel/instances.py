@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tieline.base import trees
-from tieline.fabric.kernel import calls, commands, control_groups, names, namespaces, processes, starts
+from tieline.fabric.kernel import calls, commands, control_groups, names, namespaces, processes, starts, users
 from tieline.fabric.kernel.names import Footprint
 from tieline.fabric.topology import Instance
 
@@ -23,7 +23,7 @@ async def converge(footprint: Footprint, instance: Instance, resolver: str) -> b
 
     Raises Resting for one that ended soon after its last starts, until its next is due.
     """
-    changed = await namespaces.ensure(footprint.namespace(instance.id), namespaces.HOST_SETTINGS)
+    changed = await users.ensure(footprint, instance.id)
     if is_running(footprint, instance.id):
         return changed
     place = footprint.instances / instance.id
@@ -58,6 +58,7 @@ def specification(footprint: Footprint, instance: Instance, resolver: str) -> di
 async def stop(footprint: Footprint, id: str) -> None:
     """End the instance's whole process tree and remove its namespace, its root and its console."""
     await namespaces.remove(footprint.namespace(id))
+    users.forget(footprint, id)
     await control_groups.remove(footprint, id)
     await commands.remove_tree(footprint.instances / id)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _threads = ThreadPoolExecutor(THREADS, "inside")
 
 HOST_SETTINGS = {
+    "net.ipv4.ping_group_range": "0 2147483647",  # who is not root pings as well, without capabilities of a file
     "net.ipv6.conf.all.disable_ipv6": "1",
     "net.ipv6.conf.default.disable_ipv6": "1",
 }
@@ -62,15 +63,17 @@ def is_machines(namespace: str) -> bool:
     return (own.st_dev, own.st_ino) == (named.st_dev, named.st_ino)
 
 
-async def ensure(namespace: str, settings: Mapping[str, str]) -> bool:
-    """Make the namespace where it is missing, and give it its settings; True if anything changed."""
+async def ensure(
+    namespace: str, settings: Mapping[str, str], make: Callable[[], Awaitable[None]] | None = None
+) -> bool:
+    """Make the namespace where it is missing, as `make` does, and give it its settings; True if anything changed."""
     made = not exists(namespace)
     if made and names.path(namespace).exists():  # a name that outlived its namespace, as after a reboot
         await commands.write("ip", "netns", "delete", namespace)
     if made:
         names.NAMESPACES.mkdir(exist_ok=True)
         names.NAMESPACES.chmod(0o755)  # everybody's list, as `ip` makes it where our umask is not in its way
-        await commands.write("ip", "netns", "add", namespace)
+        await (make() if make else commands.write("ip", "netns", "add", namespace))
     wrong = await inside(namespace, partial(_wrong_settings, settings))
     if wrong:
         assignments = [f"{name}={value}" for name, value in wrong.items()]
@@ -156,4 +159,4 @@ def _wrong_settings(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def _value(path: Path) -> str:
-    return path.read_text().strip()
+    return " ".join(path.read_text().split())

@@ -197,9 +197,19 @@ def show(path: str, root: Tree, users: int | None, owner: int) -> None:
             return bind(root, path, path)
         with root.place(path) as point:
             try:
-                glass.view(path, point, users, owner)
+                look_at(path, point, users, owner)
             except OSError:  # not every filesystem can lie below a layer
                 bind(root, path, path)
+
+
+def look_at(path: str, point: str, users: int | None, owner: int) -> None:
+    """Show what everybody may read, with the instance's ids where the filesystem allows that."""
+    try:
+        glass.view(path, point, users, owner)
+    except OSError:
+        if users is None:
+            raise
+        glass.view(path, point, None, owner)
 
 
 def bind(root: Tree, path: str, source: str) -> None:
@@ -279,10 +289,13 @@ def keep(root: Tree, kept: list[str], users: int | None, owner: int) -> None:
             with root.below(path, make=0o755):
                 pass
             if Path(path).stat().st_mode & 0o005 != 0o005:
-                bind(root, path, path)
+                with root.place(path) as point:
+                    glass.put(path, point, users)
+                with root.place(path) as point:
+                    protect(point)
             else:
                 with root.place(path) as point:
-                    glass.view(path, point, users, owner)
+                    look_at(path, point, users, owner)
 
 
 def hide(root: Tree, hidden: list[str], kept: list[str]) -> None:

@@ -7,7 +7,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from tieline.fabric.kernel import announcers, attachments, commands, namespaces, plan, resolver, severances, tables
+from tieline.fabric.kernel import (
+    announcers,
+    attachments,
+    commands,
+    namespaces,
+    plan,
+    resolver,
+    severances,
+    tables,
+    users,
+)
 from tieline.fabric.kernel.names import HOST_LINK, Footprint, host_link, inner_link
 from tieline.fabric.topology import Host, Vpc, Wire
 
@@ -92,7 +102,7 @@ async def _join(footprint: Footprint, vpc: Vpc, host: Host, observed: plan.Space
         return False
     near, far, name, inner = *map(footprint.namespace, (vpc.id, host.id)), host_link(host.id), inner_link(host.id)
     if host.kind == "machine":
-        await namespaces.ensure(far, namespaces.HOST_SETTINGS)
+        await users.ensure(footprint, host.id)
     has_near, has_far = name in observed.links, inner in (await namespaces.space(far)).links
     if has_near and has_far:
         return False

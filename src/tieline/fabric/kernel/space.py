@@ -1,0 +1,85 @@
+"""Makes an instance's network namespace together with a user namespace that owns it, whose root is nobody's root.
+
+A program of its own, since a process that runs threads cannot enter a user namespace. Arguments: the network
+namespace's name, the first of the ids that the instance's shall be on the machine, and directories that it will see.
+Ends with status 0, or with NOT_HERE and the reason where this machine cannot show files with other ids.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+sys.path.insert(0, str(Path(__file__).parents[3]))  # isolated as it is, it still finds the modules beside it
+
+from tieline.fabric.kernel.syscalls import NEW_NET, NEW_USER, check, clone, libc, regain
+
+IDS = 65536  # of an instance: as many as systemd gives a container, with nobody among them
+NOT_HERE = 3  # exit status
+KEEP_CAPABILITIES = 8  # linux/prctl.h: while the user changes
+
+
+def main() -> NoReturn:
+    name, first, *places = sys.argv[1:]
+    (asked, ask), (told, tell) = os.pipe(), os.pipe()
+    if (child := os.fork()) == 0:
+        begin(int(first), asked, tell)
+    try:
+        expect(told)
+        for kind in ("gid", "uid"):  # in this order, while groups may still be set
+            Path(f"/proc/{child}/{kind}_map").write_text(f"0 {first} {IDS}\n")
+        try_files(child, places)
+        os.write(ask, b".")
+        expect(told)
+        subprocess.run(["ip", "netns", "attach", name, str(child)], check=True)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    sys.exit(0)
+
+
+def begin(first: int, asked: int, tell: int) -> NoReturn:
+    """Make the user namespace, then the network namespace inside it, and wait to be killed.
+
+    The maker is the user who is root inside: what the kernel counts by user, such as inotify instances, is his.
+    """
+    with suppress(BaseException):
+        os.setgroups([])
+        check(libc.prctl(KEEP_CAPABILITIES, 1, 0, 0, 0), "keep the capabilities")
+        os.setresgid(first, first, first)
+        os.setresuid(first, first, first)
+        regain()
+        check(libc.unshare(NEW_USER), "make a user namespace")
+        os.write(tell, b".")
+        expect(asked)
+        check(libc.unshare(NEW_NET), "make a network namespace")
+        os.write(tell, b".")
+        signal.pause()
+    os._exit(1)
+
+
+def expect(pipe: int) -> None:
+    if os.read(pipe, 1) != b".":
+        sys.exit("the process that makes the namespaces ended")
+
+
+def try_files(child: int, places: list[str]) -> None:
+    """Whether each place can be shown with the ids of the user namespace (Linux 5.12, and its filesystem)."""
+    users = os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for place in places:
+            os.close(clone(place, users))
+    except OSError as error:
+        sys.stderr.write(str(error))
+        sys.exit(NOT_HERE)
+    finally:
+        os.close(users)
+
+
+if __name__ == "__main__":
+    main()
