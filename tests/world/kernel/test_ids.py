@@ -48,11 +48,11 @@ async def test_its_root_is_nobodys_and_its_users_are_its_own(world: World, own_i
     assert owners(world) == {own_ids} and FIRST <= own_ids < FIRST + RANGES * IDS
     await world.kernel.stop_instance(CLIENT)
     assert list((footprint(world).runtime / "ids").iterdir()) == []
-    script = "id -u; touch /root/own /srv/own; chown 33 /srv/own; chmod u+s /srv/own; stat -c %u /etc/passwd /srv/own"
+    script = "id -u; touch /mnt/own /srv/own; chown 33 /srv/own; chmod u+s /srv/own; stat -c %u /etc/passwd /srv/own"
     await world.kernel.converge_instance(machine(script), consumer())
     assert (await finished(world)).splitlines()[:3] == ["0", "0", "33"]
     upper = world.state / "instances" / CLIENT / "layers/upper"
-    assert (upper / "root/own").stat().st_uid == 0 and (upper / "srv/own").stat().st_uid == 33
+    assert (upper / "mnt/own").stat().st_uid == 0 and (upper / "srv/own").stat().st_uid == 33
 
 
 async def test_what_it_hoards_is_its_own(world: World, own_ids: int) -> None:

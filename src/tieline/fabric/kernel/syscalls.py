@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Iterator
@@ -20,12 +21,13 @@ DETACH = 2
 OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
 AT_FDCWD, AT_EMPTY_PATH, AT_RECURSIVE = -100, 0x1000, 0x8000
 ATTR_READ_ONLY, ATTR_IDMAP = 1, 0x00100000
-TREE_CLONE, MOVE_EMPTY_PATH, CLOSE_ON_EXEC = 1, 4, os.O_CLOEXEC
+TREE_CLONE, MOVE_EMPTY_PATH, MOVE_TO_LINK, CLOSE_ON_EXEC = 1, 4, 0x10, os.O_CLOEXEC
 # sys/prctl.h, linux/seccomp.h, linux/capability.h
 CAPBSET_DROP, CAP_AMBIENT, CAP_AMBIENT_CLEAR_ALL = 24, 47, 4
 SET_SECCOMP, FILTER_MODE = 22, 2
 INSTRUCTION = 8  # bytes of one of a filter's (struct sock_filter)
 CAPABILITY_VERSION_3 = 0x20080522
+OVERRIDES = 1 << 1 | 1 << 2  # DAC_OVERRIDE and DAC_READ_SEARCH
 
 
 def mount(source: str, target: str | Path, kind: str, flags: int, options: str = "") -> None:
@@ -66,15 +68,19 @@ def clone(source: str, users: int) -> int:
 def move(handle: int, target: str) -> None:
     """Put a mount that is nowhere yet in its place, and close its handle."""
     try:
-        arguments = (MOVE_MOUNT, handle, b"", AT_FDCWD, os.fsencode(target), MOVE_EMPTY_PATH)
+        arguments = (MOVE_MOUNT, handle, b"", AT_FDCWD, os.fsencode(target), MOVE_EMPTY_PATH | MOVE_TO_LINK)
         check(libc.syscall(*arguments), f"put a mount on {target}")
     finally:
         os.close(handle)
 
 
 def work_as(user: int) -> None:
-    """Make and use files as this user; for anybody but root that takes away the power over those of others."""
+    """Make and use files as this user; for anybody but root that takes away the power over those of others.
+
+    By way of root: the kernel takes it from who is root and becomes another, not from who is another already.
+    """
     libc.setfsgid(user)
+    libc.setfsuid(0)
     libc.setfsuid(user)
 
 
@@ -84,6 +90,8 @@ def as_user(user: int, before: int, *, powerful: bool = False) -> Iterator[None]
     work_as(user)
     if powerful:
         regain()
+    elif _capabilities()[0] & OVERRIDES:
+        raise PermissionError(errno.EPERM, "this process would use files with root's power, and not as a user has it")
     try:
         yield
     finally:
@@ -93,10 +101,15 @@ def as_user(user: int, before: int, *, powerful: bool = False) -> Iterator[None]
 
 def regain() -> None:
     """Have every capability that may be had: a change of the user that files are used as takes some away."""
-    header, data = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
-    check(libc.capget(header, data), "read the capabilities")
+    data = _capabilities()
     data[0], data[3] = data[1], data[4]  # effective as permitted
-    check(libc.capset(header, data), "set the capabilities")
+    check(libc.capset((ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), data), "set the capabilities")
+
+
+def _capabilities() -> ctypes.Array[ctypes.c_uint32]:
+    data = (ctypes.c_uint32 * 6)()
+    check(libc.capget((ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), data), "read the capabilities")
+    return data
 
 
 def filter_calls(program: bytes) -> None:
