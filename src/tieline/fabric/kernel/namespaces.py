@@ -16,14 +16,22 @@ from tieline.fabric.kernel.plan import Space, parse
 
 T = TypeVar("T")
 CLONE_NEWNET = 0x40000000  # linux/sched.h
+GROUPS, MOST_GROUP = Path("/proc/self/gid_map"), (1 << 31) - 1  # the latter is the kernel's bound
 OWN = Path("/proc/self/ns/net")  # on the filesystem that all namespaces are on
 PROC_SYS = Path("/proc/sys")
 THREADS = 32  # that are inside some namespace at a time; each of them is there for microseconds as a rule
 _libc = ctypes.CDLL(None, use_errno=True)
 _threads = ThreadPoolExecutor(THREADS, "inside")
 
+
+def _everybody() -> str:
+    """All groups that there are here, as ping_group_range takes them (icmp(7))."""
+    ends = (int(first) + int(count) - 1 for first, _, count in map(str.split, GROUPS.read_text().splitlines()))
+    return f"0 {min(max(ends), MOST_GROUP)}"
+
+
 HOST_SETTINGS = {
-    "net.ipv4.ping_group_range": "0 2147483647",  # who is not root pings as well, without capabilities of a file
+    "net.ipv4.ping_group_range": _everybody(),  # who is not root pings as well, without capabilities of a file
     "net.ipv6.conf.all.disable_ipv6": "1",
     "net.ipv6.conf.default.disable_ipv6": "1",
 }
