@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -13,6 +14,7 @@ from tieline.fabric.topology import Name, Vpc
 
 TTL = 60  # seconds, as an NLB's and an endpoint's records have (aws.md, section 3)
 LOG = "dnsmasq.log"
+NAME = re.compile(r"[A-Za-z0-9_*][A-Za-z0-9_.*-]{0,254}", re.ASCII)  # what operations take is narrower (private_names)
 CONFIGURATION = """\
 # Unknown names do not exist; names are never asked for elsewhere.
 user=nobody
@@ -58,14 +60,21 @@ async def remove(footprint: Footprint, vpc: str) -> None:
 
 def hosts_file(wanted: tuple[Name, ...]) -> str:
     """The names that have addresses, as hosts(5) writes them."""
-    return "".join(f"{address} {name.name.rstrip('.')}\n" for name in wanted for address in name.addresses)
+    return "".join(f"{address} {_plain(name.name)}\n" for name in wanted for address in name.addresses)
 
 
 def configuration(vpc: Vpc, hosts: Path) -> str:
     """dnsmasq's file. A record of another type makes a name exist without an address (NODATA rather than NXDOMAIN)."""
-    empty = "".join(f"txt-record={name.name.rstrip('.')}\n" for name in vpc.names if not name.addresses)
+    empty = "".join(f"txt-record={_plain(name.name)}\n" for name in vpc.names if not name.addresses)
     log = hosts.with_name(LOG)
     return CONFIGURATION.format(address=vpc.resolver, ttl=TTL, hosts=hosts, log=log) + empty
+
+
+def _plain(name: str) -> str:
+    """A name as dnsmasq's files take it; raises ValueError for one that would be more than a name there."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name for a resolver")
+    return name.rstrip(".")
 
 
 def _running(footprint: Footprint, vpc: str) -> list[processes.Process]:
