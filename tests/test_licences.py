@@ -42,8 +42,8 @@ def expression(name: str) -> str:
     told = [CLASSIFIERS.get(one, one) for one in about.get_all("Classifier") or () if one.startswith("License ::")]
     if told and told != ["License :: OSI Approved"]:
         return " OR ".join(told)
-    text = (about.get_all("License") or [""])[0]
-    return WORDS.get(text, text)
+    text = next(iter(about.get_all("License") or ()), "")
+    return WORDS.get(str(text), str(text))
 
 
 def allowed(spdx: str) -> bool:
