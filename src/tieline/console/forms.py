@@ -64,7 +64,7 @@ class Fields:
             made = parts.secret(label)
             made.value = str(value or "")
         else:
-            made = parts.field(label, str(value or ""))
+            made = parts.field(label, "" if value is None or value is False else str(value))
         self._entries[field.name] = made
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Final
 
 from tieline.integration.config import Action
-from tieline.integration.message import Message
+from tieline.integration.message import Message, carried, identified
 from tieline.integration.metrics import WEIGHED, ActionMetrics
 from tieline.integration.rules.compile import Item
 from tieline.integration.sinks.failures import Rejected, Unavailable
@@ -64,6 +64,12 @@ class Batcher:
         self._changed = asyncio.Event()  # a failed write need not wait for its pause
         self._timer: asyncio.TimerHandle | None = None
         self._retired = False
+
+    def enriched(self, items: list[Item]) -> list[Item]:
+        """The items with what the action needs to know besides what its rule selects."""
+        if self.once:
+            return identified(items)
+        return carried(items) if self.action.CARRIES else items
 
     @property
     def once(self) -> bool:

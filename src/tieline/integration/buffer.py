@@ -63,10 +63,9 @@ class Buffer:
         self._spill_due, self._moved = asyncio.Event(), asyncio.Event()
         self._moved.set()
 
-    @property
-    def once(self) -> bool:
-        """Whether each row is to be written once."""
-        return self.batcher.once
+    def enriched(self, items: list[Item]) -> list[Item]:
+        """The items with what the action needs to know besides what its rule selects."""
+        return self.batcher.enriched(items)
 
     def add(self, items: list[Item], size: int) -> None:
         """Take items with so many bytes of payload."""

@@ -21,7 +21,7 @@ from tieline.integration.config import Broker
 from tieline.integration.deadletters import DeadLetter, DeadLetters, letter
 from tieline.integration.ending import cancelled
 from tieline.integration.memory import Memory
-from tieline.integration.message import UNREAD, Message, identified
+from tieline.integration.message import UNREAD, Message
 from tieline.integration.metrics import RuleMetrics
 from tieline.integration.outlets import Key, Outlets
 from tieline.integration.routes import Plan, Route
@@ -124,7 +124,7 @@ class Lane:
             (items,) = self._evaluate(routes, messages, keep=False)
             size = sum([len(message.payload) for _, message in items])
             way = routes[0].batchers[0]
-            way.add(identified(items) if way.once else items, size)
+            way.add(way.enriched(items), size)
             self._bytes += size
             self._held += len(items)
             if len(items) < len(messages):
@@ -142,7 +142,7 @@ class Lane:
             for batcher in route.batchers:
                 for _, message in items:
                     message.more += 1
-                batcher.add(identified(items) if batcher.once else items, size)
+                batcher.add(batcher.enriched(items), size)
         unused = []
         for message in messages:
             message.decoded = UNREAD
@@ -225,7 +225,7 @@ class Lane:
         self._bytes += len(message.payload)
         self._held += 1
         for batcher in chosen:
-            batcher.add(identified(items) if batcher.once else list(items), len(message.payload))
+            batcher.add(batcher.enriched(list(items)), len(message.payload))
 
     def _replayed(self, message: Message) -> bool:
         """Tell whoever asked for a replay that it is done; False for a message of the broker."""

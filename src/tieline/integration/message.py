@@ -31,6 +31,7 @@ FIELDS: Final[dict[str, str]] = {
     "client_attrs": "attributes of the client, by name",
 }
 ROW_ID: Final = "tieline_id"  # in an output that is to be written once: the same for the same row of the same message
+CARRIED: Final = "tieline_carried"  # in an output that becomes a message: what came with the message it was made of
 DIRECT: Final = frozenset({"topic", "qos", "timestamp"})  # attributes that need no reading of the packet
 
 UNREAD: Final = object()
@@ -169,6 +170,26 @@ def _properties(packet: mqtt5.PublishPacket, pairs: list[tuple[str, str]]) -> di
     properties["User-Property"] = dict(pairs)
     properties["User-Property-Pairs"] = [{"key": key, "value": value} for key, value in pairs]
     return properties
+
+
+def carried(items: Iterable[tuple[dict[str, Any], Message]]) -> list[tuple[dict[str, Any], Message]]:
+    """The outputs with what came with their message: its MQTT 5 properties, and when it came."""
+    return [({**output, CARRIED: _carried(message)}, message) for output, message in items]
+
+
+def shown(output: dict[str, Any]) -> dict[str, Any]:
+    """The output without what goes with it unseen."""
+    return {name: value for name, value in output.items() if name != CARRIED} if CARRIED in output else output
+
+
+def _carried(message: Message) -> dict[str, Any]:
+    known = message.details().get("pub_props")
+    if message.topic.startswith(events.PREFIX) or not isinstance(known, dict):
+        return {"at": message.timestamp}
+    told = [pair for pair in known.get("User-Property-Pairs") or () if isinstance(pair, dict)]
+    pairs = [[pair["key"], pair["value"]] for pair in told if {"key", "value"} <= pair.keys()]
+    properties = {name: value for name, value in known.items() if not name.startswith("User-Property")}
+    return {"at": message.timestamp, "pairs": pairs, "properties": properties}
 
 
 def identified(items: Iterable[tuple[dict[str, Any], Message]]) -> list[tuple[dict[str, Any], Message]]:

@@ -15,7 +15,7 @@ from tieline.integration.buffer import Buffer
 from tieline.integration.config import Action
 from tieline.integration.deadletters import DeadLetters, letter
 from tieline.integration.ending import cancelled
-from tieline.integration.message import Message
+from tieline.integration.message import Message, shown
 from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.kind import Writer
 
@@ -67,7 +67,8 @@ class Outlets:
 
             def bury(rows: Sequence[Buried]) -> None:
                 now = int(self._clock() * 1000)
-                self._letters.add([letter(message, rule, action.id, why, now, output) for output, message, why in rows])
+                letters = [letter(message, rule, action.id, why, now, shown(output)) for output, message, why in rows]
+                self._letters.add(letters)
 
             batcher = self.batchers[key] = Batcher(action, writer, self._done, bury, self._clock)
             self._run(batcher)

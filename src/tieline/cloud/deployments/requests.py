@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, SecretStr
 
 from tieline.cloud.accounts import Accounts
+from tieline.cloud.addresses import check_address
 from tieline.cloud.answers import Offer
 from tieline.cloud.apart import check_network, visible
 from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
@@ -211,6 +212,7 @@ def _remote(vault: Vault, wanted: NewRemoteBroker | None) -> dict[str, Any]:
     if wanted.password.get_secret_value() == MASK:  # it goes with the place that it is given for, each time
         message = f"broker.password: {MASK} stands for no password of a broker"
         raise PlatformError(422, "SECRET_REQUIRED", message, "give the password together with the broker")
+    check_address(wanted.host, inside=False, allowed=())
     remote = RemoteBroker.model_validate(wanted.model_dump(exclude={"password"}))
     return {"remote": remote, "remote_password": vault.encrypt(wanted.password.get_secret_value())}
 

@@ -87,6 +87,8 @@ class Resource(Value, frozen=True, kw_only=True, tag_field="type"):
 class Action(Value, frozen=True, kw_only=True, tag_field="kind"):
     """Base of the actions: what a rule does with each of its outputs."""
 
+    CARRIES: ClassVar[bool] = False  # whether what came with a message goes on with its rows
+
     id: str
     resource: str
     batch_size: Annotated[int, label("Rows in one write")] = 1000

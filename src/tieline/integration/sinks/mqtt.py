@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
+
+import msgspec
 
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, text_template
 from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.sinks.kind import Action, Value, label
 from tieline.integration.sinks.mqtt_connection import MqttConnection, Peer
+from tieline.integration.sinks.mqtt_message import flag, level, publication, templates
 from tieline.integration.sinks.mqtt_outbox import Outbox, Refused
 from tieline.integration.sinks.network import described
 from tieline.integration.sinks.outcome import judge
@@ -37,18 +40,33 @@ class Broker(Value, frozen=True, kw_only=True):
     receive_bytes: int = 64 << 20  # of payload that may wait, per resource; beyond it nothing is read
 
 
-class Republish(Action, frozen=True, kw_only=True, tag="republish"):
-    """Publishes each output of the rule on the broker that the messages came from."""
+class Publishing(Action, frozen=True, kw_only=True):
+    """Base of the actions that publish messages."""
+
+    CARRIES: ClassVar[bool] = True
 
     topic: Annotated[str, label("Topic template")]
     payload: Annotated[str, label("Payload template", kind="lines")] = "${.}"
-    qos: int = 1
-    retain: bool = False
-    resource: str = ""  # none: the broker itself
-    batch_time: float = 0.0
+    qos: Annotated[int | str, label("QoS, or a template for it")] = 1
+    retain: Annotated[bool | str, label("Retain, or a template for it")] = False
+    #: A map or an array of {key, value}, such as ${pub_props.User-Property}; those of the message where it is empty.
+    user_properties: Annotated[str, label("User properties template; else they are kept", kind="lines")] = ""
+    mqtt_properties: Annotated[dict[str, str], label("MQTT 5 properties, with templates; else they are kept")] = (
+        msgspec.field(default_factory=dict)
+    )
 
     def paths(self) -> tuple[Path, ...]:
-        return (*text_template(self.topic).paths, *text_template(self.payload).paths)
+        said = templates(self.qos, self.retain, self.user_properties, self.mqtt_properties)
+        return (*text_template(self.topic).paths, *text_template(self.payload).paths, *said.paths)
+
+
+class Republish(Publishing, frozen=True, kw_only=True, tag="republish"):
+    """Publishes each output of the rule on the broker that the messages came from. A message that comes back to a rule
+    that has published it is a dead letter.
+    """
+
+    resource: str = ""  # none: the broker itself
+    batch_time: float = 0.0
 
 
 class MqttSink:
@@ -68,12 +86,13 @@ class MqttSink:
     def writer(self, action: Action) -> MqttWriter:
         if not isinstance(action, Republish):
             raise TemplateError(f"{type(action).__name__} cannot write to a broker")
-        return MqttWriter(self._connection, action.topic, action.payload, action.qos, action.retain)
+        return MqttWriter(self._connection, action)
 
     async def check(self, actions: Sequence[Action]) -> None:
-        for action in actions:
-            self.writer(action)
+        writers = [self.writer(action) for action in actions]
         await self._connection.alive()
+        for writer in writers:
+            await writer.check()
 
     async def outbox(self) -> Outbox:
         """Where to publish, connected; raises Unavailable."""
@@ -90,12 +109,12 @@ class MqttWriter:
     connection messages go one by one, and one that ends it time and again is refused, where rows name the topic.
     """
 
-    def __init__(self, connection: MqttConnection, topic: str, payload: str, qos: int, retain: bool) -> None:
+    def __init__(self, connection: MqttConnection, action: Publishing) -> None:
         self._connection = connection
-        self._topic = text_template(topic)
-        self._payload = text_template(payload)
-        self._qos = qos
-        self._retain = retain
+        self._rule = action.id.rpartition(":")[0] or action.id
+        self._topic = text_template(action.topic)
+        self._payload = text_template(action.payload)
+        self._said = templates(action.qos, action.retain, action.user_properties, action.mqtt_properties)
         self._careful = False
         self._suspect: tuple[dict[str, Any] | None, int] = (None, 0)  # an output, and how many connections it ended
 
@@ -135,10 +154,21 @@ class MqttWriter:
         return Rejected("the broker ends the connection whenever it gets this message")
 
     async def _publish(self, outbox: Outbox, output: dict[str, Any]) -> None:
-        topic = self._topic.render(output)
-        if not topic or any(character in topic for character in "+#\0"):
-            raise Rejected(f"{topic!r} is no topic that can be published to")
-        await outbox.publish(topic, self._payload.data(output), self._qos, self._retain)
+        made = publication(self._rule, self._topic, self._payload, self._said, output)
+        await outbox.publish(made.topic, made.payload, made.qos, made.retain, **made.properties)
+
+    async def check(self) -> None:
+        """See that the broker takes the QoS and the retain flag, where they are the same for all rows."""
+        outbox = await self._connection.outbox()
+        said = self._said
+        try:
+            outbox.check(
+                0 if said.qos.paths else level(said.qos.render({})),
+                not said.retain.paths and flag(said.retain.render({})),
+            )
+        except ValueError as error:
+            hint = "choose another QoS or retain flag, or another broker"
+            raise Unavailable("statement", str(error), hint, "it said so when it was connected to") from error
 
     def _verdict(self, error: BaseException) -> Unavailable | Rejected:
         """A topic that the broker refuses is a row's fault where rows name it."""

@@ -6,12 +6,9 @@ import uuid
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Final
 
-from msgspec import Meta
-
 from tieline.integration.rules.errors import TemplateError
-from tieline.integration.rules.template import Path, text_template
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, label
-from tieline.integration.sinks.mqtt import MqttWriter
+from tieline.integration.sinks.mqtt import MqttWriter, Publishing
 from tieline.integration.sinks.mqtt_connection import PORT, MqttConnection, Peer
 
 
@@ -28,16 +25,11 @@ class MqttBridge(Resource, frozen=True, kw_only=True, tag="mqtt"):
     max_inflight: Annotated[int, label("Messages on their way")] = 1000
 
 
-class MqttPublish(Action, frozen=True, kw_only=True, tag="mqtt"):
-    """Publishes each output of the rule there. With QoS 0 a message counts when it is sent, and may be lost."""
-
-    topic: Annotated[str, label("Topic template")]
-    payload: Annotated[str, label("Payload template", kind="lines")] = "${.}"
-    qos: Annotated[int, Meta(ge=0, le=2), label("QoS")] = 1
-    retain: bool = False
-
-    def paths(self) -> tuple[Path, ...]:
-        return (*text_template(self.topic).paths, *text_template(self.payload).paths)
+class MqttPublish(Publishing, frozen=True, kw_only=True, tag="mqtt"):
+    """Publishes each output of the rule there, with the MQTT 5 properties that came with the message. With QoS 0 a
+    message counts when it is sent, and may be lost. One that comes back to a rule that has published it, by whatever
+    rules and brokers of MQTT 5, is a dead letter: its user property `tieline-way` has the rules that it went through.
+    """
 
 
 class BridgeSink:
@@ -60,12 +52,13 @@ class BridgeSink:
     def writer(self, action: Action) -> MqttWriter:
         if not isinstance(action, MqttPublish):
             raise TemplateError(f"{type(action).__name__} cannot write to an MQTT broker")
-        return MqttWriter(self._connection, action.topic, action.payload, action.qos, action.retain)
+        return MqttWriter(self._connection, action)
 
     async def check(self, actions: Sequence[Action]) -> None:
-        for action in actions:
-            self.writer(action)
+        writers = [self.writer(action) for action in actions]
         await self._connection.alive()
+        for writer in writers:
+            await writer.check()
 
     async def close(self) -> None:
         await self._connection.close()
@@ -76,6 +69,7 @@ KIND: Final = Kind(
     resource=MqttBridge,
     actions=(MqttPublish,),
     open=BridgeSink,
-    test="logs in; what the user may publish to, a broker tells only when it is tried",
+    test="logs in, and sees that the broker takes the QoS and the retain flag; what the user may publish to, a broker "
+    "tells only when it is tried",
     tried="Mosquitto 2.0",
 )

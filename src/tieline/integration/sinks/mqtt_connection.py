@@ -125,7 +125,8 @@ class MqttConnection:
             cause = f"CONNACK {code} {answer.reason_str or ''}".strip()
             what = _LOGIN.get(code, "the connection")
             raise Unavailable("login", f"the broker does not take {what}", "check user name and password", cause)
-        self._outbox.connected(min(answer.receive_max, peer.max_inflight), answer.max_packet_size)
+        most, retains = int(answer.max_qos), answer.retain_available
+        self._outbox.connected(min(answer.receive_max, peer.max_inflight), answer.max_packet_size, most, retains)
         self._tasks = [asyncio.create_task(self._read(reader, pending[size:])), asyncio.create_task(self._ping())]
 
     async def _read(self, reader: asyncio.StreamReader, pending: bytes) -> None:

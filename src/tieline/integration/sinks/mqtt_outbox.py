@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import mqtt5
 
@@ -28,14 +28,19 @@ class Outbox:
         self._packet_id = 0
         self._limit = 0  # no connection
         self._largest: int | None = None  # bytes of a packet
+        self._max_qos, self._retains = 2, True
         self._taken: dict[int, asyncio.Future[None]] = {}
         self._room = asyncio.Event()
         self._ended: OSError = ConnectionError("there is no connection to the broker")
         self.pong = asyncio.Event()  # the broker answered a ping, or the connection ended
 
-    def connected(self, receive_maximum: int, largest: int | None = None) -> None:
-        """The broker takes so many messages at once, and no larger packet (MQTT 5, 3.2.2.3.3 and 3.2.2.3.6)."""
-        self._limit, self._largest = receive_maximum, largest
+    def connected(
+        self, receive_maximum: int, largest: int | None = None, max_qos: int = 2, retains: bool = True
+    ) -> None:
+        """The broker takes so many messages at once, no larger packet, no higher QoS, and none to be retained where it
+        does not retain (MQTT 5, 3.2.2.3.3 to 3.2.2.3.6).
+        """
+        self._limit, self._largest, self._max_qos, self._retains = receive_maximum, largest, max_qos, retains
         self._room.set()
 
     def disconnected(self, why: OSError) -> None:
@@ -48,7 +53,14 @@ class Outbox:
             if not future.done():
                 future.set_exception(why)
 
-    async def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
+    def check(self, qos: int, retain: bool) -> None:
+        """Raises ValueError for what the broker has said that it does not take."""
+        if qos > self._max_qos:
+            raise ValueError(f"QoS {qos}, while the broker takes up to {self._max_qos}")
+        if retain and not self._retains:
+            raise ValueError("a message to be retained, while the broker retains none")
+
+    async def publish(self, topic: str, payload: bytes, qos: int, retain: bool, **properties: Any) -> None:
         """Return when the broker has the message; raises OSError where nobody knows, ValueError for a topic that cannot
         be published to.
         """
@@ -57,13 +69,14 @@ class Outbox:
             await self._room.wait()
         if not self._limit:
             raise self._ended
+        self.check(qos, retain)
         if qos == 0:
-            self._send(self._fitting(mqtt5.PublishPacket(topic, payload, retain=retain).write()))
+            self._send(self._fitting(mqtt5.PublishPacket(topic, payload, retain=retain, **properties).write()))
             return
         packet_id = self._free_id()
         level = mqtt5.QoS.AT_LEAST_ONCE if qos == 1 else mqtt5.QoS.EXACTLY_ONCE
         packet = self._fitting(
-            mqtt5.PublishPacket(topic, payload, qos=level, retain=retain, packet_id=packet_id).write()
+            mqtt5.PublishPacket(topic, payload, qos=level, retain=retain, packet_id=packet_id, **properties).write()
         )
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._taken[packet_id] = future

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from collections.abc import Collection
 
 from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.kind import Resource
@@ -50,10 +51,10 @@ def announced(resource: Resource, place: tuple[str, int]) -> tuple[str, int]:
     return addresses(found)[0] if found else place
 
 
-def agreed(resource: Resource, place: tuple[str, int]) -> None:
-    """Raises Forbidden for a place that a server sends us to, and the resource does not name."""
+def agreed(resource: Resource, place: tuple[str, int], also: Collection[tuple[str, int]] = ()) -> None:
+    """Raises Forbidden for a place that a server sends us to, and that is neither the resource's nor one of `also`."""
     host, port = place
-    if (host.lower(), port) not in places(resource):
+    if place not in also and (host.lower(), port) not in places(resource):
         shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         raise Forbidden(
             f"{resource.address} sends us to {shown}, which this resource does not name",

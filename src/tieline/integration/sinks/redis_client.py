@@ -34,12 +34,14 @@ pack: Any = hiredis.pack_command  # whose types know tuples of one word only
 _MULTI, _EXEC, _DISCARD = pack(("MULTI",)), pack(("EXEC",)), pack(("DISCARD",))
 
 
-def connection_class(resource: Redis, context: ssl.SSLContext | None) -> type[Connection]:
+def connection_class(
+    resource: Redis, context: ssl.SSLContext | None, also: Sequence[tuple[str, int]] = ()
+) -> type[Connection]:
     """redis-py's connection, to places that the resource names alone, with our own TLS context."""
 
     class Agreed(Connection):
         async def _connect(self) -> None:
-            agreed(resource, (self.host, int(self.port)))
+            agreed(resource, (self.host, int(self.port)), also)
             async with asyncio.timeout(self.socket_connect_timeout):
                 self._reader, self._writer = await open_connection(self.host, int(self.port), context)
             self._writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -71,7 +73,7 @@ class MasterClient:
         resource = self._resource
         server = resource.servers
         try:
-            made = connection_class(resource, tls.context(resource.ssl))
+            made = connection_class(resource, tls.context(resource.ssl), self._servers())
             host, port = self._servers()[0]
             if resource.redis_type == "sentinel":
                 host, port = await self._master(made)
