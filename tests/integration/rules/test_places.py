@@ -100,6 +100,7 @@ def test_null_and_missing_in_an_array() -> None:
 
 def test_a_name_that_nothing_gives_is_null() -> None:
     assert outputs("temp, a.b as c") == {"temp": None, "c": None}
+    assert rule_test('SELECT abs(-5) FROM "t" WHERE abs > 4', {"topic": "t"}) == {"abs": 5}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,12 @@ def test_a_name_that_nothing_gives_is_null() -> None:
     [
         ('SELECT topic FROM "t" WHERE temp > 20', "JSON is payload.temp"),
         ('SELECT topic FROM "t" WHERE 20 < temp', "JSON is payload.temp"),
+        ('SELECT topic FROM "t" WHERE temp.x != 20', "JSON is payload.temp"),
+        ('SELECT topic FROM "t" WHERE mode in (1, 2)', "JSON is payload.mode"),
+        ("SELECT topic FROM \"t\" WHERE name =~ 'a/#'", "JSON is payload.name"),
+        ('SELECT topic FROM "t" WHERE switched', "JSON is payload.switched"),
+        ('FOREACH rows AS r DO r.n as n FROM "t"', "JSON is payload.rows"),
+        ("SELECT topic FROM \"t\" WHERE topc = 'a'", "did you mean topic?"),
         ('SELECT topic FROM "t" WHERE clientid = "foo"', "a text stands in 'single quotes'"),
         ('SELECT clientId FROM "t"', "did you mean clientid?"),
         ("SELECT 1 as " + ".".join("a" * 51) + ' FROM "t"', "at most 50 deep"),

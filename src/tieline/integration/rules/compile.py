@@ -170,6 +170,8 @@ def _foreach(emitter: Emitter, statement: syntax.Foreach) -> None:
     emitter.aliases = list(statement.bindings)
     _condition(emitter, statement.where, "continue")
     emitter.strict = True
+    emitter.visible = len(statement.bindings) - 1
+    emitter.refuse(emitter.stranger(statement.bindings[-1].of), "this goes through nothing")
     array = emitter.alias(len(statement.bindings) - 1)
     beside = [(binding.alias, emitter.alias(number)) for number, binding in enumerate(statement.bindings[:-1])]
     emitter.line("rows = []")
@@ -197,6 +199,7 @@ def _forget_columns(emitter: Emitter) -> None:
 def _condition(emitter: Emitter, condition: syntax.Expression | None, otherwise: str) -> None:
     emitter.visible = len(emitter.aliases)
     if condition is not None:
+        emitter.refuse(emitter.stranger(condition), "this is never true")
         emitter.line(f"if not {emitter.truth(condition)}: {otherwise}")
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import difflib
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 from tieline.integration.rules import syntax, values
 from tieline.integration.rules.functions import LIBRARY
-from tieline.integration.rules.paths import ARITHMETIC, COMPARE, Paths
+from tieline.integration.rules.paths import ARITHMETIC, COMPARE, Paths, output_path
 from tieline.integration.rules.varying import Varying
 from tieline.integration.topics import filter_fault, matcher
 
@@ -94,17 +94,26 @@ class Emitter(Paths):
 
     def operands(self, node: syntax.Compare) -> tuple[str, str]:
         """Both sides of a comparison. One that nothing gives, beside one that is there, is a slip, and refused."""
-        strangers = [side for side in (node.left, node.right) if self.stranger(side)]
-        if len(strangers) == 1:
-            at, name = strangers[0].at, strangers[0].name
-            hint = "a text stands in 'single quotes'" if self.text[at] == '"' else f"JSON is payload.{name}"
-            raise self.fault(f"no field {name!r} in a message, so this is never true: {hint}", strangers[0], name)
+        left, right = self.stranger(node.left), self.stranger(node.right)
+        if (left is None) != (right is None):
+            self.refuse(left or right, "this is never true")
         return self.value(node.left), self.value(node.right)
 
-    def stranger(self, node: syntax.Expression) -> TypeGuard[syntax.Name]:
-        """Whether this is a name that nothing gives."""
-        known = {*self.fields, *self.items, *(c.alias[0] for c in self.aliases[: self.visible] if c.alias)}
-        return isinstance(node, syntax.Name) and node.name not in known
+    def stranger(self, node: syntax.Expression) -> syntax.Name | None:
+        """The name, where this is one that nothing gives, or what is inside it."""
+        name = node.base if isinstance(node, syntax.Get) else node
+        if not isinstance(name, syntax.Name) or name.name in self.fields or name.name in self.items:
+            return None
+        known = (output_path(column, number)[0] for number, column in enumerate(self.aliases[: self.visible]))
+        return None if name.name in known else name
+
+    def refuse(self, name: syntax.Name | None, why: str) -> None:
+        """Raises RuleError for a name that nothing gives, where there is one."""
+        if name is None:
+            return
+        self.unknown(name, name.name)  # which may be nearly another one
+        hint = "a text stands in 'single quotes'" if self.text[name.at] == '"' else f"JSON is payload.{name.name}"
+        raise self.fault(f"no field {name.name!r} in a message, so {why}: {hint}", name, name.name)
 
     def negative(self, node: syntax.Negative) -> str:
         return f"negative({self.value(node.of)})"
@@ -135,9 +144,9 @@ class Emitter(Paths):
         return compared
 
     def topic_match(self, node: syntax.Compare) -> str:
-        left = self.value(node.left)
+        left, right = self.operands(node)
         if not isinstance(node.right, syntax.Const):
-            return f"topic_matches({left}, {self.value(node.right)})"
+            return f"topic_matches({left}, {right})"
         wanted = str(node.right.value)
         if fault := filter_fault(wanted):
             raise self.fault(f"{wanted!r} is no topic filter: {fault}", node.right, wanted)
@@ -157,6 +166,7 @@ class Emitter(Paths):
         return f"(not {source})" if isinstance(node.of, _BOOLEAN) else f"({source} is False)"
 
     def member(self, node: syntax.In) -> str:
+        self.refuse(self.stranger(node.needle), "this is never true")
         needle = self.value(node.needle)
         constants = [candidate.value for candidate in node.candidates if isinstance(candidate, syntax.Const)]
         if len(constants) < len(node.candidates) or not needle.isidentifier():

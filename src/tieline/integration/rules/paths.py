@@ -185,7 +185,9 @@ class Paths:
         """A name that nothing gives is NULL, as in EMQX; one that is nearly a field's is a slip, and refused."""
         known = [*self.fields, *self.items, *(str(c.alias[0]) for c in self.aliases[: self.visible] if c.alias)]
         if near := difflib.get_close_matches(name, known, 1, 0.7):
-            raise self.fault(f"no field {name!r} in a message: did you mean {near[0]}?", node, name)
+            raise self.fault(
+                f"no field {name!r} in a message: did you mean {near[0]}? JSON is payload.{name}", node, name
+            )
         return "MISSING" if self.telling else "None"
 
     def field(self, name: str) -> str:
