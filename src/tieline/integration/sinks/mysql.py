@@ -22,7 +22,7 @@ from tieline.integration.sinks import tls
 from tieline.integration.sinks.conversion import Misfit
 from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, driver, label
-from tieline.integration.sinks.mysql_columns import Check, checks, kinds, target
+from tieline.integration.sinks.mysql_columns import Convert, apply, conversions, kinds, target
 from tieline.integration.sinks.mysql_errors import translated
 from tieline.integration.sinks.mysql_state import takes_writes, waits
 from tieline.integration.sinks.mysql_statement import Statement, closing, statement
@@ -180,7 +180,7 @@ class MySQLWriter:
         self._sizes = [size for size in SIZES if size <= self.statement.most]
         self._target = target(self.statement)
         self._kinds: tuple[int, ...] | None = None  # of the columns as they were last seen
-        self._checks: tuple[tuple[int, Check], ...] = ()  # of fields for dates and times
+        self._converts: tuple[tuple[int, Convert], ...] = ()  # of fields for dates, times and texts
 
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Commit a row for each output or none."""
@@ -232,7 +232,7 @@ class MySQLWriter:
             return True
         found = await kinds(connection, self._target)
         same, self._kinds = found == self._kinds, found
-        self._checks = checks(self._target, found)
+        self._converts = conversions(self._target, found)
         return same
 
     async def _refuse_oversize(self, rows: Rows) -> None:
@@ -298,9 +298,7 @@ class MySQLWriter:
         for output in outputs:
             values = [output[keys[0]] if len(keys) == 1 else lookup(output, keys) for keys in paths]
             rows.append(tuple([value if value.__class__ in _PLAIN else _parameter(value) for value in values]))
-        for place, check in self._checks:
-            for row in rows:
-                check(row[place])
+        apply(rows, self._converts)
         if undefined is not None:
             return [tuple([undefined if value is None else value for value in row]) for row in rows]
         return rows

@@ -1,7 +1,8 @@
-"""The columns that a statement puts its fields into, and which numbers a date or a time may be.
+"""The columns that a statement puts its fields into, and what numbers are to a date, a time and a text.
 
 MySQL reads a number as the digits of a date, whatever it means: 1710101000000, which is Unix time in milliseconds, as
 the first of January of the year 171 (MySQL 8.0, 11.2.2 and 11.2.7). What has not the digits of a date is refused here.
+A fraction loses its last digits where a text's column is narrow (MariaDB 10.11), so that it goes as a text itself.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tieline.integration.rules.template import exact_text
 from tieline.integration.sinks.conversion import Misfit
 from tieline.integration.sinks.kind import driver
 from tieline.integration.sinks.mysql_statement import Statement, direct
@@ -23,7 +25,12 @@ else:
 DATES: Final = {7: "timestamp", 10: "date", 12: "datetime"}
 TIME: Final = {11: "time"}
 YEAR: Final = {13: "year"}
-_CODES: Final = {name: code for code, name in (DATES | TIME | YEAR).items()}
+TEXTS: Final = {15: "varchar", 253: "varchar", 254: "char", 249: "tinytext", 250: "mediumtext", 251: "longtext"}
+BLOB: Final = {252: "text"}  # every text and blob, in an answer
+_KNOWN: Final = DATES | TIME | YEAR | TEXTS | BLOB
+_CODES: Final = {name: code for code, name in _KNOWN.items()} | dict.fromkeys(
+    ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "json", "enum", "set"), 253
+)
 _HEAD: Final = re.compile(
     r"\s*(insert|replace)\s+((low_priority|high_priority|delayed|ignore)\s+)*(into\s+)?(?P<table>[\w$.`]+)\s*"
     r"(\((?P<columns>[\w\s,$`]+)\)\s*)?values?\s*",
@@ -34,7 +41,7 @@ _DATE_DIGITS: Final = frozenset({6, 8, 12, 14})  # YYMMDD, YYYYMMDD, and the sam
 _MANY: Final = 32  # digits that are no date, and no time
 _LONGEST_TIME: Final = 8_385_959  # 838:59:59 as a number
 _DENIED: Final = frozenset({1142, 1143})
-Check = Callable[[Any], None]
+Convert = Callable[[Any], Any]
 
 
 class Target(NamedTuple):
@@ -56,7 +63,7 @@ def target(statement: Statement) -> Target | None:
 
 
 async def kinds(connection: Any, wanted: Target) -> tuple[int, ...]:
-    """The type of each column that gets a field, 0 where it is neither date nor time; asked in the transaction that
+    """The type of each column that gets a field, 0 where it matters not; asked in the transaction that
     writes, they are those that the rows were written to.
     """
     async with connection.cursor() as cursor:
@@ -67,8 +74,7 @@ async def kinds(connection: Any, wanted: Target) -> tuple[int, ...]:
             if not error.args or error.args[0] not in _DENIED:
                 raise
             found = await _from_schema(cursor, wanted)
-    known = DATES | TIME | YEAR
-    return tuple(found[column] if found[column] in known else 0 for column, _ in wanted.places if column < len(found))
+    return tuple(found[column] if found[column] in _KNOWN else 0 for column, _ in wanted.places if column < len(found))
 
 
 async def _from_schema(cursor: Any, wanted: Target) -> list[int]:
@@ -83,10 +89,27 @@ async def _from_schema(cursor: Any, wanted: Target) -> list[int]:
     return [rows.get(name.strip("`").lower(), 0) for name in wanted.columns] or list(rows.values())
 
 
-def checks(wanted: Target, found: Sequence[int]) -> tuple[tuple[int, Check], ...]:
-    """For each field that goes into a date or a time its place, and what raises Misfit for other numbers."""
-    rules = {**dict.fromkeys(DATES, _date), **dict.fromkeys(TIME, _time), **dict.fromkeys(YEAR, _year)}
+def conversions(wanted: Target, found: Sequence[int]) -> tuple[tuple[int, Convert], ...]:
+    """For each field that goes into a date, a time or a text its place, and what it becomes; raises Misfit."""
+    rules: dict[int, Convert] = {**dict.fromkeys(DATES, _date), **dict.fromkeys(TIME, _time)}
+    rules |= {**dict.fromkeys(YEAR, _year), **dict.fromkeys(TEXTS | BLOB, _text)}
     return tuple((field, rules[code]) for (_, field), code in zip(wanted.places, found, strict=False) if code)
+
+
+def apply(rows: list[tuple[Any, ...]], converts: Sequence[tuple[int, Convert]]) -> None:
+    """Convert the fields in the rows; raises Misfit."""
+    for place, convert in converts:
+        if convert is _text:
+            for at, row in enumerate(rows):
+                if row[place].__class__ is float:
+                    rows[at] = (*row[:place], exact_text(row[place]), *row[place + 1 :])
+        else:
+            for row in rows:
+                convert(row[place])
+
+
+def _text(value: Any) -> Any:
+    return exact_text(value) if isinstance(value, float) else value
 
 
 def _number(value: Any, what: str) -> int | None:
