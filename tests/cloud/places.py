@@ -92,7 +92,7 @@ def on_fabric(directory: Path) -> Iterator[Place]:
         platform = stack.enter_context(PlatformProcess(directory / "cloud", fabric))
         provider = Account(fabric.url, fabric.credentials, "customer")
         stack.callback(provider.close)
-        platform.client.create_deployment(name="demo", zones=ZONES)
+        platform.client.create_deployment(name="demo", zones=ZONES, anonymous=True)
         wait_until(lambda: platform.client.deployment("demo").status == "running", "the deployment", BOOT_SECONDS)
         yield Place(platform, provider)
 

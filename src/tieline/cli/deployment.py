@@ -18,6 +18,10 @@ from tieline.cloud.records import DeploymentStatus
 
 app = typer.Typer(no_args_is_help=True, help="MQTT deployments: broker, rules, and their network.")
 
+ORIGIN = "Origin of web pages that may connect by WebSocket beside the broker's own host's; * for all."
+OnListeners = Annotated[
+    list[str] | None, typer.Option(help="A listener without users: mqtt, mqtts or websocket. Again for each.")
+]
 COLUMNS = ("id", "name", "status", "reason", "provider", "mqtt", "agent.connected")
 
 
@@ -41,6 +45,8 @@ def create(
     cidr: Annotated[str, typer.Option(help="Address range of a VPC that is made.")] = "10.0.0.0/16",
     zone: Annotated[list[str] | None, typer.Option(help="Zone id of a VPC that is made; again for each.")] = None,
     mqtt: Annotated[str, typer.Option(help="host:port for devices; a free loopback port by default.")] = "",
+    anonymous: Annotated[bool, typer.Option(help="Whether devices connect without a user.")] = False,
+    anonymous_on: OnListeners = None,
     wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
@@ -53,6 +59,8 @@ def create(
         wanted["aws"] = {"vpc": vpc, "subnets": subnet or [], **account}
     if broker:
         wanted["broker"] = remote(broker, broker_password, broker_authority)
+    if anonymous or anonymous_on:
+        wanted["anonymous"] = anonymous_on or anonymous
     made = client.create_deployment(**wanted)
     if wait:
         seen = wait_for(lambda: client.deployment(made.id), _settled, wait)
@@ -137,12 +145,16 @@ def change(
     broker_password: Annotated[str, typer.Option(envvar="TIELINE_BROKER_PASSWORD", help="Its password.")] = "",
     broker_authority: Annotated[Path | None, typer.Option(help="PEM file to verify it with.")] = None,
     anonymous: Annotated[bool | None, typer.Option(help="Whether devices connect without a user.")] = None,
+    anonymous_on: OnListeners = None,
+    origin: Annotated[list[str] | None, typer.Option(help=f"{ORIGIN} Again for each; none for no other.")] = None,
     chain: Annotated[Path | None, typer.Option(help="PEM file: the server's certificate and those above it.")] = None,
     private_key: Annotated[Path | None, typer.Option("--key", help="PEM file: its unencrypted key.")] = None,
     as_json: Json = False,
 ) -> None:
     """Change a deployment's name, workers, listeners, certificate or broker; what is not named stays."""
-    changes = given(name=name, workers=workers, anonymous=anonymous)
+    changes = given(name=name, workers=workers, anonymous=anonymous_on or anonymous)
+    if origin is not None:
+        changes["websocket_origins"] = [one for one in origin if one != "none"]
     if broker is not None:
         changes["broker"] = remote(broker, broker_password, broker_authority)
     for listener, place in (("mqtts", mqtts), ("websocket", websocket)):

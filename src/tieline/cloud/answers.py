@@ -42,6 +42,9 @@ class DeploymentAnswer(DeploymentView):
     revision: int
     agent: AgentView
     tls_certificate: CertificateView | None = Field(default=None, description="of the TLS listener, where there is one")
+    without_user: tuple[str, ...] = Field(
+        default=(), description="the listeners that devices may use without a user now"
+    )
 
 
 class CreatedDeployment(DeploymentAnswer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tieline.cloud.addresses import networks
-from tieline.cloud.brokers.settings import Access, Listener, Remote, Settings, Tls, User
+from tieline.cloud.brokers.settings import ANY_ORIGIN, LISTENERS, Access, Listener, Remote, Settings, Tls, User
 from tieline.cloud.deployments.boot import MQTTS_PORT, WEBSOCKET_PORT
 from tieline.cloud.protocol import Configure
 from tieline.cloud.records import Deployment, MqttUser, PrivateLink, Resource, Rule
@@ -56,14 +56,33 @@ def settings(records: Repository, vault: Vault, deployment: Deployment) -> Setti
     if deployment.websocket:
         place = inside.model_copy(update={"port": WEBSOCKET_PORT}) if fabric else deployment.websocket
         websocket = Listener(host=place.host, port=place.port)
+    opened = without_user(deployment, bool(users))
     return Settings(
         mqtt=Listener(host=inside.host, port=inside.port),
         tls=tls,
         websocket=websocket,
         users=tuple(to_user(user, vault) for user in users),
-        anonymous=not users if deployment.anonymous is None else deployment.anonymous,
+        anonymous=opened == listeners(deployment),
+        anonymous_on=() if opened == listeners(deployment) else opened,
+        origins=(ANY_ORIGIN,) if deployment.websocket_origins is None else deployment.websocket_origins,
         events=any(PREFIX in rule.sql for rule in records.all(Rule, lambda rule: rule.deployment == deployment.id)),
     )
+
+
+def without_user(deployment: Deployment, has_users: bool) -> tuple[str, ...]:
+    """The listeners of the platform's broker that devices may use without a user."""
+    wanted, present = deployment.anonymous, listeners(deployment)
+    if isinstance(wanted, tuple):
+        return tuple(name for name in present if name in wanted)
+    return present if wanted or (wanted is None and not has_users) else ()
+
+
+def listeners(deployment: Deployment) -> tuple[str, ...]:
+    """The listeners that a deployment's broker has; none is the platform's where its owner brought the broker."""
+    if deployment.remote is not None:
+        return ()
+    places = (deployment.mqtt, deployment.mqtts, deployment.websocket)
+    return tuple(name for name, place in zip(LISTENERS, places, strict=True) if place)
 
 
 def to_user(user: MqttUser, vault: Vault) -> User:

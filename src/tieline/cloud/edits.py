@@ -24,6 +24,7 @@ EDITABLE: Mapping[type[Stored], tuple[str, ...]] = {
         "mqtts",
         "websocket",
         "anonymous",
+        "websocket_origins",
         "certificate",
         "tls_key",
         "workers",

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Sequence
 
+from tieline.cloud import opened
 from tieline.cloud.accounts import Accounts
 from tieline.cloud.alerts.watch import Watch
 from tieline.cloud.configuration import configure
@@ -65,6 +66,7 @@ class Platform:
 
     def start(self) -> None:
         """Take up everything where it was left."""
+        opened.tell(self.records)
         self.links.start()
         for deployment in self.records.all(Deployment):
             self.deployments.reconciler.wake(deployment.id)

@@ -85,6 +85,11 @@ class HistoryEntry(Value):
     event: str
 
 
+Anonymous = bool | tuple[Literal["mqtt", "mqtts", "websocket"], ...] | None
+ANONYMOUS = "whether devices connect without a user, or the listeners where they do; null: until there is an MQTT user"
+ORIGINS = "origins of web pages that may connect by WebSocket besides those of the broker's own host; * for all"
+
+
 class Subnet(Value):
     """One subnet of a deployment; `zone` is the AZ id, which means the same zone in every account."""
 
@@ -136,9 +141,8 @@ class DeploymentView(Value):
     mqtt: Address
     mqtts: Address | None = Field(default=None, description="where devices connect with TLS")
     websocket: Address | None = Field(default=None, description="where browsers connect, MQTT over WebSocket")
-    anonymous: bool | None = Field(
-        default=None, description="whether devices connect without a user; null: until there is an MQTT user"
-    )
+    anonymous: Anonymous = Field(default=None, description=ANONYMOUS)
+    websocket_origins: tuple[str, ...] | None = Field(default=None, description=ORIGINS)
     wanted: Literal["running", "stopped"] = "running"
     workers: int = Field(default=1, description="processes that share the integration's work on each agent")
     remote: RemoteBroker | None = Field(default=None, description="the broker of its owner's, where it brought one")

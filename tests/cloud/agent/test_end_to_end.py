@@ -52,7 +52,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     directory = tmp_path_factory.mktemp("world")
     with PlatformProcess(directory / "cloud") as platform:
         mqtt = {"host": "127.0.0.1", "port": free_port()}
-        made = platform.client.create_deployment(name="plant", provider="external", mqtt=mqtt)
+        made = platform.client.create_deployment(name="plant", provider="external", mqtt=mqtt, anonymous=True)
         with AgentProcess(platform.url, made.join_token, directory / "agent") as agent:
             wait_until(lambda: agent.alive() and platform.client.deployment("plant").status == "running", "the agent")
             yield platform, agent, made
@@ -215,7 +215,7 @@ def _bearer(token: str) -> dict[str, str]:
 def test_a_deleted_deployment_dismisses_its_agent(world: World, tmp_path: Path) -> None:
     platform, _, _ = world
     mqtt = {"host": "127.0.0.1", "port": free_port()}
-    made = platform.client.create_deployment(name="short", provider="external", mqtt=mqtt)
+    made = platform.client.create_deployment(name="short", provider="external", mqtt=mqtt, anonymous=True)
     with AgentProcess(platform.url, made.join_token, tmp_path / "agent") as agent:
         wait_until(lambda: platform.client.deployment("short").status == "running", "the agent")
         assert (agent.state / "configuration.json").exists()

@@ -59,7 +59,7 @@ def test_while_its_broker_is_not_there(tmp_path: Path, workers: int) -> None:
     with PlatformProcess(tmp_path / "cloud") as platform:
         client, port = platform.client, free_port()
         mqtt = {"host": HOST, "port": port}
-        made = client.create_deployment(name="plant", provider="external", mqtt=mqtt, workers=workers)
+        made = client.create_deployment(name="plant", provider="external", mqtt=mqtt, workers=workers, anonymous=True)
         client.create_rule("plant", name="say", sql='SELECT * FROM "s"', actions=[{"kind": "republish", "topic": "t"}])
         agent = AgentProcess(platform.url, made.join_token, tmp_path / "agent")
         with agent:
@@ -75,7 +75,7 @@ def test_while_a_write_hangs(tmp_path: Path, workers: int) -> None:
     with PlatformProcess(tmp_path / "cloud") as platform, PostgreSQL() as database:
         client, port = platform.client, free_port()
         mqtt = {"host": HOST, "port": port}
-        made = client.create_deployment(name="plant", provider="external", mqtt=mqtt, workers=workers)
+        made = client.create_deployment(name="plant", provider="external", mqtt=mqtt, workers=workers, anonymous=True)
         database.execute("create table warm(n int)")
         known = {"database": database.database, "username": database.user, "password": database.password}
         client.create_resource("plant", name="db", type="postgresql", server=database.server, **known)

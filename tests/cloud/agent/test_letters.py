@@ -25,7 +25,9 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with PlatformProcess(directory / "cloud") as platform, PostgreSQL() as database:
         client = platform.client
         mqtt = {"host": "127.0.0.1", "port": free_port()}
-        made = client.create_deployment(name="plant", provider="external", mqtt=mqtt, workers=request.param)
+        made = client.create_deployment(
+            name="plant", provider="external", mqtt=mqtt, workers=request.param, anonymous=True
+        )
         database.execute("create table warm(device text, temp float8 check (temp < 100))")
         known = {"database": database.database, "username": database.user, "password": database.password}
         client.create_resource("plant", name="db", type="postgresql", server=database.server, **known)

@@ -165,7 +165,7 @@ def test_more_processes_while_messages_flow(platform: PlatformProcess, database:
     client = platform.client
     database.execute("truncate seen")
     mqtt = {"host": "127.0.0.1", "port": free_port()}
-    made = client.create_deployment(name="grown", provider="external", mqtt=mqtt)
+    made = client.create_deployment(name="grown", provider="external", mqtt=mqtt, anonymous=True)
     write_to(client, "grown", database)
     with AgentProcess(platform.url, made.join_token, tmp_path / "agent"):
         for workers in (1, 3, 2, 1):

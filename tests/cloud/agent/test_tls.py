@@ -35,7 +35,9 @@ def authority(platform: PlatformProcess) -> Path:
 
 
 def join(client: Client, name: str) -> str:
-    made = client.create_deployment(name=name, provider="external", mqtt={"host": HOST, "port": free_port()})
+    made = client.create_deployment(
+        name=name, provider="external", mqtt={"host": HOST, "port": free_port()}, anonymous=True
+    )
     return made.join_token
 
 

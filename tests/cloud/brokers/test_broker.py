@@ -36,7 +36,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     directory = tmp_path_factory.mktemp("world")
     with PlatformProcess(directory / "cloud") as platform:
         mqtt = {"host": "127.0.0.1", "port": free_port()}
-        made = platform.client.create_deployment(name="plant", provider="external", mqtt=mqtt)
+        made = platform.client.create_deployment(name="plant", provider="external", mqtt=mqtt, anonymous=None)
         with AgentProcess(platform.url, made.join_token, directory / "agent") as agent:
             wait_until(lambda: agent.alive() and plant(platform.client).status == "running", "the agent")
             yield platform, agent

@@ -57,7 +57,7 @@ def test_devices_see_another_certificate_and_those_connected_stay(tmp_path: Path
     with PlatformProcess(tmp_path / "cloud") as platform:
         client = platform.client
         mqtt = {"host": "127.0.0.1", "port": free_port()}
-        made = client.create_deployment(name="plant", provider="external", mqtt=mqtt)
+        made = client.create_deployment(name="plant", provider="external", mqtt=mqtt, anonymous=True)
         with AgentProcess(platform.url, made.join_token, tmp_path / "agent") as agent:
             wait_until(lambda: agent.alive() and client.deployment("plant").agent.connected, "the agent")
             change(client, mqtts={"host": "127.0.0.1", "port": port})

@@ -13,7 +13,7 @@ from integration.world import flow
 from servers import Mosquitto
 from tieline.cloud.brokers.access import ANONYMOUS, document
 from tieline.cloud.brokers.control import command
-from tieline.cloud.brokers.mosquitto import _security
+from tieline.cloud.brokers.mosquitto_conf import security
 from tieline.cloud.brokers.settings import AGENT, Listener, Settings
 from tieline.integration import config, session
 from tieline.integration.pipeline import Pipeline
@@ -51,7 +51,7 @@ class Strict(Mosquitto):
 
     def prepare(self) -> None:
         file = self.write("security.json", json.dumps(self.security))
-        self.extra = (f"plugin {_security()}", f"plugin_opt_config_file {file}")
+        self.extra = (f"plugin {security()}", f"plugin_opt_config_file {file}")
         super().prepare()
 
 

@@ -27,7 +27,7 @@ class Scene:
         self.client: Client = tieline.client()
         self.provider = Aws(AwsSettings(REGION, tieline.wire, tieline.state / "credentials", "customer"))
         self.customer = Customer(tieline.wire, tieline.state / "credentials", REGION)
-        self.client.create_deployment(name=DEPLOYMENT)
+        self.client.create_deployment(name=DEPLOYMENT, anonymous=True)
         until(
             lambda: self.client.deployment(DEPLOYMENT), lambda found: found.status == "running" and found.agent.broker
         )

@@ -241,7 +241,7 @@ class Worker:
             teller, self._teller = self._teller, None
             await teller.close()
         if events and self._teller is None:
-            self._teller, self._told = Teller(broker), broker
+            self._teller, self._told = Teller(broker, self._own.peer), broker
             self._teller.start()
 
     def _settle(self, version: int) -> None:

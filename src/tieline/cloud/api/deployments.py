@@ -20,6 +20,7 @@ from tieline.cloud.answers import (
 from tieline.cloud.api.context import Asked, Asking, IfMatch, Records, There, Who, Within, tagged
 from tieline.cloud.api.errors import documented
 from tieline.cloud.api.once import Once
+from tieline.cloud.configuration import without_user
 from tieline.cloud.deployments.requests import (
     DeploymentChange,
     NewDeployment,
@@ -33,6 +34,7 @@ from tieline.cloud.deployments.tokens import renew_token
 from tieline.cloud.edits import check_match
 from tieline.cloud.guard.records import Caller
 from tieline.cloud.history import timestamp
+from tieline.cloud.mqtt_users import users_of
 from tieline.cloud.pages import cut
 from tieline.cloud.platform import Platform
 from tieline.cloud.problems import PlatformError, not_found
@@ -162,6 +164,7 @@ def answer(there: Platform, deployment: Deployment) -> DeploymentAnswer:
         revision=deployment.revision,
         agent=there.hub.view(deployment.id),
         tls_certificate=_certificate(deployment),
+        without_user=without_user(deployment, bool(users_of(there.records, deployment))),
     )
 
 

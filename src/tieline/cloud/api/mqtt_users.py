@@ -30,7 +30,7 @@ async def list_users(there: There, within: Within, asked: Asked) -> MqttUsers:
 async def create(
     there: There, records: Records, within: Within, wanted: NewMqttUser, response: Response
 ) -> MqttUserView:
-    """Create an MQTT user; from the first one on, devices need one, unless the deployment says `anonymous`."""
+    """Create an MQTT user."""
     if within.remote is not None:
         raise not_ours(within.name)
     user = create_mqtt_user(records, there.vault, within, wanted)

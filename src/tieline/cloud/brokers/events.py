@@ -7,6 +7,7 @@ like a line of another type deceives nobody. Formats are those of Mosquitto 2.0 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 LOG: Final = "$SYS/broker/log/"
@@ -44,10 +45,12 @@ class Told(NamedTuple):
 
 
 class Clients:
-    """Who is connected, from line to line; clients of the user `ours` are the agent's own, and not told."""
+    """Who is connected, from line to line; clients of the user `ours` are the agent's own, and not told. `peer` knows
+    where a client is that the broker sees at an address of the agent's.
+    """
 
-    def __init__(self, ours: str) -> None:
-        self._ours = ours
+    def __init__(self, ours: str, peer: Callable[[str], tuple[str, int] | None] = lambda _: None) -> None:
+        self._ours, self._peer = ours, peer
         self._known: dict[str, dict[str, Any]] = {}
 
     def read(self, topic: str, line: str, now: int) -> Told | None:
@@ -60,11 +63,12 @@ class Clients:
     def _connected(self, text: str, now: int) -> Told | None:
         if (found := _CONNECTED.match(text)) is None:
             return None
+        host, port = self._peer(found["host"]) or (found["host"], found["port"])
         client = {
             "clientid": found["id"],
             "username": found["username"],
-            "peerhost": found["host"],
-            "peername": f"{found['host']}:{found['port']}",
+            "peerhost": host,
+            "peername": f"{host}:{port}",
             "proto_name": "MQTT",
             "proto_ver": _PROTOCOLS.get(found["version"], 4),
             "keepalive": int(found["keepalive"]),

@@ -17,24 +17,28 @@ from pathlib import Path
 from tieline.base.trees import Tree
 from tieline.cloud.brokers.access import difference, document
 from tieline.cloud.brokers.control import ControlFailed, command
-from tieline.cloud.brokers.events import LOG_TYPES
+from tieline.cloud.brokers.mosquitto_conf import (
+    ACCESS,
+    ANONYMOUS,
+    CERTIFICATE,
+    CONFIGURATION,
+    GATE,
+    KEY,
+    configuration,
+    narrowed,
+    without_user,
+)
 from tieline.cloud.brokers.origin import build
 from tieline.cloud.brokers.saving import keep_saved
-from tieline.cloud.brokers.settings import AGENT, CLIENT_ID, Settings
+from tieline.cloud.brokers.settings import AGENT, Listener, Settings
+from tieline.cloud.brokers.websocket import WebSocketDoor
 from tieline.cloud.secrets import write_private
 
 log = logging.getLogger(__name__)
 
-CONFIGURATION, ACCESS = "mosquitto.conf", "dynamic-security.json"
 QUEUES = "mosquitto.db"  # its sessions and queues
-GATE = "open"  # exists while devices are let in, see origin.c
-CERTIFICATE, KEY = "certificate.pem", "key.pem"
-SECURITY = "mosquitto_dynamic_security.so"  # Debian puts it among the libraries of the architecture
-LIBRARIES = (Path("/usr/lib"), Path("/usr/local/lib"))
 PLACES = ("mosquitto", "/usr/sbin/mosquitto")  # Debian keeps it off an ordinary user's path
 USERS = ("mosquitto", "nobody")  # the first that exists runs the broker where we are root
-UNLIMITED = 1_000_000_000  # not 0: 2.0.11 then ends the connection of who publishes what it may not
-SAVE_SECONDS = 60  # its own interval between two writes; `saving` asks for them earlier
 FIRST_RETRY, LAST_RETRY = 0.2, 5.0  # seconds before the next start, doubled each time
 STABLE_SECONDS = 10.0  # so long up, and the next start is without delay again
 STOP_SECONDS = 5.0  # for writing the queues to disk
@@ -42,39 +46,6 @@ READY_POLL = 0.05
 GATE_SECONDS = 10.0  # after which devices are let in even where nobody has subscribed to what they publish
 LINE = 1 << 20  # bytes; a client id or a topic, 65,535 bytes each, may stand in a line of its log
 ERROR_LINES = 5  # of its last words that are kept to explain its end
-
-
-def configuration(settings: Settings, plugin: str) -> str:
-    """The configuration: paths are relative, for the broker may enter its directory but not those above it."""
-    lines = [
-        "per_listener_settings false",
-        f"allow_anonymous {str(settings.anonymous).lower()}",
-        *(_plugin(plugin) if plugin else []),
-        f"plugin {_security()}",  # behind the gate: the first that decides on a login decides
-        f"plugin_opt_config_file {ACCESS}",
-        "persistence true",
-        "persistence_location ./",
-        f"autosave_interval {SAVE_SECONDS}",
-        "max_inflight_messages 0",  # the client's receive maximum is the limit
-        f"max_queued_messages {UNLIMITED}",  # a slow database must not cost a message
-        "set_tcp_nodelay true",
-        "log_dest stderr",
-        "log_type error",
-        "log_type warning",
-        *(["log_dest topic", *(f"log_type {type}" for type in LOG_TYPES)] if settings.events else []),
-        f"connection_messages {str(settings.events).lower()}",
-        f"listener {settings.mqtt.port} {settings.mqtt.host}",
-    ]
-    if settings.tls:
-        lines += [f"listener {settings.tls.port} {settings.tls.host}", f"certfile {CERTIFICATE}", f"keyfile {KEY}"]
-    if settings.websocket:
-        lines += [f"listener {settings.websocket.port} {settings.websocket.host}", "protocol websockets"]
-    return "\n".join(lines) + "\n"
-
-
-def _plugin(plugin: str) -> list[str]:
-    options = {"gate": GATE, "agent": AGENT, "reserved": CLIENT_ID}
-    return [f"plugin {plugin}", *(f"plugin_opt_{name} {value}" for name, value in options.items())]
 
 
 class Mosquitto:
@@ -99,6 +70,7 @@ class Mosquitto:
         self._watch: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._plugin: Path | None = None
+        self._door = WebSocketDoor()
         self.running = False
         self.error = ""
         self.without_origin = ""  # why rules cannot see who published, "" where they can
@@ -111,23 +83,31 @@ class Mosquitto:
         before = self._settings
         if before == settings and self._watch is not None:
             return
-        if before is not None and self._up and _listeners(before) == _listeners(settings):
+        same = before is not None and _listeners(before) == _listeners(settings) and not narrowed(before, settings)
+        if before is not None and self._up and same:
             try:
                 await self._adapt(before, settings)
             except ControlFailed as error:
                 log.warning("changing users while the broker runs: %s; starting it again instead", error)
             else:
-                self._settings = settings
+                self._settings, self._door.origins = settings, settings.origins
                 return
         await self.close()
         self._settings = settings
         self._plugin, self.without_origin = await build(self._directory)
+        if self._plugin is None and settings.anonymous_on:
+            self.without_origin += "; devices without a user are let in nowhere: listeners cannot be told apart"
         self._prepare(settings)
         self._watch = asyncio.create_task(self._keep(_program()), name="mosquitto")
+
+    def peer(self, source: str) -> tuple[str, int] | None:
+        """Where a client by WebSocket is that the broker sees at this address."""
+        return self._door.peer(source)
 
     async def close(self) -> None:
         """End the broker in good order and stop watching."""
         watch, self._watch, self._settings = self._watch, None, None
+        await self._door.close()
         if watch is not None:
             watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -139,7 +119,7 @@ class Mosquitto:
         if commands := difference(before, after):
             host, port = dialled(after.mqtt.host), after.mqtt.port
             await asyncio.to_thread(command, host, port, AGENT, self._password, commands)
-        if (before.anonymous, before.tls, before.events) != (after.anonymous, after.tls, after.events):
+        if _reloaded(before) != _reloaded(after):
             self._write_configuration(after)
             self._own()
             if self._process is not None:
@@ -147,13 +127,18 @@ class Mosquitto:
 
     def _prepare(self, settings: Settings) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
+        self._door.choose()
         self._write_configuration(settings)
         write_private(self._directory / ACCESS, json.dumps(document(settings, self._password, os.urandom)))
         self._own()
 
     def _write_configuration(self, settings: Settings) -> None:
         plugin = f"./{self._plugin.name}" if self._plugin else ""
-        write_private(self._directory / CONFIGURATION, configuration(settings, plugin))
+        inner, peers = self._door.inner, self._door.peers
+        write_private(self._directory / CONFIGURATION, configuration(settings, plugin, inner, peers))
+        write_private(self._directory / ANONYMOUS, ",".join(without_user(settings)))
+        if settings.anonymous or settings.anonymous_on:
+            log.warning("devices connect without a user, as it was asked for, by %s", settings.anonymous_on or "all")
         if settings.tls:
             write_private(self._directory / CERTIFICATE, settings.tls.certificate)
             write_private(self._directory / KEY, settings.tls.key)
@@ -180,7 +165,12 @@ class Mosquitto:
         with Tree.open(self._directory) as directory:
             directory.remove(GATE)
         self._process = process = await asyncio.create_subprocess_exec(
-            *command, cwd=self._directory, stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL, limit=LINE
+            *command,
+            cwd=self._directory,
+            stderr=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.DEVNULL,
+            limit=LINE,
+            pass_fds=(self._door.peers,),
         )
         assert process.stderr is not None
         ready = asyncio.create_task(self._wait_ready())
@@ -199,11 +189,14 @@ class Mosquitto:
     async def _wait_ready(self) -> None:
         assert self._settings is not None, "a broker that runs has settings"
         settings = self._settings
-        places = [(one.host, one.port) for one in (settings.mqtt, settings.tls, settings.websocket) if one is not None]
+        inner = self._door.inner if settings.websocket else None
+        places = [(one.host, one.port) for one in (settings.mqtt, settings.tls, inner) if one is not None]
         for host, port in places:  # it opens one after the other
             while not await accepts(dialled(host), port):
                 await asyncio.sleep(READY_POLL)
         self._up = True
+        if settings.websocket is not None:
+            await self._open_door(settings.websocket, settings.origins)
         try:
             if self._subscribed is not None:
                 async with asyncio.timeout(GATE_SECONDS):
@@ -213,6 +206,17 @@ class Mosquitto:
         with Tree.open(self._directory) as directory:
             directory.write(GATE, b"", lasting=False)
         self._set(True, "")
+
+    async def _open_door(self, place: Listener, origins: tuple[str, ...]) -> None:
+        """Listen for WebSockets, again and again where somebody else has the address."""
+        while True:
+            try:
+                return await self._door.open(place, origins)
+            except OSError as error:
+                log.warning("no WebSocket at %s:%s: %s", place.host, place.port, error)
+                self.error = f"no WebSocket at {place.host}:{place.port}: {error}"
+                self._changed()
+                await asyncio.sleep(LAST_RETRY)
 
     def _set(self, running: bool, error: str) -> None:
         self.running, self.error = running, error
@@ -244,6 +248,11 @@ def _listeners(settings: Settings) -> tuple[object, ...]:
     return settings.mqtt, tls, settings.websocket
 
 
+def _reloaded(settings: Settings) -> tuple[object, ...]:
+    """What the broker reads again when it is told to."""
+    return settings.anonymous, settings.anonymous_on, settings.tls, settings.events
+
+
 async def accepts(host: str, port: int) -> bool:
     """Whether something accepts TCP connections there."""
     try:
@@ -259,13 +268,6 @@ def _program() -> str:
         if found := shutil.which(place):
             return found
     raise FileNotFoundError("mosquitto is not installed: apt install mosquitto")
-
-
-def _security() -> Path:
-    for directory in LIBRARIES:
-        for found in (*directory.glob(SECURITY), *directory.glob(f"*/{SECURITY}")):
-            return found
-    raise FileNotFoundError(f"Mosquitto's plugin {SECURITY} is not installed: apt install mosquitto")
 
 
 def _user() -> pwd.struct_passwd:

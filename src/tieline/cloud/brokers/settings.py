@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+LISTENERS = ("mqtt", "mqtts", "websocket")
+ANY_ORIGIN = "*"
+
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of every setting."""
@@ -49,6 +52,8 @@ class Settings(Setting, frozen=True, kw_only=True, tag="own"):
     websocket: Listener | None = None
     users: tuple[User, ...] = ()
     anonymous: bool = True
+    anonymous_on: tuple[str, ...] = ()  # the listeners that need no user where `anonymous` is false, see LISTENERS
+    origins: tuple[str, ...] = (ANY_ORIGIN,)  # of web pages that may connect by WebSocket besides the broker's own
     events: bool = False  # whether a rule reads what happens to clients
 
 

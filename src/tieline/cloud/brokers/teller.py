@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -30,10 +31,10 @@ log = logging.getLogger(__name__)
 class Teller:
     """A session of its own: the broker keeps lines for it, and a line is acknowledged once its event is published."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, peer: Callable[[str], tuple[str, int] | None]) -> None:
         client_id = f"{broker.client_id}-events"
         own = msgspec.structs.replace(broker, client_id=client_id, receive_maximum=WAITING, share="")
-        self._clients = Clients(broker.username or "")
+        self._clients = Clients(broker.username or "", peer)
         self._waiting: asyncio.Queue[Message] = asyncio.Queue()
         self._session = Session(own, client_id, self._receive, self._outstanding, Memory())
         self._sink = MqttSink(own, f"{client_id}-out")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from tieline.cloud.certificates import Certificate, given, self_signed
 from tieline.cloud.problems import PlatformError
-from tieline.cloud.records import Address, Deployment
+from tieline.cloud.records import ANONYMOUS, ORIGINS, Address, Anonymous, Deployment
 from tieline.cloud.secrets import Vault
 
 MQTT_PORT = 1883
+Origin = Annotated[  # RFC 6454, 6.2: no path, and the port only where it is not the scheme's own
+    str,
+    Field(pattern=r"^(\*|null|[a-z][a-z0-9+.-]*://[^\s/?#@,]+)$", max_length=300, examples=["https://app.example.com"]),
+]
 LOCAL = ("localhost", "127.0.0.1")  # names that a certificate of ours is good for besides the listener's own
 
 
@@ -33,12 +37,11 @@ class Listening(BaseModel):
     mqtts: Address | None = Field(default=None, description="MQTT over TLS; without a certificate one is made")
     websocket: Address | None = Field(default=None, description="MQTT over WebSocket")
     certificate: GivenCertificate | None = None
-    anonymous: bool | None = Field(
-        default=None, description="whether devices connect without a user; null: until there is an MQTT user"
-    )
+    anonymous: Anonymous = Field(default=False, description=ANONYMOUS)
+    websocket_origins: tuple[Origin, ...] = Field(default=(), max_length=100, description=ORIGINS)
 
 
-LISTENERS = ("mqtts", "websocket", "anonymous")
+LISTENERS = ("mqtts", "websocket", "anonymous", "websocket_origins")
 
 
 def with_listeners(vault: Vault, deployment: Deployment, wanted: Listening, others: Iterable[Deployment]) -> Deployment:
@@ -49,6 +52,8 @@ def with_listeners(vault: Vault, deployment: Deployment, wanted: Listening, othe
         address = asked.get(name)
         if address is not None and address != getattr(deployment, name):
             check_free(address, [*taken, *addresses(deployment)], bound_here=not deployment.joined_by_hand)
+    if deployment.websocket is None and asked.get("websocket") and deployment.websocket_origins is None:
+        asked.setdefault("websocket_origins", ())  # nobody relies on more yet
     changed = deployment.model_copy(update=asked)
     _check_distinct(changed)
     return changed.model_copy(update=_certified(vault, changed, wanted.certificate))

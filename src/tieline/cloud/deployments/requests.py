@@ -125,6 +125,8 @@ async def create_deployment(
         created=created,
         token_hash=hashed(token),
         broker=mqtt if by_hand else INSIDE,
+        anonymous=wanted.anonymous,
+        websocket_origins=wanted.websocket_origins,
         workers=wanted.workers,
         **_remote(vault, wanted.broker),
     )

@@ -92,6 +92,7 @@ def _about(view: Desk, found: DeploymentAnswer) -> None:
         listeners = (("MQTT", found.mqtt), ("MQTT over TLS", found.mqtts), ("WebSocket", found.websocket))
         pairs: list[parts.Fact] = [
             *((title, partial(parts.copied, str(at), f"the {title} address")) for title, at in listeners if at),
+            ("Without a user", _without_user(found)),
             ("Broker", broker),
             ("Agent", lambda: parts.state(agent)),
         ]
@@ -204,3 +205,11 @@ def _link_row(view: Desk, name: str, link: PrivateLinkView) -> None:
             parts.button("Delete", lambda: delete_link(view, name, link), kind="danger").props(
                 f'aria-label="Delete private link {link.name}"'
             )
+
+
+def _without_user(found: DeploymentAnswer) -> str:
+    """Where devices connect without a user."""
+    if found.remote is not None:
+        return "as the broker's owner has it"
+    until = ", until there is an MQTT user" if found.without_user and found.anonymous is None else ""
+    return f"devices connect by {', '.join(found.without_user)}{until}" if found.without_user else "nobody connects"

@@ -40,7 +40,7 @@ def _list(view: Desk, users: View[Users], deployment: str, found: Users) -> None
         if found.problem:
             parts.problem(found.problem)
         elif not found.users:
-            parts.say("There is none: devices connect without a name. From the first user on, each needs one.", "muted")
+            parts.say("There is none.", "muted")
         else:
             with parts.table(("Name", "Rules", "Since", ""), "MQTT users"):
                 for user in found.users:
