@@ -10,6 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from http_server.conftest import ENOUGH, GET, SMALL, Running, answer, rest, serving, status
 from tieline.http.limits import MIB, Limits
@@ -225,6 +227,16 @@ def test_a_websocket_gives_its_place_back_and_is_counted(running: Running) -> No
             one.sendall(head)
             told.append(status(answer(one)))
         assert told == [101, 101, 503]
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_a_websocket_message_has_an_end(compression: str | None) -> None:
+    with serving(Limits(body_bytes=1, message_bytes=10_000)) as running:
+        address = f"ws://localhost:{running.port}/ws"
+        with connect(address, compression=compression, open_timeout=ENOUGH) as line, pytest.raises(ConnectionClosed):
+            line.send("a" * 1_000_000)
+            line.recv(timeout=ENOUGH)
+        assert line.close_code == 1009  # message too big (RFC 6455, 7.4.1)
 
 
 def test_http_as_it_should_be(running: Running) -> None:

@@ -1,4 +1,4 @@
-"""What one client may take of a server: bytes, seconds and connections. `docs/security.md` lists them."""
+"""What one client may take of a server: bytes, seconds and connections; `docs/security.md` lists them."""
 
 from __future__ import annotations
 
