@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from tieline.integration import events, json_text
@@ -32,6 +34,8 @@ _HELPERS: Final[dict[str, Any]] = {
 #: What can be missing rather than NULL.
 _TELLING: Final = (syntax.Name, syntax.Get, syntax.Call, syntax.Case, syntax.Array)
 
+Columns = defaultdict[syntax.Path, list[tuple[int, syntax.Path]]]  # with their numbers
+NEAR: Final = 100  # names among which the one that was meant is looked for
 LATER: Final = object()  # in the place of a value that no element has needed yet
 
 
@@ -66,6 +70,9 @@ class Paths:
         self.telling = False  # whether who gets the present value tells what is missing from JSON's null
         self.makers = 0  # places at which something new is made
         self.functions: dict[str, Callable[..., Any]] = {}  # of the library, by name
+        self._at: Columns = defaultdict(list)  # of `aliases`, by their path
+        self._below: Columns = defaultdict(list)  # likewise, by each beginning of their path
+        self._index_of: list[syntax.Column] = []
         self._strict_done = False
         self._count = 0
 
@@ -124,8 +131,7 @@ class Paths:
 
     def path(self, node: syntax.Expression, keys: tuple[str, ...], indexed: bool = False) -> str:
         """The variable for a path of keys; `indexed` says that an element of it is asked for next."""
-        for number in range(self.visible - 1, -1, -1):
-            alias = output_path(self.aliases[number], number)
+        for number, alias in self.named(keys):
             if keys[: len(alias)] == alias:
                 with self.lazily(self.place >= 0 and not self.differs(number)):
                     return self.renamed(number, keys[len(alias) :])
@@ -141,6 +147,19 @@ class Paths:
             if root == "payload" and (len(keys) > 1 or indexed) and not self.events:
                 return self.follow(self.document(), ("payload",), keys[1:])
             return self.follow(self.field(root), (root, ""), keys[1:])
+
+    def named(self, keys: syntax.Path) -> Iterator[tuple[int, syntax.Path]]:
+        """The visible columns whose path is the beginning of these keys, or begins with them, the latest first."""
+        if self._index_of is not self.aliases:
+            self._index_of, self._at, self._below = self.aliases, defaultdict(list), defaultdict(list)
+            for number, column in enumerate(self.aliases):
+                path = output_path(column, number)
+                self._at[path].append((number, path))
+                for length in range(1, len(path)):
+                    self._below[path[:length]].append((number, path))
+        found = [one for length in range(1, len(keys) + 1) for one in self._at.get(keys[:length], ())]
+        found += self._below.get(keys, ())
+        return ((number, path) for number, path in sorted(found, key=itemgetter(0), reverse=True) if number < self.visible)
 
     def renamed(self, number: int, rest: tuple[str, ...]) -> str:
         """What is under these keys in the value of an earlier column."""
@@ -184,7 +203,7 @@ class Paths:
     def unknown(self, node: syntax.Node, name: str) -> str:
         """A name that nothing gives is NULL, as in EMQX; one that is nearly a field's is a slip, and refused."""
         known = [*self.fields, *self.items, *(str(c.alias[0]) for c in self.aliases[: self.visible] if c.alias)]
-        if near := difflib.get_close_matches(name, known, 1, 0.7):
+        if near := difflib.get_close_matches(name, known[:NEAR], 1, 0.7):
             raise self.fault(
                 f"no field {name!r} in a message: did you mean {near[0]}? JSON is payload.{name}", node, name
             )

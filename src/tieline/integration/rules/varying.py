@@ -6,7 +6,7 @@ from typing import Final
 
 from tieline.integration.rules import syntax
 from tieline.integration.rules.functions import LIBRARY, Function, system
-from tieline.integration.rules.paths import Paths, output_path
+from tieline.integration.rules.paths import Paths
 
 #: Functions that may differ at each call, besides those that keep or read something.
 _RANDOM: Final = frozenset({"random", "format_date"})
@@ -52,8 +52,7 @@ class Varying:
     def _path(self, keys: tuple[str, ...]) -> bool:
         """Whether what a path names may differ, as `Paths.path` finds it."""
         of = self._of
-        for number in range(of.visible - 1, -1, -1):
-            alias = output_path(of.aliases[number], number)
+        for number, alias in of.named(keys):
             if keys[: len(alias)] == alias:
                 return self.column(number)
             if alias[: len(keys)] == keys and self.column(number):
