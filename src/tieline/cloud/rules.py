@@ -112,9 +112,12 @@ def _check_kind(action: Action, resource: Resource, place: str) -> Kind:
     return kind
 
 
-async def shape_of(trials: Trials, sql: str) -> Shape:
-    """What is known of a rule; raises PlatformError 400 naming the position where it is none."""
-    answer = await trials.ask(Check(sql))
+async def shape_of(trials: Trials, sql: str, before: str = "") -> Shape:
+    """What is known of a rule; raises PlatformError 400 naming the position where it is none, or can only fail.
+
+    One that was saved with this SQL `before` stays as it is.
+    """
+    answer = await trials.ask(Check(sql, strict=sql != before))
     if isinstance(answer, Accepted):
         return answer.shape
     raise _problem(answer, sql, "the rule cannot be compiled")

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from tieline.integration.config import Action
+from tieline.integration.rules.certain import refuse_failing
 from tieline.integration.rules.compile import Output, Shape, compile_rule, rule_test
 from tieline.integration.rules.errors import NotMatched, RuleError, RuleFailure, TemplateError
 from tieline.integration.rules.functions import system
@@ -24,9 +25,10 @@ MAX_DEPTH: Final = 100  # levels of what a trial shows; what reads JSON gives up
 
 
 class Check(msgspec.Struct, frozen=True, tag="check"):
-    """Whether this is a rule."""
+    """Whether this is a rule, and with `strict` one that can do something for some message."""
 
     sql: str
+    strict: bool = True
 
 
 class Try(msgspec.Struct, frozen=True, tag="try"):
@@ -72,7 +74,7 @@ Answer = Accepted | Refused | Tried | Not
 def answer(question: Question) -> Answer:
     """The answer; every way in which it can fail is one."""
     try:
-        return Accepted(_shape(question.sql)) if isinstance(question, Check) else Tried(_tried(question))
+        return Accepted(_shape(question)) if isinstance(question, Check) else Tried(_tried(question))
     except RuleError as error:
         return Refused(error.message, error.offset, error.found, error.expected)
     except NotMatched as error:
@@ -87,8 +89,10 @@ def answer(question: Question) -> Answer:
         return Not("failed", f"the sample cannot be read: {error}")
 
 
-def _shape(sql: str) -> Shape:
-    rule = compile_rule(sql)
+def _shape(question: Check) -> Shape:
+    rule = compile_rule(question.sql)
+    if question.strict:
+        refuse_failing(question.sql)
     return Shape(rule.topics, rule.paths, rule.everything, rule.fields, rule.foreach)
 
 
@@ -98,20 +102,27 @@ def _tried(question: Try) -> str:
     told: dict[str, Any] = {"result": result}
     if question.actions is not None:
         outputs = result if isinstance(result, list) else [result]
-        told["actions"] = [[_rendered(one, output) for one in question.actions] for output in outputs]
+        told["actions"] = [
+            [_rendered(number, one, output) for number, one in enumerate(question.actions)] for output in outputs
+        ]
     return shown(told)
 
 
-def _rendered(action: Action, output: Output) -> dict[str, Any]:
+def _rendered(number: int, action: Action, output: Output) -> dict[str, Any]:
     """What one action would send for one output: its fields, and its templates; a statement keeps its parameters."""
     members = msgspec.to_builtins(action)
     texts = {name: value for name, value in members.items() if isinstance(value, str) and "${" in value}
-    return {
-        "kind": members["kind"],
-        "resource": action.resource,
-        "fields": {".".join(path) or ".": lookup(output, path) for path in action.paths()},
-        "texts": {name: text if name == "sql" else text_template(text).render(output) for name, text in texts.items()},
-    }
+    try:
+        return {
+            "kind": members["kind"],
+            "resource": action.resource,
+            "fields": {".".join(path) or ".": lookup(output, path) for path in action.paths()},
+            "texts": {
+                name: text if name == "sql" else text_template(text).render(output) for name, text in texts.items()
+            },
+        }
+    except ValueError as error:  # a value that has no form where a template puts it
+        raise RuleFailure(f"actions[{number}]: {error}") from None
 
 
 def shown(value: Any) -> str:

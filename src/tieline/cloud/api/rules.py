@@ -122,7 +122,7 @@ async def change(
 async def _replaced(
     there: Platform, records: Repository, within: Deployment, found: Rule, wanted: NewRule, response: Response
 ) -> RuleAnswer:
-    changed = replace_rule(records, within, found, wanted, await shape_of(there.trials, wanted.sql))
+    changed = replace_rule(records, within, found, wanted, await shape_of(there.trials, wanted.sql, found.sql))
     there.changed(within.id)
     tagged(response, changed)
     return _view(there, changed)

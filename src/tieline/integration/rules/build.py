@@ -43,6 +43,14 @@ def _unquoted(token: Token) -> str:
     return str(token)
 
 
+def literal_place(sql: str, start: int, offset: int) -> int:
+    """Where in a rule a character stands of a text whose quote is at `start`."""
+    place = start + 1
+    for _ in range(offset):
+        place += 2 if sql.startswith("''", place) else 1
+    return place
+
+
 def _integer(token: Token) -> int:
     if len(token) > MAX_DIGITS:
         raise Misplaced(f"a number has at most {MAX_DIGITS} digits", _at(token))

@@ -14,7 +14,7 @@ from tieline.integration.json_text import NOT_JSON, decode
 from tieline.integration.message import Message
 from tieline.integration.rules import bounds, syntax
 from tieline.integration.rules.emit import Emitter
-from tieline.integration.rules.errors import NotMatched, RuleFailure
+from tieline.integration.rules.errors import NotMatched, RuleFailure, Unfit
 from tieline.integration.rules.functions import LIBRARY
 from tieline.integration.rules.outputs import output
 from tieline.integration.rules.parse import parse
@@ -85,6 +85,18 @@ def failure(error: Exception) -> RuleFailure:
     if called is not None:
         return RuleFailure(f"{called}(): {message}")
     return error if isinstance(error, RuleFailure) else RuleFailure(message)
+
+
+def constant(node: syntax.Expression) -> Any:
+    """The value of an expression that no message changes; raises RuleFailure."""
+    emitter = Emitter("", ("t",))
+    _select(emitter, syntax.Select((syntax.Column(node.at, node, ("x",)),), ("t",), None))
+    failures: Failures = []
+    items = _function(emitter)([Message("t", b"{}")], failures, False)
+    if failures:
+        error = failures[0][1]
+        raise error if isinstance(error, Unfit) else failure(error)
+    return items[0][0]["x"]
 
 
 def compile_rule(sql: str) -> CompiledRule:

@@ -36,12 +36,13 @@ class RuleFailure(Exception):
 
 class Unfit(RuleFailure):
     """An argument that its function can never use, whatever the others are: refused when the rule is saved, where the
-    rule names it. `offset` is a place in the argument's text.
+    rule names it. `offset` is a place in `text`, which is the argument.
     """
 
-    def __init__(self, message: str, offset: int = 0) -> None:
+    def __init__(self, message: str, offset: int = 0, text: str | None = None) -> None:
         super().__init__(message)
         self.offset = offset
+        self.text = text
 
 
 class NotMatched(Exception):

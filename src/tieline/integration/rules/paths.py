@@ -23,7 +23,7 @@ ARITHMETIC: Final = {
     "mod": "remainder",
 }
 COMPARE: Final = {"=": "equal", "!=": "unequal", "<": "less", ">": "greater", "<=": "at_most", ">=": "at_least"}
-_HELPERS: Final[dict[str, Any]] = {
+HELPERS: Final[dict[str, Any]] = {
     "add": texts.add,
     "in_turn": texts.in_turn,
     "grown": bounds.grown,
@@ -52,7 +52,7 @@ class Paths:
         self.events = events.reads_events(topics)
         plain = () if self.events and all(topic in events.EVENTS for topic in topics) else tuple(messages.FIELDS)
         self.fields = tuple(dict.fromkeys((*plain, *events.fields(topics))))  # that a rule on these topics can name
-        self.names: dict[str, Any] = dict(_HELPERS)
+        self.names: dict[str, Any] = dict(HELPERS)
         self.names |= {"UNREAD": messages.UNREAD, "NOT_JSON": messages.NOT_JSON, "not_json": not_json}
         self.names |= {"LATER": LATER}
         self.names |= {"decode": json_text.decode, "NO_JSON": json_text.NOT_JSON}
@@ -159,7 +159,9 @@ class Paths:
                     self._below[path[:length]].append((number, path))
         found = [one for length in range(1, len(keys) + 1) for one in self._at.get(keys[:length], ())]
         found += self._below.get(keys, ())
-        return ((number, path) for number, path in sorted(found, key=itemgetter(0), reverse=True) if number < self.visible)
+        return (
+            (number, path) for number, path in sorted(found, key=itemgetter(0), reverse=True) if number < self.visible
+        )
 
     def renamed(self, number: int, rest: tuple[str, ...]) -> str:
         """What is under these keys in the value of an earlier column."""

@@ -35,7 +35,7 @@ class Varying:
             known = LIBRARY.get(node.name)
             if known is not None and not steady(known):
                 return True
-        return any(map(self.expression, _parts(node)))
+        return any(map(self.expression, parts(node)))
 
     def _get(self, node: syntax.Get) -> bool:
         if any(self.expression(step.of) for step in node.steps if isinstance(step, syntax.Index)):
@@ -68,7 +68,7 @@ class Varying:
         return self._columns[number]
 
 
-def _parts(node: syntax.Expression) -> tuple[syntax.Expression, ...]:
+def parts(node: syntax.Expression) -> tuple[syntax.Expression, ...]:
     """The expressions that an expression is made of."""
     match node:
         case syntax.Call():

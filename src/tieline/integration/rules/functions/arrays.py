@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tieline.integration.rules import comparison, values
 from tieline.integration.rules.bounds import grown
-from tieline.integration.rules.errors import RuleFailure
+from tieline.integration.rules.errors import Unfit
 from tieline.integration.rules.functions.registry import array, function, mapping, text, whole
 from tieline.integration.rules.places import put
 from tieline.integration.rules.texts import written
@@ -19,7 +19,7 @@ MAPS: Final = "Maps"
 def nth(index: Any, items: Any) -> Any:
     """The element at a place, counted from 1; NULL where there is none."""
     if whole(index) < 1:
-        raise RuleFailure("places count from 1")
+        raise Unfit("places count from 1")
     return values.element(array(items), index)
 
 
@@ -34,7 +34,7 @@ def sublist(first: Any, second: Any, third: Any = None) -> list[Any]:
     """The first so many elements, or so many from a place, counted from 1: `sublist(place, length, array)`."""
     begin, size, items = (1, first, second) if third is None else (first, second, third)
     if whole(begin) < 1 or whole(size) < 0:
-        raise RuleFailure("places count from 1, and a length is not negative")
+        raise Unfit("places count from 1, and a length is not negative")
     return array(items)[begin - 1 : begin - 1 + size]
 
 

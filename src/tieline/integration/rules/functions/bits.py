@@ -6,7 +6,7 @@ import math
 import struct
 from typing import Any, Final
 
-from tieline.integration.rules.errors import RuleFailure
+from tieline.integration.rules.errors import RuleFailure, Unfit
 from tieline.integration.rules.functions.registry import function, octets, readable, whole
 from tieline.integration.rules.values import MAX_BITS, MISSING, Bits
 
@@ -34,7 +34,7 @@ def subbits(
     start, size = (0, whole(first)) if length is None else (whole(first) - 1, whole(length))
     for given, choices in zip((kind, sign, order), _CHOICES, strict=True):
         if given not in choices:
-            raise RuleFailure(f"{' or '.join(choices)} is needed, not {given!r}")
+            raise Unfit(f"{' or '.join(choices)} is needed, not {given!r}")
     data, all_bits = octets(x), count(x)
     rest = all_bits - start
     if start < 0 or rest <= 0:

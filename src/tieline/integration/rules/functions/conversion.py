@@ -6,7 +6,7 @@ import math
 from typing import Any, Final
 
 from tieline.integration.rules import values
-from tieline.integration.rules.errors import RuleFailure
+from tieline.integration.rules.errors import RuleFailure, Unfit
 from tieline.integration.rules.functions.registry import function, number, readable, whole
 from tieline.integration.rules.texts import decimal, number_of, written
 from tieline.integration.rules.values import kind
@@ -154,7 +154,7 @@ def to_float(x: Any, places: Any = None) -> float:
 
 def _places(places: Any) -> int:
     if not 0 <= whole(places) <= MAX_PLACES:
-        raise RuleFailure(f"0 to {MAX_PLACES} decimal places, not {places}")
+        raise Unfit(f"0 to {MAX_PLACES} decimal places, not {places}")
     return int(places)
 
 

@@ -7,7 +7,7 @@ import re
 import time
 from typing import Any, Final
 
-from tieline.integration.rules.errors import RuleFailure
+from tieline.integration.rules.errors import RuleFailure, Unfit
 from tieline.integration.rules.functions.registry import function, number, text
 
 GROUP: Final = "Dates and times"
@@ -40,7 +40,7 @@ _DIGITS: Final = re.compile("[0-9]+")
 
 def _per_second(unit: Any) -> int:
     if not isinstance(unit, str) or unit not in UNITS:
-        raise RuleFailure(f"a unit is one of {', '.join(UNITS)}, not {unit!r}")
+        raise Unfit(f"a unit is one of {', '.join(UNITS)}, not {unit!r}")
     return UNITS[unit]
 
 
@@ -68,7 +68,7 @@ def _offset(written: Any) -> int:
     hours, minutes, seconds = ("99", "0", "0") if not found else (found[2] or found[4], found[3] or found[5], found[6])
     parts = [int(part[-4:]) for part in (hours, minutes, seconds or "0")]
     if not found or parts[0] > 23 or parts[1] > 59 or parts[2] > 59:
-        raise RuleFailure(f"a time offset is Z, local, +HH:MM or seconds, not {written!r}")
+        raise Unfit(f"a time offset is Z, local, +HH:MM or seconds, not {written!r}")
     total = parts[0] * 3600 + parts[1] * 60 + parts[2]
     return total if found[1] == "+" else -total
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tieline.integration import json_text
 from tieline.integration.rules.bounds import MAX_VALUE, spend
-from tieline.integration.rules.errors import RuleFailure
+from tieline.integration.rules.errors import RuleFailure, Unfit
 from tieline.integration.rules.functions.registry import function, octets, readable, subject, text
 from tieline.integration.rules.values import Bits, to_json
 
@@ -55,7 +55,7 @@ def hash_of(kind: Any, x: Any) -> str:
     digits.
     """
     if not isinstance(kind, str) or kind not in _HASHES:
-        raise RuleFailure(f"{kind!r} is none of {', '.join(_HASHES)}")
+        raise Unfit(f"{kind!r} is none of {', '.join(_HASHES)}")
     data = octets(subject(x) if isinstance(x, bool) else x)
     try:
         return hashlib.new(_HASHES[kind] or kind, data, usedforsecurity=False).hexdigest()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tieline.integration.rules.bounds import spend
-from tieline.integration.rules.errors import RuleFailure
+from tieline.integration.rules.errors import RuleFailure, Unfit
 from tieline.integration.rules.functions.registry import function, number, text, whole
 from tieline.integration.rules.texts import written
 
@@ -22,6 +22,10 @@ _PART: Final = re.compile(
 )
 _WITHOUT_VALUE: Final = {"n": "\n", "~": "~"}
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+class _NoneLeft(Unfit):
+    """A format with more places than there are values."""
 
 
 @function(
@@ -37,6 +41,7 @@ def sprintf_s(format: Any, *values: Any) -> str:
     """
     given = values[0] if len(values) == 1 and isinstance(values[0], list) else values
     waiting = list(reversed(given))
+    fault = RuleFailure if given is not values else Unfit  # one array may be shorter or longer in another message
 
     def fill(part: re.Match[str]) -> str:
         if part["kind"] in _WITHOUT_VALUE:
@@ -46,9 +51,12 @@ def sprintf_s(format: Any, *values: Any) -> str:
         spend(len(shown))
         return shown
 
-    found = _PART.sub(fill, _checked(text(format)))
+    try:
+        found = _PART.sub(fill, _checked(text(format)))
+    except _NoneLeft as error:
+        raise fault(str(error)) from None
     if waiting:
-        raise RuleFailure(f"{len(waiting)} more values than the format has places")
+        raise fault(f"{len(waiting)} more values than the format has places")
     return found
 
 
@@ -61,13 +69,13 @@ def sprintf(format: Any, *values: Any) -> str:
 def _checked(format: str) -> str:
     """Refuse what `_PART` would leave as it is: a tilde at the end."""
     if "~" in _PART.sub("", format):
-        raise RuleFailure(f"the format {format!r} ends within a ~")
+        raise Unfit(f"the format {format!r} ends within a ~")
     return format
 
 
 def _next(waiting: list[Any], part: str) -> Any:
     if not waiting:
-        raise RuleFailure(f"no value is left for {part}")
+        raise _NoneLeft(f"no value is left for {part}")
     return waiting.pop()
 
 
@@ -86,7 +94,7 @@ def _field(part: re.Match[str], waiting: list[Any]) -> str:
     precision = _size(part["precision"], waiting, -1)
     write = _KINDS.get(kind)
     if write is None:
-        raise RuleFailure(f"{part[0]} is no part of a format")
+        raise Unfit(f"{part[0]} is no part of a format")
     value = _next(waiting, part[0])
     prefix = _next(waiting, part[0]) if kind in "xX" else ""
     if kind == "c" and precision < 0:

@@ -19,7 +19,7 @@ from typing import IO, Any, Final
 from tieline.integration import json_text
 from tieline.integration.rules import jq_process
 from tieline.integration.rules.bounds import spend
-from tieline.integration.rules.errors import RuleFailure
+from tieline.integration.rules.errors import RuleFailure, Unfit
 from tieline.integration.rules.functions.registry import function, number, text
 from tieline.integration.rules.jq_process import ANSWER, REQUEST
 from tieline.integration.rules.values import to_json
@@ -104,6 +104,15 @@ def _exactly(source: IO[bytes], size: int) -> bytes:
 
 _programs = Programs()
 atexit.register(_programs.close)
+
+
+def check(program: str) -> None:
+    """Raises Unfit for a text that is no program; it is compiled, and not run."""
+    if program.strip():
+        try:
+            _programs.run(f"def checked: ({program}\n); empty", "null", MILLISECONDS / 1000)
+        except RuleFailure as error:
+            raise Unfit(str(error).partition("\n")[0].removeprefix("jq: error: ")) from None
 
 
 @function(

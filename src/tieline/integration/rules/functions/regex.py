@@ -104,7 +104,9 @@ def expression(written: str, groups: bool) -> Expression:
     try:
         return Expression(written, groups)
     except error as why:
-        raise Unfit(f"{written!r} is no regular expression: {why}") from None
+        raise Unfit(f"{written!r} is no regular expression: {why}", 0, written) from None
+    except Unfit as why:
+        raise Unfit(str(why), why.offset, written) from None
 
 
 @function(GROUP, ("regex_match('abc123', '[[:alpha:]]+[0-9]+')", "true"))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tieline.integration.rules.errors import RuleFailure
+from tieline.integration.rules.errors import Unfit
 from tieline.integration.rules.values import kind, opened
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -83,57 +83,55 @@ def function(
 
 
 def text(value: Any) -> str:
-    """The argument as a text; raises RuleFailure for anything else."""
+    """The argument as a text; raises Unfit for anything else."""
     if not isinstance(value, str):
-        raise RuleFailure(f"a text is needed, not {kind(value)}")
+        raise Unfit(f"a text is needed, not {kind(value)}")
     return value
 
 
 def subject(value: Any) -> str:
-    """The argument as a text, a boolean being its word, as in EMQX; raises RuleFailure for anything else."""
+    """The argument as a text, a boolean being its word, as in EMQX; raises Unfit for anything else."""
     if value.__class__ is bool:
         return "true" if value else "false"
     return text(value)
 
 
 def number(value: Any) -> Any:
-    """The argument as a number; raises RuleFailure for anything else."""
+    """The argument as a number; raises Unfit for anything else."""
     if value.__class__ is not int and value.__class__ is not float:
-        raise RuleFailure(f"a number is needed, not {kind(value)}")
+        raise Unfit(f"a number is needed, not {kind(value)}")
     return value
 
 
 def whole(value: Any) -> int:
-    """The argument as a whole number; raises RuleFailure for anything else."""
+    """The argument as a whole number; raises Unfit for anything else."""
     if type(value) is not int:
-        raise RuleFailure(
-            f"a whole number is needed, not {value!r}" if value is not None else "a whole number is needed"
-        )
+        raise Unfit(f"a whole number is needed, not {value!r}" if value is not None else "a whole number is needed")
     return value
 
 
 def array(value: Any) -> list[Any]:
-    """The argument as an array; raises RuleFailure for anything else."""
+    """The argument as an array; raises Unfit for anything else."""
     if not isinstance(value, list):
-        raise RuleFailure(f"an array is needed, not {kind(value)}")
+        raise Unfit(f"an array is needed, not {kind(value)}")
     return value
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """The argument as a map, a text of JSON being what it holds; raises RuleFailure for anything else."""
+    """The argument as a map, a text of JSON being what it holds; raises Unfit for anything else."""
     if isinstance(value, (str, bytes)) and isinstance(held := opened(value), dict):
         return held
     if not isinstance(value, dict):
-        raise RuleFailure(f"a map is needed, not {kind(value)}")
+        raise Unfit(f"a map is needed, not {kind(value)}")
     return value
 
 
 def octets(value: Any) -> bytes:
-    """The argument as bytes, a text being its UTF-8 bytes; raises RuleFailure for anything else."""
+    """The argument as bytes, a text being its UTF-8 bytes; raises Unfit for anything else."""
     if isinstance(value, str):
         return value.encode()
     if not isinstance(value, bytes):
-        raise RuleFailure(f"a text or bytes are needed, not {kind(value)}")
+        raise Unfit(f"a text or bytes are needed, not {kind(value)}")
     return value
 
 

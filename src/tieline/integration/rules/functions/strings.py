@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from tieline.integration.rules.bounds import spend
-from tieline.integration.rules.errors import RuleFailure
+from tieline.integration.rules.errors import RuleFailure, Unfit
 from tieline.integration.rules.functions import graphemes
 from tieline.integration.rules.functions.registry import array, function, subject, text, whole
 from tieline.integration.rules.texts import joined, written
@@ -19,7 +19,7 @@ WHITE: Final = "\t\n\v\f\r \x85\u200e\u200f\u2028\u2029"
 
 def _one_of(value: Any, *choices: str) -> str:
     if value not in choices:
-        raise RuleFailure(f"{' or '.join(map(repr, choices))} is needed, not {value!r}")
+        raise Unfit(f"{' or '.join(map(repr, choices))} is needed, not {value!r}")
     return str(value)
 
 
