@@ -101,6 +101,9 @@ async def test_a_table_that_somebody_has_locked(postgresql: PostgreSQL, size: in
         failed = await failing(resource(postgresql, pool_size=size), into, timeout=15.0)
         assert (failed.hop, "locked" in failed.message) == ("database", True)
         assert str(holder.info.backend_pid) in failed.cause
+        with pytest.raises(Unavailable) as caught:
+            await write(resource(postgresql, pool_size=size, write_timeout=1.0), into, [{"v": 1}])
+        assert (caught.value.hop, "locked" in caught.value.message) == ("database", True), caught.value.cause
     await probe(resource(postgresql), [into])
 
 

@@ -52,6 +52,7 @@ else:
 
 Output = dict[str, Any]
 APPLICATION: Final = "tieline"
+SOON: Final = 0.8  # of the time that a write has, after which it is asked whether it waits for a lock
 ATTEMPTS: Final = 3  # to convert rows for a table that is altered meanwhile
 #: A table for COPY: its schema, and the type of its rows in SQL.
 _TABLE: Final = f"""
@@ -131,9 +132,9 @@ class PostgreSQLSink:
             except Exception as error:
                 raise translated(error, self.resource.server, connecting=False) from error
             for writer in writers:
-                await patient(writer.check(connection), lambda: self._why(connection.get_server_pid()))
+                await patient(writer.check(connection), lambda: self.why(connection.get_server_pid()))
 
-    async def _why(self, process: int) -> Unavailable | None:
+    async def why(self, process: int) -> Unavailable | None:
         """What one of our connections waits for, where that is a lock."""
         connection = await self._connect()  # beside the pool, whose connections may all wait
         try:
@@ -201,7 +202,9 @@ class PostgreSQLWriter:
         async with self.sink.connection() as connection:
             try:
                 await self._make_ready(connection)
-                await self._write(connection, outputs)
+                process = connection.get_server_pid()
+                patience = self.sink.resource.write_timeout * SOON
+                await patient(self._write(connection, outputs), lambda: self.sink.why(process), patience)
             except Exception as error:
                 self._ready = self._once is None  # another table may have taken the place of the one that was ready
                 raise translated(error, self.sink.resource.server, connecting=False) from error
@@ -304,7 +307,9 @@ class PostgreSQLWriter:
         try:
             called = await callable_by(connection, self._own.sql)
             prepared = await connection.prepare(self._own.sql, name="")
-            if not called:  # which EXPLAIN does not take
+            if called:  # which EXPLAIN does not take
+                await settle(connection)
+            else:
                 await prepared.explain(*[None] * len(self._own.paths))
         except Exception as error:
             raise translated(error, self.sink.resource.server, connecting=False) from error
