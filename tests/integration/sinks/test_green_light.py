@@ -152,6 +152,8 @@ async def test_a_table_of_mysql_that_somebody_has_locked(mariadb: MariaDB) -> No
         "set x = ${a}",
         "(select ${a})",
         "select f(a) from t where b = ${a}",
+        "select * from f((select a from t where a = ${a}))",
+        "select from t where a in (${a})",
     ],
 )
 def test_what_writes_nothing_is_refused_when_it_is_saved(text: str) -> None:
@@ -167,6 +169,8 @@ def test_what_writes_nothing_is_refused_when_it_is_saved(text: str) -> None:
         "  -- so\n INSERT into t values (${a})",
         "with x as (insert into t values (${a}) returning a) select * from x",
         "select f(${a})",
+        "select * from s.f(${a})",
+        "select ok, n from f(${a})",
         "call p(${a})",
         "update t set a = ${a}",
         "merge into t using (values (${a})) s(a) on t.a = s.a when not matched then insert values (s.a)",

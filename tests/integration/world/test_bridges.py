@@ -167,6 +167,11 @@ def test_what_has_waited_is_taken_off_its_time_to_live() -> None:
         return publication("r", topic, payload, plain, {CARRIED: carried}, lambda: at).properties
 
     assert made(1004.5)["message_expiry_interval"] == 6
+    for name, value in (("Correlation-Data", "no base64!"), ("Content-Type", 5), ("Content-Type", "a\0"), ("X", "y")):
+        with pytest.raises(ValueError):
+            publication("r", topic, payload, plain, {CARRIED: {"properties": {name: value}}})
+    restored = {CARRIED: {"properties": {"Correlation-Data": "AP8="}}}  # as a letter keeps it
+    assert publication("r", topic, payload, plain, restored).properties["correlation_data"] == DATA
     with pytest.raises(Rejected, match="expired"):
         made(1010.0)
 

@@ -7,6 +7,7 @@ at the first rule that sees it a second time, over however many brokers.
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,13 @@ PROPERTIES: Final = {
     "Correlation-Data": "correlation_data",
 }
 _WHOLE: Final = {"Payload-Format-Indicator": 1, "Message-Expiry-Interval": 0xFFFFFFFF}  # the most of each
+_TYPES: Final[dict[str, type]] = {
+    "Payload-Format-Indicator": int,
+    "Message-Expiry-Interval": int,
+    "Content-Type": str,
+    "Response-Topic": str,
+    "Correlation-Data": bytes,
+}
 _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False, "undefined": False, "": False}
 _LEVELS: Final = {"0": 0, "1": 1, "2": 2}
 
@@ -118,6 +126,8 @@ def publication(
         for name, text in said.properties.items()
         if (value := _property(name, text, output)) is not None
     }
+    if any(isinstance(value, str) and "\0" in value for value in properties.values()):
+        raise ValueError("a property with a null character, which no text of MQTT has")
     pairs = _pairs(said.user, output) if said.user else [(str(k), str(v)) for k, v in carried.get("pairs", ())]
     properties["user_properties"] = _onward(rule, carried, pairs)
     return Publication(place, body, level(said.qos.render(output)), flag(said.retain.render(output)), properties)
@@ -125,7 +135,13 @@ def publication(
 
 def _kept(carried: Mapping[str, Any], body: bytes, clock: Callable[[], float]) -> dict[str, Any]:
     """The properties that came with the message, as they are by now."""
-    found = {PROPERTIES[name]: value for name, value in carried.get("properties", {}).items() if name in PROPERTIES}
+    found: dict[str, Any] = {}
+    for name, value in carried.get("properties", {}).items():
+        if name == "Correlation-Data" and isinstance(value, str):  # as a letter has it, which is JSON
+            value = base64.b64decode(value, validate=True)
+        if not isinstance(value, _TYPES.get(name, ())) or isinstance(value, bool):
+            raise ValueError(f"{name} of the message is {str(value)[:30]!r}, which is no value of it")
+        found[PROPERTIES[name]] = value
     if (lives := found.get("message_expiry_interval")) is not None:  # what it waited here counts (MQTT 5, 3.3.2.3.3)
         left = lives - int(clock() - carried.get("at", 0) / 1000)
         if left <= 0:
@@ -147,6 +163,8 @@ def _onward(rule: str, carried: Mapping[str, Any], pairs: Sequence[tuple[str, st
         raise Rejected(f"a loop: rule {rule} has published this message before, and got it back by {' and '.join(way)}")
     if len(way) >= MOST_HOPS:
         raise Rejected(f"a loop: the message has been published by {len(way)} rules")
+    if any("\0" in text for pair in pairs for text in pair):
+        raise ValueError("a user property with a null character, which no text of MQTT has")
     return [*((key, value) for key, value in pairs if key != WAY), (WAY, ",".join([*way, rule]))]
 
 
