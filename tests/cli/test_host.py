@@ -18,7 +18,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_part_is_told_with_its_way() -> None:
     parts = json.loads(run("--host", "--json").stdout)
-    assert len(parts) >= 7 and all(part["found"] for part in parts)
+    assert len(parts) >= 8 and all(part["found"] for part in parts)
     assert all(part["given"] or part["get"] for part in parts)
     table = run("--host").stdout
     assert table.count("✓") + table.count("✗") == len(parts)

@@ -154,7 +154,10 @@ class Mosquitto:
         delay = FIRST_RETRY
         while True:
             started = time.monotonic()
-            await self._run(program)
+            try:
+                await self._run(program)
+            except OSError as error:  # something of the broker's user stands in the way, or there is no process
+                self._set(False, str(error))
             delay = FIRST_RETRY if time.monotonic() - started > STABLE_SECONDS else min(delay * 2, LAST_RETRY)
             log.warning("the broker ended: %s; next start in %.1f s", self.error, delay)
             await asyncio.sleep(delay)

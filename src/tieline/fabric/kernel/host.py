@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,8 +17,11 @@ import msgspec
 from tieline.fabric.kernel import calls, control_groups, glass, rootless
 from tieline.fabric.kernel.boot import counts_processes
 from tieline.fabric.kernel.landlock import ASK_VERSION, CREATE_RULESET, SINCE_SIGNAL
-from tieline.fabric.kernel.syscalls import NEW_MOUNT, PRIVATE, RECURSIVE, check, libc, mount
+from tieline.fabric.kernel.space import IDS
+from tieline.fabric.kernel.syscalls import NEW_MOUNT, NEW_USER, PRIVATE, RECURSIVE, check, clone, libc, mount
+from tieline.fabric.kernel.users import FIRST
 
+POLL = 0.002
 FILTERS = Path("/proc/sys/kernel/seccomp/actions_avail")
 
 
@@ -31,7 +36,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 def look() -> list[Part]:
     """Every part; what takes root to find out is not given to anybody else."""
-    return [_calls(), _closed(), *_groups(), _processes(), _platform(), _ordinary()]
+    return [_calls(), _closed(), _ids(), *_groups(), _processes(), _platform(), _ordinary()]
 
 
 def _calls() -> Part:
@@ -75,6 +80,40 @@ def _layered() -> None:
         Path(name).mkdir()
     glass.view("/", "seen", None, 0)
     mount("overlay", "root", "overlay", 0, "lowerdir=seen,upperdir=upper,workdir=work")
+
+
+def _ids() -> Part:
+    part = "an instance's root is nobody's root on the machine"
+    if os.geteuid() != 0:
+        return Part(part=part, given=True, found="without root, it is the user who starts tieline")
+    trouble = _in_a_process(_other_ids)
+    return Part(
+        part=part,
+        given=not trouble,
+        found=trouble or "files can be shown with other ids",
+        get="Linux 5.12 (5.19 for overlays), and / and the state directory on ext4, XFS, Btrfs or the like"
+        if trouble
+        else "",
+    )
+
+
+def _other_ids() -> None:
+    """Show / with the ids of a user namespace that goes with this process."""
+    if (child := os.fork()) == 0:
+        libc.unshare(NEW_USER)
+        signal.pause()
+    own = Path("/proc/self/ns/user").readlink()
+    try:
+        while Path(f"/proc/{child}/ns/user").readlink() == own:
+            if os.waitpid(child, os.WNOHANG)[0]:
+                raise OSError("no user namespace can be made")
+            time.sleep(POLL)
+        for kind in ("gid", "uid"):
+            Path(f"/proc/{child}/{kind}_map").write_text(f"0 {FIRST} {IDS}\n")
+        users = os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        os.close(clone("/", users))
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 def _groups() -> list[Part]:

@@ -10,7 +10,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from tieline.fabric.kernel import commands, namespaces, runtime, views
+from tieline.fabric.kernel import commands, names, namespaces, runtime, views
 from tieline.fabric.kernel.names import Footprint
 from tieline.fabric.kernel.space import IDS, NOT_HERE
 
@@ -48,7 +48,16 @@ async def _make(footprint: Footprint, id: str) -> None:
     """Make the namespace; as before, with the machine's ids, where files cannot be shown with others."""
     namespace, first = footprint.namespace(id), FIRST + _claim(footprint, id) * IDS
     footprint.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    program = (sys.executable, "-I", "-S", "-B", str(PROGRAM), namespace, str(first), *shown(footprint))
+    program = (
+        sys.executable,
+        "-I",
+        "-S",
+        "-B",
+        str(PROGRAM),
+        str(names.path(namespace)),
+        str(first),
+        *shown(footprint),
+    )
     try:
         await commands.write(*program)
     except commands.KernelError as error:
