@@ -15,6 +15,16 @@ decode: Final = msgspec.json.Decoder().decode
 NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
+class Missing:
+    """What is not there, where a rule tells it from JSON's null; inside JSON it is null."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = Missing()
+
+
 def encode(value: Any) -> str:
     """A value as JSON. Bytes inside it are texts of Latin-1 characters, byte for byte, so that they can be had back."""
     try:
@@ -23,7 +33,9 @@ def encode(value: Any) -> str:
         return json.dumps(value, default=_latin, ensure_ascii=False, separators=(",", ":"))
 
 
-def _latin(value: Any) -> str:
+def _latin(value: Any) -> str | None:
     if isinstance(value, bytes):
         return value.decode("latin-1")
+    if value is MISSING:
+        return None
     raise TypeError(f"{type(value).__name__} has no JSON")

@@ -193,7 +193,9 @@ class Emitter(Paths):
         return f"({''.join(f'{result} if {test} else ' for test, result in branches)}{last})"
 
     def array(self, node: syntax.Array) -> str:
-        source = "[" + ", ".join(self.value(item, self.telling) for item in node.items) + "]"
+        telling = self.telling  # of its elements, not of those of an array inside it
+        items = (self.value(item, telling and not isinstance(item, syntax.Array)) for item in node.items)
+        source = "[" + ", ".join(items) + "]"
         if all(isinstance(item, syntax.Const) for item in node.items):
             return source
         self.makers += 1

@@ -6,14 +6,15 @@ only (`is_null`, `coalesce`, `str` …), which get MISSING for what is not there
 
 from __future__ import annotations
 
-import enum
 import math
 import operator
 from collections.abc import Callable
 from typing import Any, Final
 
-from tieline.integration.json_text import NOT_JSON, decode, encode
+from tieline.integration.json_text import MISSING, NOT_JSON, decode, encode
 from tieline.integration.rules.errors import RuleFailure
+
+__all__ = ["MISSING"]  # what is not there, for functions that tell it from JSON's null
 
 NUMBERS: Final = frozenset({int, float})
 _KINDS: Final[dict[type, str]] = {
@@ -29,15 +30,6 @@ _KINDS: Final[dict[type, str]] = {
 #: Of a whole number; beyond this it is a mistake that would only grow, and Python would not write it as a text
 #: (https://docs.python.org/3/library/stdtypes.html#int-max-str-digits: 4,300 digits).
 MAX_BITS: Final = 14_000
-
-
-class Missing(enum.Enum):
-    """The one value of what is not there, for functions that tell it from JSON's null."""
-
-    MISSING = "missing"
-
-
-MISSING: Final = Missing.MISSING
 
 
 class Bits(bytes):

@@ -174,19 +174,20 @@ def to_map(x: Any) -> dict[str, Any]:
     return value
 
 
-def _candidates(given: tuple[Any, ...]) -> tuple[Any, ...]:
-    """One array stands for its elements."""
-    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], list) else given
+def _first(given: tuple[Any, ...], *passed: Any) -> Any:
+    """The first of the values, or of the elements of one array, that is none of these."""
+    candidates = given[0] if len(given) == 1 and isinstance(given[0], list) else given
+    found = next((value for value in candidates if value not in passed), values.MISSING)
+    return [values.settle(value) for value in found] if isinstance(found, list) else found
 
 
 @function(GROUP, ("coalesce(payload.missing, 2, 3)", "2"), telling=True, unsettled=True)
 def coalesce(*candidates: Any) -> Any:
     """The first of the values that is not missing (JSON's null is there); one array stands for its elements."""
-    return next((value for value in _candidates(candidates) if value is not values.MISSING), values.MISSING)
+    return _first(candidates, values.MISSING)
 
 
 @function(GROUP, ("coalesce_ne('', 'b')", "'b'"), telling=True, unsettled=True)
 def coalesce_ne(*candidates: Any) -> Any:
     """The first of the values that is neither missing nor the empty text; one array stands for its elements."""
-    empty = (values.MISSING, "")
-    return next((value for value in _candidates(candidates) if value not in empty), values.MISSING)
+    return _first(candidates, values.MISSING, "")
