@@ -15,12 +15,14 @@ from tieline.cloud.problems import PlatformError, not_found
 from tieline.integration import worker_messages as messages
 from tieline.integration.deadletters import DeadLetter
 from tieline.integration.message import FIELDS
+from tieline.integration.plain import plain
 from tieline.integration.rules.values import to_json
 
 __all__ = ["Chosen", "Correction", "Letter", "Letters", "Replayed", "correct", "discard", "every", "page", "replay"]
 
 LETTER = "dead letter"  # its kind in the audit log, where no payload is
-AT_ONCE = 100  # letters in one answer of an agent: with payloads of 100 kB they still fit a frame
+AT_ONCE = 100  # letters in one answer of an agent, which has fewer where they are large
+PART = 1000  # letters that an agent forgets at once, or whose ids it tells
 
 
 class Chosen(BaseModel):
@@ -47,9 +49,10 @@ async def page(hub: Hub, deployment: str, rule: str, limit: int, cursor: str) ->
         raise PlatformError(422, "INVALID_CURSOR", "this is no cursor of letters", "take next_cursor of a page")
     size = min(limit, AT_ONCE)
     asked = messages.Letters(id=0, rule=rule, after=(int(time or 0), id), limit=size + 1)
-    found = (await hub.request(deployment, asked)).letters
-    chosen = found[:size]
-    following = encoded(f"{chosen[-1].time} {chosen[-1].id}") if len(found) > size else None
+    answer = await hub.request(deployment, asked)
+    chosen = answer.letters[:size]
+    more = len(answer.letters) > size or (answer.more and bool(chosen))
+    following = encoded(f"{chosen[-1].time} {chosen[-1].id}") if more else None
     return Letters(letters=[_view(letter) for letter in chosen], next_cursor=following)
 
 
@@ -86,14 +89,31 @@ async def replay(hub: Hub, deployment: str, ids: tuple[str, ...]) -> Replayed:
 
 
 async def discard(hub: Hub, deployment: str, ids: tuple[str, ...]) -> None:
-    """Forget letters."""
-    await hub.request(deployment, messages.Discard(id=0, ids=ids))
+    """Forget letters, a part after the other, each of which takes an agent little time."""
+    for start in range(0, len(ids), PART):
+        await hub.request(deployment, messages.Discard(id=0, ids=ids[start : start + PART]))
 
 
 async def chosen(hub: Hub, deployment: str, ids: tuple[str, ...], rule: str) -> tuple[str, ...]:
     """The ids that are meant: those that are named, or all of a rule, or all."""
-    return ids or tuple([letter.id async for letter in every(hub, deployment, rule)])
+    return ids or tuple([id async for id in _ids(hub, deployment, rule)])
+
+
+async def _ids(hub: Hub, deployment: str, rule: str) -> AsyncIterator[str]:
+    """The ids of all letters, without their messages; an agent that does not know how sends them all the same."""
+    after, limit = (0, ""), AT_ONCE
+    while found := (await hub.request(deployment, _bare(rule, after, limit))).letters:
+        for letter in found:
+            yield letter.id
+        after, limit = (found[-1].time, found[-1].id), AT_ONCE if found[-1].message else PART
+
+
+def _bare(rule: str, after: tuple[int, str], limit: int) -> messages.Letters:
+    return messages.Letters(id=0, rule=rule, after=after, limit=limit, bare=True)
 
 
 def _view(letter: DeadLetter) -> Letter:
-    return Letter.model_validate(msgspec.structs.asdict(letter))
+    """A letter as JSON has it, whatever an older agent made of it."""
+    known = msgspec.structs.asdict(letter)
+    output = plain(letter.output)
+    return Letter.model_validate({**known, "output": output if isinstance(output, dict) else None})

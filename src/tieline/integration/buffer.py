@@ -20,6 +20,7 @@ import msgspec
 from tieline.integration.batcher import Batcher, Done
 from tieline.integration.config import Action
 from tieline.integration.message import Message
+from tieline.integration.plain import deep
 from tieline.integration.rules.compile import Item
 from tieline.integration.spool import Damaged, Spool
 
@@ -27,7 +28,8 @@ PASSING: Final = 4  # batches that may wait in memory before rows go to disk
 DRAIN_POLL: Final = 0.05
 PORTION: Final = 2000  # rows written to disk, or read, at once
 PORTION_BYTES: Final = 4 << 20
-NO_RECORD: Final = "it cannot be kept on disk: a number of more than 64 bits, or no text"
+NO_RECORD: Final = "it cannot be kept on disk: a number of more than 64 bits, no text, or too many levels"
+LEVELS: Final = 500  # of a row on disk: half of those that Python reads back
 TURN: Final = 0.5  # seconds for taking over rows, before others get at the disk
 PAUSE: Final = 0.5  # seconds before a full or broken disk is tried again
 
@@ -255,9 +257,11 @@ class Buffer:
 def _encoded(item: Item) -> bytes:
     """The row as a record; empty where it has none, such as a whole number of more than 64 bits."""
     output, message = item
+    if deep(output, LEVELS):
+        return b""
     try:
         return msgspec.msgpack.encode((output, message.topic, message.payload, message.timestamp, message.details()))
-    except (OverflowError, TypeError, ValueError):
+    except Exception:  # whatever it was: the row becomes a letter
         return b""
 
 

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from tieline.integration.batcher import Batcher
 from tieline.integration.lane import Lane
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.sinks.failures import Rejected, Unavailable
@@ -15,7 +14,6 @@ from tieline.integration.sinks.kind import Sink
 
 TIMEOUT: Final = 15.0  # seconds for a check, as for a Test
 INTERVAL: Final = 15.0  # seconds between checks, EMQX's health_check_interval
-SUSPICIOUS: Final = 100  # rejected rows, and none taken between, that are no longer a few bad messages
 SOON: Final = 1.0  # seconds between checks while something is wrong
 log = logging.getLogger(__name__)
 
@@ -70,8 +68,7 @@ class Health:
 
     def _trouble(self) -> Unavailable | None:
         batchers = self._lane.actions().values()
-        rejected = (_rejecting(batcher) for batcher in batchers if batcher.refused >= SUSPICIOUS)
-        return next((b.trouble for b in batchers if b.trouble is not None), None) or next(rejected, None)
+        return next((batcher.trouble for batcher in batchers if batcher.trouble is not None), None)
 
     def status(self) -> dict[str, Any]:
         """`status` is connected, connecting (nothing is known yet) or disconnected; and how the broker's side is."""
@@ -86,10 +83,3 @@ class Health:
             return {"status": "disconnected", **said, **common}
         known = self._checked_at or self._wrote_at()
         return {"status": "connected" if known else "connecting", "reason": "", **common}
-
-
-def _rejecting(batcher: Batcher) -> Unavailable:
-    """The database answers, and takes nothing: that is as good as no database."""
-    said = f"the last {batcher.refused} rows were all rejected: {batcher.metrics.last_error}"
-    hint = "look at the dead letters, and correct the action, the rule or the table; replay them then"
-    return Unavailable("statement", said, hint, batcher.metrics.last_error)

@@ -8,6 +8,8 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from tieline.integration.deep import deep_json
+
 #: The value of a JSON text, or of its bytes. Raises one of NOT_JSON. It reads what orjson reads, and reads whole
 #: numbers of more than 64 bits without rounding them (orjson 3.11 makes them fractions).
 decode: Final = msgspec.json.Decoder().decode
@@ -30,7 +32,10 @@ def encode(value: Any) -> str:
     try:
         return orjson.dumps(value, default=_latin).decode()
     except orjson.JSONEncodeError:  # a whole number of more than 64 bits
-        return json.dumps(value, default=_latin, ensure_ascii=False, separators=(",", ":"))
+        try:
+            return json.dumps(value, default=_latin, ensure_ascii=False, separators=(",", ":"))
+        except RecursionError:
+            return deep_json(value, _latin)
 
 
 def _latin(value: Any) -> str | None:

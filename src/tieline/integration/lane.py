@@ -180,7 +180,7 @@ class Lane:
 
     def _failed(self, route: Route, failures: Failures) -> list[DeadLetter]:
         now = int(self._clock() * 1000)
-        letters = [letter(message, route.rule, "", str(failure(error)), now) for message, error in failures]
+        letters = [letter(message, route.rule, "", said(error), now) for message, error in failures]
         route.metrics.last_error, route.metrics.last_error_at = letters[-1].error, now
         return letters
 
@@ -297,3 +297,11 @@ class Lane:
         if self._receiving is not None:
             await cancelled(self._receiving)
         await self._outlets.end()
+
+
+def said(error: Exception) -> str:
+    """What a rule's error says, whatever it is."""
+    try:
+        return str(failure(error))
+    except Exception as broken:
+        return f"{type(error).__name__}, which cannot be told: {type(broken).__name__}"

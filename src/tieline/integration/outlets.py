@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from tieline.integration.batcher import Batcher, Buried, Done
@@ -66,9 +66,9 @@ class Outlets:
             rule = key[0]
 
             def bury(rows: Sequence[Buried]) -> None:
-                now = int(self._clock() * 1000)
-                letters = [letter(message, rule, action.id, why, now, shown(output)) for output, message, why in rows]
-                self._letters.add(letters)
+                now, known = int(self._clock() * 1000), dict[int, Any]()
+                made = (letter(message, rule, action.id, why, now, output, known) for output, message, why in rows)
+                self._letters.add(made)
 
             batcher = self.batchers[key] = Batcher(action, writer, self._done, bury, self._clock)
             self._run(batcher)

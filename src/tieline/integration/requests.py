@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tieline.integration import worker_messages as messages
-from tieline.integration.deadletters import page
+from tieline.integration.deadletters import listed
 from tieline.integration.pipeline import Pipeline
 
 
@@ -14,9 +14,8 @@ async def perform(pipeline: Pipeline, request: messages.Asked) -> messages.Answe
     letters, answer = pipeline.dead_letters, messages.Answer(id=request.id)
     match request:
         case messages.Letters():
-            return msgspec.structs.replace(
-                answer, letters=page(letters.list(), request.rule, request.after, request.limit)
-            )
+            found, more = listed(letters.list(), request)
+            return msgspec.structs.replace(answer, letters=found, more=more)
         case messages.Edit():
             letters.edit(request.letter, request.message)
         case messages.Replay():

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from tieline.integration import worker_messages as messages
-from tieline.integration.deadletters import NO_LETTER, page
+from tieline.integration.deadletters import NO_LETTER, listed, order
 from tieline.integration.metrics import INTERVAL
 
 #: How bad a state is; the worst of several is the state of all.
@@ -79,15 +79,26 @@ def worst(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
 def answers(request: messages.Asked, those: Sequence[messages.Answer]) -> messages.Answer:
     """Several answers to one request as one; where one failed all did."""
     letters: tuple[Any, ...] = ()
+    more = False
     if isinstance(request, messages.Letters):
-        letters = page([letter for one in those for letter in one.letters], request.rule, request.after, request.limit)
+        letters, more = _together(request, those)
     replayed: dict[str, str] = {}
     if isinstance(request, messages.Replay):
         replayed = {id: _reason(one.replayed[id] for one in those if id in one.replayed) for id in request.ids}
     names = dict.fromkeys(name for one in those for name in one.past)
     past = {name: history([one.past.get(name, []) for one in those]) for name in names}
     error = next((one.error for one in those if one.error), "")
-    return messages.Answer(id=request.id, letters=letters, replayed=replayed, past=past, error=error)
+    return messages.Answer(id=request.id, letters=letters, replayed=replayed, past=past, error=error, more=more)
+
+
+def _together(request: messages.Letters, those: Sequence[messages.Answer]) -> tuple[tuple[Any, ...], bool]:
+    """The letters of several answers in their order, up to the first that may lack some, and whether some are left."""
+    known = [letter for one in those for letter in one.letters]
+    ends = [order(one.letters[-1]) for one in those if one.more and one.letters]
+    if ends:
+        known = [letter for letter in known if order(letter) <= min(ends)]
+    found, more = listed(known, request)
+    return found, more or bool(ends)
 
 
 def _reason(reasons: Iterable[str]) -> str:

@@ -40,11 +40,14 @@ class Ready(Request, frozen=True, kw_only=True, tag="ready"):
 
 
 class Letters(Request, frozen=True, kw_only=True, tag="letters"):
-    """Dead letters of a rule, or of all, the oldest first: those after a time and id, at most so many."""
+    """Dead letters of a rule, or of all, the oldest first: those after a time and id, at most so many, and no more than
+    an answer takes. `bare`: without their messages and outputs.
+    """
 
     rule: str = ""
     after: tuple[int, str] = (0, "")
     limit: int = 100
+    bare: bool = False
 
 
 class Edit(Request, frozen=True, kw_only=True, tag="edit"):
@@ -102,6 +105,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="ans
 
     id: int
     letters: tuple[DeadLetter, ...] = ()
+    more: bool = False  # letters that were asked for are left, as the answer would be too large
     replayed: dict[str, str] = {}
     past: dict[str, list[tuple[float, ...]]] = {}  # the rule under "", its actions by id
     error: str = ""

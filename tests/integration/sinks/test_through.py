@@ -132,18 +132,20 @@ async def test_a_resource_is_not_connected_while_every_write_fails(broker: Mosqu
 
 
 async def test_a_resource_is_not_connected_while_every_row_is_rejected(broker: Mosquitto) -> None:
-    """Each row is at fault by itself; that all of them are is the resource's state, until it takes one."""
+    """Each row may be at fault by itself; that all of them are is the resource's state, until it takes one. Until then
+    they wait.
+    """
     with MariaDB() as server:
         server.execute("create table t(device int)")
         action = test_mysql.action("insert into t(device) values (${device})")
         what = Config(resources=(test_mysql.resource(server),), rules=(Rule(id="r", sql=flow.SQL, actions=(action,)),))
         async with flow.running(flow.broker(broker), what) as pipeline:
             await asyncio.to_thread(flow.publish, broker, flow.numbered(400))
-            wanted = len(flow.wanted(400))
-            await flow.eventually(lambda: len(pipeline.dead_letters) == wanted, "every letter")
-            said = pipeline.status()["resources"]["my"]
+            resource = lambda: pipeline.status()["resources"]["my"]  # noqa: E731
+            await flow.eventually(lambda: "are kept" in resource()["reason"], "the truth")
+            said = resource()
             assert (said["status"], said["hop"]) == ("disconnected", "statement")
-            assert f"the last {wanted} rows were all rejected: Incorrect integer" in said["reason"]
+            assert "Incorrect integer" in said["reason"] and len(pipeline.dead_letters) <= 10
             await asyncio.to_thread(flow.publish, broker, [("sensors/1", {"device": "7", "temp": 30})])
             await flow.eventually(lambda: server.execute("select device from t") == [(7,)], "a row")
             await flow.eventually(

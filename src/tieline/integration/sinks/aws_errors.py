@@ -5,9 +5,9 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any, Final
 
-from tieline.integration.sinks.failures import Rejected, Unavailable
+from tieline.integration.sinks.failures import Came, Rejected, Unavailable
 from tieline.integration.sinks.kind import driver
-from tieline.integration.sinks.network import described, unreachable
+from tieline.integration.sinks.network import described, retry_after, unreachable
 from tieline.integration.sinks.reach import Forbidden
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def translated(error: BaseException, server: str, operation: str, what: str) -> 
     root = _root(error)
     if isinstance(error, botocore.exceptions.SSLError) and not isinstance(root, ssl.SSLError):
         root = ssl.SSLError(str(error))  # the name was compared by the HTTP library
-    return unreachable(root, server)
+    return unreachable(root, server, sent=True)
 
 
 def _answered(error: Any, operation: str, what: str) -> Unavailable | Rejected:
@@ -79,18 +79,21 @@ def _answered(error: Any, operation: str, what: str) -> Unavailable | Rejected:
             return Unavailable("login", message, hint, cause)
     if code.startswith(_DENIED) or code == "403":
         hint = f"allow the action {''.join(operation.title().split('_'))} on it in IAM"
-        return Unavailable("statement", f"these credentials may not write to {what}", hint, cause)
+        return Unavailable("statement", f"these credentials may not write to {what}", hint, cause, came="answer")
     if any(known in code for known in _MISSING):
-        return Unavailable("statement", f"{what} does not exist", "create it, or correct its name or the region", cause)
+        hint = "create it, or correct its name or the region"
+        return Unavailable("statement", f"{what} does not exist", hint, cause, came="answer")
     if code == "RejectedRecordsException":  # Timestream: the records that are not named are in
         rejected = error.response.get("RejectedRecords", ())
         return Rejected(text, {record["RecordIndex"]: record.get("Reason", code) for record in rejected})
     if code.startswith(_OF_ROWS):
         return Rejected(f"{code}: {text}")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    told = error.response.get("ResponseMetadata", {})
+    status, wait = told.get("HTTPStatusCode", 0), retry_after(told.get("HTTPHeaders", {}).get("retry-after", ""))
     busy = any(word in code for word in ("Throttl", "Exceeded", "SlowDown", "TooManyRequests"))
     hop: Any = "database" if busy or status >= 500 else "statement"
-    return Unavailable(hop, f"{what}: {text or code}", _BUSY if busy else "", cause)
+    came: Came = "away" if busy or wait else "answer"
+    return Unavailable(hop, f"{what}: {text or code}", _BUSY if busy else "", cause, came=came, retry_after=wait)
 
 
 def _root(error: BaseException) -> BaseException:

@@ -7,17 +7,30 @@ from typing import Literal
 
 #: The places at which a way to a database can be interrupted, in the order of the way.
 Hop = Literal["name", "address", "tcp", "tls", "login", "database", "statement"]
+#: What came back from the database. `away`: nothing that concerns the rows, as it was not reached, or said of itself
+#: that it takes nothing. `answer`: an error as the answer to these rows, which may be the rows' fault. `silence`: no
+#: answer in time, or the end of the connection, after the rows were sent.
+Came = Literal["away", "answer", "silence"]
 
 
 class Unavailable(Exception):
-    """The database cannot take anything now, whatever the rows: the same rows are tried again later.
+    """The database did not take the rows, and may take the same rows later.
 
     `hop` is where it failed, the message says what, `hint` what to do, and `cause` is the last low-level error.
-    `written` has the rows that are in all the same, by their place.
+    `written` has the rows that are in all the same, by their place. `came` says what came back; an answer to single
+    rows stands in `rows`, by their place. `retry_after`: the seconds for which the database asks to be left alone.
     """
 
     def __init__(
-        self, hop: Hop, message: str, hint: str = "", cause: str = "", written: Collection[int] = frozenset()
+        self,
+        hop: Hop,
+        message: str,
+        hint: str = "",
+        cause: str = "",
+        written: Collection[int] = frozenset(),
+        came: Came = "away",
+        rows: Mapping[int, str] | None = None,
+        retry_after: float = 0.0,
     ) -> None:
         super().__init__(message)
         self.hop = hop
@@ -25,6 +38,9 @@ class Unavailable(Exception):
         self.hint = hint
         self.cause = cause
         self.written = written
+        self.came = came
+        self.rows = dict(rows or {})
+        self.retry_after = retry_after
 
 
 class Rejected(Exception):

@@ -11,12 +11,15 @@ import msgspec
 
 from tieline.integration.rules.errors import TemplateError
 from tieline.integration.rules.template import Path, Text, exact_bytes, lookup, text_template
-from tieline.integration.sinks.failures import Hop, Rejected, Unavailable
+from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.sinks.http_client import HttpClient, basic, literal, shown
 from tieline.integration.sinks.kind import Action, Kind, Resource, Secret, label
+from tieline.integration.sinks.network import unreachable
+from tieline.integration.sinks.outcome import judge
 
 #: Answers that say "later" (RFC 9110, 15.5 and 15.6; RFC 6585, 4; RFC 8470, 5.2).
 LATER: Final = frozenset({408, 425, 429, 502, 503, 504})
+TOO_MANY: Final = 429  # of these, the one that never means a body
 LOGIN: Final = frozenset({401, 403, 407})
 #: Answers that speak of the request's place, whatever is in it.
 PLACE: Final = frozenset({404, 405, 410})
@@ -89,19 +92,27 @@ class HttpSink:
         await self.client.close()
 
 
-def judged(status: int, text: str, fixed: bool) -> Unavailable | Rejected:
-    """What an answer other than 2xx means; `fixed` says that the request's place is the same for all rows."""
+def judged(status: int, text: str, fixed: bool, wait: float = 0.0) -> Unavailable | Rejected:
+    """What an answer other than 2xx means; `fixed` says that the request's place is the same for all rows, `wait` for
+    how many seconds the server asks to be left alone. Any of them may be the answer to one body alone, but for those
+    that ask for a pause.
+    """
     said = shown(status, text)
-    if status in LATER:
-        return Unavailable("database", f"the server takes nothing now: {said}", "it is tried again", said)
+    if status == TOO_MANY or wait:
+        told = f"the server takes nothing now: {said}"
+        return Unavailable("database", told, "it is tried again when the server says", said, retry_after=wait)
+    if status in LATER or status >= 500:
+        told = f"the server takes nothing now: {said}"
+        return Unavailable("database", told, "it is tried again; see the server's log", said, came="answer")
     if status in LOGIN:
         hint = "check the user name, the password or the Authorization header"
-        return Unavailable("login", f"the server refuses access: {said}", hint, said)
-    hop: Hop = "statement"
+        return Unavailable("login", f"the server refuses access: {said}", hint, said, came="answer")
     if status in PLACE and fixed:
-        return Unavailable(hop, f"the server has nothing there: {said}", "check the URL, the path and the method", said)
+        told, hint = f"the server has nothing there: {said}", "check the URL, the path and the method"
+        return Unavailable("statement", told, hint, said, came="answer")
     if 300 <= status < 400:
-        return Unavailable(hop, f"the server sends us elsewhere: {said}", "write the URL where it leads", said)
+        told, hint = f"the server sends us elsewhere: {said}", "write the URL where it leads"
+        return Unavailable("statement", told, hint, said, came="answer")
     return Rejected(said)
 
 
@@ -119,27 +130,25 @@ class HttpWriter:
     async def write(self, outputs: Sequence[dict[str, Any]]) -> None:
         """Send a request for each output, as many at a time as there are connections."""
         results = await asyncio.gather(*(self._send(output) for output in outputs), return_exceptions=True)
-        written = [place for place, result in enumerate(results) if result is None]
-        rejected: dict[int, str] = {}
-        for place, result in enumerate(results):
-            if isinstance(result, Unavailable):
-                result.written = written
-                raise result
-            if isinstance(result, (Rejected, ValueError)):
-                rejected[place] = str(result)
-            elif isinstance(result, BaseException):
-                raise result
-        if rejected:
-            raise Rejected(next(iter(rejected.values())), rejected, written)
+        judge(results, self._verdict)
+
+    def _verdict(self, error: BaseException) -> Unavailable | Rejected:
+        if isinstance(error, Unavailable | Rejected):
+            return error
+        return (
+            Rejected(str(error))
+            if isinstance(error, ValueError)
+            else unreachable(error, self.sink.client.url, sent=True)
+        )
 
     async def _send(self, output: dict[str, Any]) -> None:
         path = _escaped(self._path, output)
         headers = {**self.sink.headers, **{name: text.render(output) for name, text in self._headers.items()}}
         body = self._body.data(output) if self.method in ("post", "put") else b""
         async with self._room:
-            status, text = await self.sink.client.request(self.method, path, body, headers)
-        if not 200 <= status < 300:
-            raise judged(status, text, fixed=not self._path.paths)
+            reply = await self.sink.client.reply(self.method, path, body, headers)
+        if not 200 <= reply.status < 300:
+            raise judged(reply.status, reply.text, fixed=not self._path.paths, wait=reply.retry_after)
 
 
 def _escaped(template: Text, output: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -16,7 +16,7 @@ import msgspec
 from tieline.integration.sinks import reach, tls
 from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.kind import Resource, driver
-from tieline.integration.sinks.network import described, unreachable
+from tieline.integration.sinks.network import described, retry_after, unreachable
 
 if TYPE_CHECKING:
     import aiohttp
@@ -28,6 +28,14 @@ else:
 #: What Go's and nginx's servers answer to a request without TLS.
 _WANTS_TLS: Final = re.compile("HTTP request (was sent )?to (an )?HTTPS")
 SHOWN: Final = 500  # characters of an answer that an error quotes
+
+
+class Reply(NamedTuple):
+    """What a server answered; `retry_after`: the seconds for which it asks to be left alone."""
+
+    status: int
+    text: str
+    retry_after: float
 
 
 class HttpClient:
@@ -48,6 +56,13 @@ class HttpClient:
         self, method: str, path: str = "", data: bytes = b"", headers: Mapping[str, str] | None = None, **more: Any
     ) -> tuple[int, str]:
         """The status and the text of an answer; raises Unavailable where there is none, ValueError for no request."""
+        reply = await self.reply(method, path, data, headers, **more)
+        return reply.status, reply.text
+
+    async def reply(
+        self, method: str, path: str = "", data: bytes = b"", headers: Mapping[str, str] | None = None, **more: Any
+    ) -> Reply:
+        """An answer; raises Unavailable where there is none, ValueError for no request."""
         session = self._opened()
         self._judge()
         try:
@@ -64,6 +79,7 @@ class HttpClient:
                 **more,
             ) as answer:
                 status, text = answer.status, await answer.text(errors="replace")
+                wait = retry_after(answer.headers.get("retry-after", ""))
         except aiohttp.InvalidURL as error:
             raise ValueError(f"{self.url}{path} is no URL") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -71,7 +87,7 @@ class HttpClient:
         if status == 400 and not self.encrypted and _WANTS_TLS.search(text):
             said = shown(status, text)
             raise Unavailable("tls", f"{self.url} takes only connections with TLS", "turn TLS on in the resource", said)
-        return status, text
+        return Reply(status, text, wait)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -106,16 +122,18 @@ class HttpClient:
     def _translated(self, error: BaseException) -> Unavailable:
         if isinstance(error, aiohttp.ServerDisconnectedError):
             cause = described(error)
-            return Unavailable("tcp", f"{self.url} closed the connection without an answer", "it is tried again", cause)
+            told = f"{self.url} closed the connection without an answer"
+            return Unavailable("tcp", told, "it is tried again", cause, came="silence")
         inner: BaseException | None = error
         while inner is not None:
             if isinstance(inner, OSError) and not isinstance(inner, aiohttp.ClientError):
-                return unreachable(inner, self.url)
+                return unreachable(inner, self.url, sent=not isinstance(error, aiohttp.ClientConnectorError))
             inner = getattr(inner, "certificate_error", None) or inner.__cause__ or inner.__context__
         if isinstance(error, aiohttp.ClientResponseError):
             hint = "check the port, and whether it takes http or https"
-            return Unavailable("database", f"{self.url} does not speak HTTP", hint, described(error))
-        return unreachable(error, self.url)
+            told = f"{self.url} does not speak HTTP"
+            return Unavailable("database", told, hint, described(error), came="answer")
+        return unreachable(error, self.url, sent=True)
 
     async def close(self) -> None:
         """Close every connection."""

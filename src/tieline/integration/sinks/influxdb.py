@@ -86,14 +86,18 @@ def _judged(status: int, text: str) -> Unavailable | Rejected:
     """What an answer other than 2xx means (InfluxDB 1.8, /write)."""
     said = shown(status, text)
     if status == 401:
-        return Unavailable("login", "the server does not let this user in", "check user name and password", said)
+        return Unavailable(
+            "login", "the server does not let this user in", "check user name and password", said, came="answer"
+        )
     if status == 403:
-        return Unavailable("database", "the user may not write to the database", "grant the user WRITE on it", said)
+        return Unavailable(
+            "database", "the user may not write to the database", "grant the user WRITE on it", said, came="answer"
+        )
     if status == 404:
-        return Unavailable("database", said, "create the database, or correct its name", said)
+        return Unavailable("database", said, "create the database, or correct its name", said, came="answer")
     if status in (400, 413):
         return Rejected(said)  # what of it is in may be written again: points are replaced
-    return Unavailable("database", said, "it is tried again", said)
+    return Unavailable("database", said, "it is tried again", said, came="answer")
 
 
 class Times:

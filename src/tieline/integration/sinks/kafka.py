@@ -253,7 +253,9 @@ class KafkaWriter:
         if self._topic.paths:
             return Rejected(f"there is no topic {topic!r}")
         hint = "create the topic, correct its name, or allow that it is created"
-        return Unavailable("statement", f"there is no topic {topic!r}", hint, "it is not in the cluster's metadata")
+        return Unavailable(
+            "statement", f"there is no topic {topic!r}", hint, "it is not in the cluster's metadata", came="answer"
+        )
 
     def _verdict(self, error: BaseException) -> Unavailable | Rejected:
         return translated(error, self._sink.resource.bootstrap_hosts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tieline.integration.sinks.failures import Rejected, Unavailable
+from tieline.integration.sinks.failures import Came, Rejected, Unavailable
 from tieline.integration.sinks.kind import driver
 from tieline.integration.sinks.network import described, unreachable
 
@@ -34,9 +34,11 @@ def translated(error: BaseException, server: str, connecting: bool = False) -> U
         hint = "check the mechanism, the user name and the password"
         return Unavailable("login", "the broker does not let this user in", hint, cause)
     if isinstance(error, known.TopicAuthorizationFailedError | known.ClusterAuthorizationFailedError):
-        return Unavailable("statement", "this user may not write there", "allow WRITE on the topic to it", cause)
+        return Unavailable(
+            "statement", "this user may not write there", "allow WRITE on the topic to it", cause, came="answer"
+        )
     if isinstance(error, known.UnknownTopicOrPartitionError):
-        return Unavailable("statement", "the topic is not there any more", "create it again", cause)
+        return Unavailable("statement", "the topic is not there any more", "create it again", cause, came="answer")
     return _of_way(error, server, cause, connecting)
 
 
@@ -44,12 +46,16 @@ def _of_way(error: BaseException, server: str, cause: str, connecting: bool) -> 
     known = aiokafka.errors
     inner = error if isinstance(error, OSError) else error.__cause__ or error.__context__
     if isinstance(inner, OSError) and not (connecting and isinstance(inner, ConnectionResetError | BrokenPipeError)):
-        return unreachable(inner, server)
+        return unreachable(inner, server, sent=not connecting)
     if isinstance(error, known.BrokerResponseError):
-        return Unavailable("database", f"the cluster does not take it now: {error}", "it is tried again", cause)
+        came: Came = "away" if error.retriable or connecting else "answer"
+        told = f"the cluster does not take it now: {error}"
+        return Unavailable("database", told, "it is tried again", cause, came=came)
     if connecting and isinstance(error, known.KafkaConnectionError):
         hint = "check TLS and the authentication mechanism on both sides, and a client certificate"
         return Unavailable("tls", f"{server} ended the connection at its beginning", hint, cause)
     if isinstance(error, known.KafkaTimeoutError | TimeoutError):
-        return Unavailable("tcp", f"{server} did not answer in time", "check the brokers and their addresses", cause)
-    return unreachable(error, server)
+        late: Came = "away" if connecting else "silence"
+        told = f"{server} did not answer in time"
+        return Unavailable("tcp", told, "check the brokers and their addresses", cause, came=late)
+    return unreachable(error, server, sent=not connecting)

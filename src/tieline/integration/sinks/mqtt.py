@@ -177,8 +177,10 @@ class MqttWriter:
         if isinstance(error, Refused) and error.quota:
             return Unavailable("database", str(error), "it is tried again", described(error))
         if isinstance(error, Refused) and error.denied and not self._topic.paths:
-            return Unavailable("statement", str(error), "allow the user to publish to the topic", described(error))
+            return Unavailable(
+                "statement", str(error), "allow the user to publish to the topic", described(error), came="answer"
+            )
         if isinstance(error, ValueError):
             return Rejected(str(error))
         hint = "it is tried again; the broker's log may say why it ends connections"
-        return Unavailable("tcp", str(error), hint, described(error))
+        return Unavailable("tcp", str(error), hint, described(error), came="silence")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from tieline.integration.sinks.failures import Hop, Rejected, Unavailable
+from tieline.integration.sinks.failures import Came, Hop, Rejected, Unavailable
 from tieline.integration.sinks.kind import driver
 from tieline.integration.sinks.network import described, unreachable
 
@@ -47,6 +47,8 @@ _PASSING: Final = {
     1317: "the server stopped the statement; it is tried again",
     1836: "the server is read-only: use the primary's address",
 }
+#: Of these, what may be due to the rows all the same: locks that they wait for, and the time that they take.
+_CAME: Final[dict[int, Came]] = {1205: "silence", 1213: "answer", 1317: "silence", 1969: "silence", 3024: "silence"}
 _STATEMENT: Final = {
     1054: "add the column, or correct its name",
     1064: "correct the SQL template",
@@ -66,10 +68,10 @@ def translated(error: BaseException, server: str, connecting: bool) -> Unavailab
         number, message = (*error.args, "")[:2] if error.args else (0, "")
         if number not in _LOST:
             return _refused(int(number), str(message), str(error.sqlstate or ""), connecting)
-        return unreachable(_origin(error), server)
+        return unreachable(_origin(error), server, sent=not connecting)
     if isinstance(error, ValueError) and not connecting:
         return Rejected(described(error))  # a parameter that could not be encoded
-    return unreachable(error, server)
+    return unreachable(error, server, sent=not connecting)
 
 
 def _origin(error: BaseException) -> BaseException:
@@ -85,11 +87,12 @@ def _refused(number: int, message: str, state: str, connecting: bool) -> Unavail
         said, hint = _LOGIN[number]
         return Unavailable("login", said, hint, cause)
     if connecting or number in _DATABASE or number in _PASSING:
-        return Unavailable("database", message, _DATABASE.get(number, _PASSING.get(number, "")), cause)
+        came: Came = _CAME.get(number, "away") if not connecting else "away"
+        return Unavailable("database", message, _DATABASE.get(number, _PASSING.get(number, "")), cause, came=came)
     if number == 1043:
         return Unavailable("tls", "the server does not speak TLS", "turn TLS on in the server, or off here", cause)
     if number not in _STATEMENT and (state.startswith(_OF_ROWS) or number in _ROW_NUMBERS):
         row = _ROW.search(message)
         return Rejected(message, {int(row[1]) - 1: message} if row else None)
     hop: Hop = "statement"
-    return Unavailable(hop, message, _STATEMENT.get(number, ""), cause)
+    return Unavailable(hop, message, _STATEMENT.get(number, ""), cause, came=_CAME.get(number, "answer"))

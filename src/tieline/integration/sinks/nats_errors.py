@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from tieline.integration.sinks.failures import Rejected, Unavailable
+from tieline.integration.sinks.failures import Came, Rejected, Unavailable
 from tieline.integration.sinks.kind import driver
 from tieline.integration.sinks.network import described, unreachable
 
@@ -34,20 +34,23 @@ def translated(
         if named_by_rows:
             return Rejected(f"no stream takes the subject: {error}")
         hint = "create a stream with this subject, correct the subject, or turn JetStream off"
-        return Unavailable("statement", f"no stream takes the subject {subject}", hint, cause)
+        return Unavailable("statement", f"no stream takes the subject {subject}", hint, cause, came="answer")
     if isinstance(error, nats.js.errors.APIError):
         hint = "look at the stream's limits; writing goes on by itself"
-        return Unavailable("statement", f"the stream for {subject} takes no more: {error.description}", hint, cause)
+        told = f"the stream for {subject} takes no more: {error.description}"
+        return Unavailable("statement", told, hint, cause, came="answer")
     if connecting and isinstance(error, ConnectionError | nats.errors.UnexpectedEOF):
         hint = "give the resource a client certificate, if the server wants one"
         return Unavailable("tls", f"{servers} ended the connection after TLS", hint, cause)
-    return _of_way(error, servers, cause)
+    return _of_way(error, servers, cause, not connecting)
 
 
-def _of_way(error: BaseException, servers: str, cause: str) -> Unavailable:
+def _of_way(error: BaseException, servers: str, cause: str, sent: bool) -> Unavailable:
     text = str(error).lower()
     if "permissions violation" in text:
-        return Unavailable("statement", "this user may not publish there", "allow the subject to the user", cause)
+        return Unavailable(
+            "statement", "this user may not publish there", "allow the subject to the user", cause, came="answer"
+        )
     if "authorization" in text or "authentication" in text or "user auth" in text:
         return Unavailable(
             "login", "the server does not let this user in", "check user name, password and token", cause
@@ -56,5 +59,7 @@ def _of_way(error: BaseException, servers: str, cause: str) -> Unavailable:
         hint = "check TLS in the resource and the server, and the certificates of both"
         return Unavailable("tls", f"{servers} did not agree on TLS: {error}", hint, cause)
     if isinstance(error, nats.errors.TimeoutError):
-        return Unavailable("tcp", f"{servers} did not answer in time", "check the server and its streams", cause)
-    return unreachable(error, servers)
+        late: Came = "silence" if sent else "away"
+        told = f"{servers} did not answer in time"
+        return Unavailable("tcp", told, "check the server and its streams", cause, came=late)
+    return unreachable(error, servers, sent=sent)

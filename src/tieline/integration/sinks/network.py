@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+import time
 from collections.abc import Collection
+from email.utils import parsedate_to_datetime
 
 from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.kind import Resource
@@ -62,6 +64,16 @@ def agreed(resource: Resource, place: tuple[str, int], also: Collection[tuple[st
         )
 
 
+def retry_after(header: str) -> float:
+    """The seconds for which a server asks to be left alone (RFC 9110, 10.2.3); 0 where it says nothing of the kind."""
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return 0.0
+
+
 def described(error: BaseException) -> str:
     """An error's kind and text."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -76,8 +88,33 @@ def hung_up(server: str, cause: str) -> Unavailable:
     return Unavailable("tls", f"{server} ended the connection at its beginning", hint, cause)
 
 
-def unreachable(error: BaseException, server: str, encrypted: bool = False) -> Unavailable:
-    """What a failure of the way to the server means. `encrypted`: it came when TLS was to be agreed on."""
+#: Errors that arise in our own process while rows become what is sent, and not on the way.
+OURS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+def unreachable(error: BaseException, server: str, encrypted: bool = False, sent: bool = False) -> Unavailable:
+    """What a failure of the way to the server means. `encrypted`: it came when TLS was to be agreed on; `sent`: it came
+    when rows were being written, so that one of them may be the reason.
+    """
+    if sent and isinstance(error, OURS) and not isinstance(error, OSError):
+        said = described(error)
+        return Unavailable("statement", f"a row could not be sent: {said}", "correct the rule", said, came="answer")
+    found = _of_way(error, server, encrypted)
+    if sent:
+        found.came = "silence"
+    return found
+
+
+def _of_way(error: BaseException, server: str, encrypted: bool) -> Unavailable:
     cause = described(error)
     if isinstance(error, Forbidden):
         return Unavailable("address", str(error), error.hint, cause)

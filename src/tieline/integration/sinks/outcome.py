@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from tieline.integration.sinks.failures import Rejected, Unavailable
@@ -63,7 +63,7 @@ def judge(
     """
     written = [place for place, error in enumerate(found) if error is None]
     refused: dict[int, str] = {}
-    trouble: Unavailable | None = None
+    troubles: dict[int, Unavailable] = {}
     for place, error in enumerate(found):
         if error is None:
             continue
@@ -73,9 +73,19 @@ def judge(
                 raise Rejected(str(said), None, written)
             refused[place] = str(said)
         else:
-            trouble = trouble or said
+            troubles[place] = said
     if refused:
         raise Rejected("messages that are not taken", refused, written)
-    if trouble is not None:
-        trouble.written = written
-        raise trouble
+    if troubles:
+        raise worst(troubles, written)
+
+
+def worst(troubles: Mapping[int, Unavailable], written: Collection[int] = ()) -> Unavailable:
+    """What is said of rows that are not in: of the server where an answer speaks of it, else of the rows by place."""
+    told = list(troubles.values())
+    trouble = next((one for came in ("away", "answer") for one in told if one.came == came), told[0])
+    trouble.written = written
+    trouble.retry_after = max(one.retry_after for one in told)
+    if trouble.came == "answer":
+        trouble.rows = {place: one.message for place, one in troubles.items() if one.came == "answer"}
+    return trouble

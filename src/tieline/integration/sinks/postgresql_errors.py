@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from tieline.integration.sinks.failures import Hop, Rejected, Unavailable
+from tieline.integration.sinks.failures import Came, Hop, Rejected, Unavailable
 from tieline.integration.sinks.kind import driver
 from tieline.integration.sinks.network import unreachable
 
@@ -16,6 +16,7 @@ else:
 
 #: SQLSTATE classes and codes that speak of the rows themselves (PostgreSQL 15, appendix A).
 _OF_ROWS: Final = ("21", "22", "23", "44", "P0001", "54000")
+_CANCELLED: Final = "57014"  # the statement ran longer than statement_timeout, or somebody cancelled it
 _COPY_LINE: Final = re.compile(r"^COPY .*, line (\d+)", re.MULTILINE)
 #: Of the login, and of the database that was asked for.
 _OF_LOGIN: Final = {
@@ -54,7 +55,14 @@ def refused(error: asyncpg.PostgresError, connecting: bool) -> Unavailable | Rej
     if code.startswith(_OF_ROWS):
         return Rejected(_with_detail(error), _line(error))
     hop: Hop = "database" if code[:2] in ("08", "53", "57", "58", "25") else "statement"
-    return Unavailable(hop, str(error), _OF_STATEMENT.get(code, _HINTS.get(code, "")), cause)
+    return Unavailable(hop, str(error), _OF_STATEMENT.get(code, _HINTS.get(code, "")), cause, came=_came(code))
+
+
+def _came(code: str) -> Came:
+    """Whether the server speaks of itself, gave no answer in time, or may mean the rows (PostgreSQL 15, appendix A)."""
+    if code[:2] in ("08", "55") or code == _CANCELLED:
+        return "silence"
+    return "away" if code[:2] in ("53", "57", "58") or code == "25006" else "answer"
 
 
 def _line(error: asyncpg.PostgresError) -> dict[int, str]:
@@ -74,9 +82,9 @@ def translated(error: BaseException, server: str, connecting: bool) -> Unavailab
         return error
     if isinstance(error, asyncpg.PostgresError):
         return refused(error, connecting)
-    if isinstance(error, (asyncpg.exceptions.DataError, OverflowError)):
+    if isinstance(error, (asyncpg.exceptions.DataError, ArithmeticError, TypeError, ValueError)) and not connecting:
         return Rejected(str(error))  # a parameter that could not be encoded
     if isinstance(error, ConnectionError) and "rejected SSL" in str(error):
         hint = "turn TLS on in the server, or off in the resource"
         return Unavailable("tls", f"{server} does not speak TLS", hint, str(error))
-    return unreachable(error, server)
+    return unreachable(error, server, sent=not connecting)

@@ -28,16 +28,20 @@ def translated(
         if named_by_rows:
             return Rejected(f"no queue takes it: {returned.reply_text} {returned.routing_key!r}")
         hint = "bind a queue to the exchange for this routing key"
-        return Unavailable("statement", f"no queue takes the routing key {returned.routing_key!r}", hint, cause)
+        return Unavailable(
+            "statement", f"no queue takes the routing key {returned.routing_key!r}", hint, cause, came="answer"
+        )
     if isinstance(error, known.DeliveryError):
         hint = "look at the queue's limits; writing goes on by itself"
         return Unavailable("database", "the broker does not take the message now", hint, cause)
     if isinstance(error, known.ChannelPreconditionFailed):
         return Rejected(str(error))
     if isinstance(error, known.ChannelNotFoundEntity):
-        return Unavailable("statement", str(error.args[0]), "create it, or correct its name", cause)
+        return Unavailable("statement", str(error.args[0]), "create it, or correct its name", cause, came="answer")
     if isinstance(error, known.ChannelAccessRefused):
-        return Unavailable("statement", str(error.args[0]), "grant the user the right to write there", cause)
+        return Unavailable(
+            "statement", str(error.args[0]), "grant the user the right to write there", cause, came="answer"
+        )
     return _of_way(error, server, cause, connecting)
 
 
@@ -54,4 +58,4 @@ def _of_way(error: BaseException, server: str, cause: str, connecting: bool) -> 
     inner = error.__cause__
     if connecting and isinstance(inner or error, known.IncompatibleProtocolError | ConnectionResetError):
         return hung_up(server, cause)
-    return unreachable(inner if isinstance(inner, OSError) else error, server)
+    return unreachable(inner if isinstance(inner, OSError) else error, server, sent=not connecting)

@@ -120,7 +120,7 @@ class RedisWriter:
             async with asyncio.timeout(self.sink.resource.write_timeout):
                 failed = await self.sink.client.execute(commands)
         except TimeoutError as error:
-            raise unreachable(error, self.sink.resource.servers) from error
+            raise unreachable(error, self.sink.resource.servers, sent=True) from error
         if failed:
             said = next(iter(failed.values()))
             raise Rejected(said, failed, written=[n for n in range(len(outputs)) if n not in failed])

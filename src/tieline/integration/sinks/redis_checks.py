@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tieline.integration.sinks.failures import Unavailable
+from tieline.integration.sinks.failures import Rejected, Unavailable
+from tieline.integration.sinks.outcome import worst
 from tieline.integration.sinks.redis_errors import answered
 
 
@@ -60,10 +61,11 @@ def whole(state: Any) -> None:
 
 
 def refusals(answers: Sequence[Any]) -> dict[int, str]:
-    """The commands' own faults; raises Unavailable where the server could not run one for another reason."""
+    """The commands' own faults; raises Unavailable where the server did not run one for another reason."""
     failed = {place: str(answer) for place, answer in enumerate(answers) if isinstance(answer, Exception)}
-    for text in failed.values():
-        if (trouble := answered(text)) is not None:
-            trouble.written = [place for place in range(len(answers)) if place not in failed]
-            raise trouble
+    troubles = {place: trouble for place, text in failed.items() if (trouble := answered(text)) is not None}
+    own = {place: text for place, text in failed.items() if place not in troubles}
+    written = [place for place in range(len(answers)) if place not in failed]
+    if troubles:
+        raise worst(troubles, written) if not own else Rejected(next(iter(own.values())), own, written)
     return failed

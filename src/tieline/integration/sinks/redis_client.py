@@ -21,6 +21,7 @@ from redis.exceptions import ConnectionError
 from tieline.integration.sinks import tls
 from tieline.integration.sinks.failures import Unavailable
 from tieline.integration.sinks.network import addresses, agreed, announced
+from tieline.integration.sinks.outcome import worst
 from tieline.integration.sinks.pool import Pool
 from tieline.integration.sinks.reach import open_connection
 from tieline.integration.sinks.redis_checks import judge, refusals, suits, takes
@@ -114,10 +115,12 @@ class MasterClient:
                 *queued, done = await _exchange(connection, [_MULTI, *packed, _EXEC])
             except Exception as error:
                 raise translated(error, self._resource.servers, connecting=False) from error
-            for answer in (*queued, done):
+            faults = {place: _not_run(str(one)) for place, one in enumerate(queued[1:]) if isinstance(one, Exception)}
+            if faults:  # and none was run
+                raise worst(faults)
+            for answer in (queued[0], done):
                 if isinstance(answer, Exception):
-                    text = str(answer)
-                    raise answered(text) or Unavailable("statement", text, "correct the command template", text)
+                    raise _not_run(str(answer))
             return refusals(done)
 
     async def check(self, templates: Sequence[Sequence[str]]) -> None:
@@ -138,6 +141,11 @@ class MasterClient:
 
     async def close(self) -> None:
         self._pool.close()
+
+
+def _not_run(text: str) -> Unavailable:
+    hint = "correct the command template"
+    return answered(text) or Unavailable("statement", text, hint, text, came="answer")
 
 
 async def _connected(connection: Connection) -> Connection:

@@ -6,7 +6,7 @@ from typing import Final
 
 from redis import exceptions
 
-from tieline.integration.sinks.failures import Hop, Rejected, Unavailable
+from tieline.integration.sinks.failures import Came, Hop, Rejected, Unavailable
 from tieline.integration.sinks.network import described, hung_up, unreachable
 
 #: By how an error's text begins (Redis 7.0, server.c, acl.c, cluster.c): the hop, and what helps.
@@ -45,7 +45,7 @@ def answered(text: str) -> Unavailable | None:
     """What an error answer of the server means, None where it is the command's own fault."""
     for start, hop, hint in _ANSWERS:
         if text.startswith(start):
-            return Unavailable(hop, text, hint, text)
+            return Unavailable(hop, text, hint, text, came="answer" if hop == "statement" else "away")
     return None
 
 
@@ -60,20 +60,20 @@ def translated(error: BaseException, server: str, connecting: bool, encrypted: b
     if "Cluster mode is not enabled" in str(error):
         return Unavailable("database", "the server is none of a cluster", "choose the type single", described(error))
     if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.RedisClusterException)):
-        return answered(str(error)) or _of_way(_origin(error), server, encrypted and connecting)
+        return answered(str(error)) or _of_way(_origin(error), server, encrypted and connecting, not connecting)
     if isinstance(error, exceptions.ResponseError):
-        return answered(str(error)) or Unavailable(
-            "database" if connecting else "statement", str(error), "", str(error)
-        )
+        hop: Hop = "database" if connecting else "statement"
+        came: Came = "away" if connecting else "answer"
+        return answered(str(error)) or Unavailable(hop, str(error), "", str(error), came=came)
     if isinstance(error, UnicodeEncodeError):
         return Rejected(described(error))
-    return unreachable(error, server, encrypted)
+    return unreachable(error, server, encrypted, sent=not connecting)
 
 
-def _of_way(error: BaseException, server: str, agreeing: bool) -> Unavailable:
+def _of_way(error: BaseException, server: str, agreeing: bool, sent: bool) -> Unavailable:
     if agreeing and isinstance(error, ConnectionResetError | BrokenPipeError | exceptions.ConnectionError):
         return hung_up(server, described(error))
-    return unreachable(error, server, agreeing)
+    return unreachable(error, server, agreeing, sent)
 
 
 def _origin(error: BaseException) -> BaseException:

@@ -1,0 +1,289 @@
+"""Whose fault it is that rows are not in, theirs or the server's, judged by how writes end. Without I/O and clock.
+
+Rows are written from the front, in a window that shrinks while writes fail and grows while they succeed, so that a bad
+row among many is found by halving. A row that fails by itself is set aside, and the others go on. What the server takes
+proves it well; a row that fails while others are taken becomes a letter. Where every row fails, nothing becomes one:
+the rows are kept, in their order, and tried again after pauses.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, Literal
+
+from tieline.integration.rules.compile import Item
+
+TRIES: Final = 3  # writes that an error gets to pass by itself, before it counts against the rows
+PROOF: Final = 10  # letters, with no row taken between, after which the rows are not to blame any more
+REACH: Final = 100  # rows that fail one after the other before they are kept, and a pause is made
+FARTHEST: Final = 10_000  # rows that are tried between two pauses at most, looking for one that is taken
+WIDEST: Final = 1 << 20  # rows of a window: more than any batch has
+PATIENCE: Final = 48  # tries at most where rows were seen to be taken that had failed while others were taken
+ORDERED_PATIENCE: Final = 6  # the same, while all others wait
+
+#: How a write ended: every row is in; rows are refused, for good; an error that the rows or the server may be guilty
+#: of; no answer; the server was not reached, or says that it takes nothing now.
+Came = Literal["taken", "refused", "answer", "silence", "away"]
+
+
+class Step(Enum):
+    """What is done next about the rows that are not in."""
+
+    AGAIN = "write the same rows again, after a pause"
+    NARROW = "write half of them"
+    ASIDE = "set the row aside, and go on with the others"
+
+
+#: By how the write ended, whether it was of one row, and whether the rows are suspected: other rows were taken since
+#: the first failure, or the error had its tries.
+STEPS: Final[Mapping[tuple[Came, bool, bool], Step]] = {
+    ("refused", False, False): Step.NARROW,
+    ("refused", False, True): Step.NARROW,
+    ("refused", True, False): Step.ASIDE,
+    ("refused", True, True): Step.ASIDE,
+    ("answer", False, False): Step.AGAIN,
+    ("answer", False, True): Step.NARROW,
+    ("answer", True, False): Step.AGAIN,
+    ("answer", True, True): Step.ASIDE,
+    ("silence", False, False): Step.NARROW,  # it had its time; fewer rows may do in it
+    ("silence", False, True): Step.NARROW,
+    ("silence", True, False): Step.AGAIN,
+    ("silence", True, True): Step.ASIDE,
+    ("away", False, False): Step.AGAIN,
+    ("away", False, True): Step.AGAIN,
+    ("away", True, False): Step.AGAIN,
+    ("away", True, True): Step.AGAIN,
+}
+
+
+@dataclass(slots=True, eq=False)
+class Case:
+    """One row that is not in yet. Times are counts of rows that were taken until then, -1 before they happened."""
+
+    item: Item
+    number: int  # in the order of arrival
+    why: str = ""
+    refused: bool = False  # the last word was a refusal for good
+    fails: int = 0  # writes in which it failed by itself
+    later: int = 0  # of these, after another row was taken that came after the first of them
+    suspected: int = -1  # when a write of it failed first, alone or with others
+    failed: int = -1  # when it failed first by itself
+
+
+@dataclass(frozen=True)
+class End:
+    """How a write ended: what is in, and what was said of single rows, by their place in the window."""
+
+    came: Came
+    written: Collection[int] = ()
+    rows: Mapping[int, str] = field(default_factory=dict)
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What follows from a write: rows that are in, rows that become letters, and whether a pause is due before more."""
+
+    taken: list[Item] = field(default_factory=list)
+    letters: list[Case] = field(default_factory=list)
+    pause: bool = False
+
+
+class Triage:
+    """The rows of one action that are in hand while something is wrong. With `ordered` no row overtakes one that may
+    still be written.
+    """
+
+    def __init__(self, ordered: bool) -> None:
+        self.ordered = ordered
+        self.aside: list[Case] = []
+        self._rows: deque[Case] = deque()
+        self._numbers = itertools.count()
+        self._window = self._ceiling = WIDEST
+        self._tries = 0  # writes that failed since rows were taken
+        self._patience = TRIES  # tries that a row gets by itself
+        self._taken = 0  # rows so far
+        self._unproven = 0  # letters since a row was taken
+        self._reach = REACH
+        self._recovering = False  # rows are taken again, perhaps some that failed before
+
+    # What is in hand
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is in hand."""
+        return not self._rows and not self.aside
+
+    @property
+    def waiting(self) -> int:
+        """The rows that can be tried at once."""
+        return len(self._rows)
+
+    @property
+    def window(self) -> int:
+        """The rows of the next write at most."""
+        return self._window
+
+    @property
+    def held(self) -> bool:
+        """Whether so many rows failed, and none was taken, that more are not to be tried now."""
+        return len(self.aside) >= self._reach
+
+    @property
+    def stuck(self) -> bool:
+        """Whether no row was taken since those failed that are set aside."""
+        return bool(self.aside) and all(case.suspected == self._taken for case in self.aside)
+
+    def items(self) -> list[Item]:
+        """The rows in hand."""
+        return [case.item for case in (*self.aside, *self._rows)]
+
+    def take(self, items: Iterable[Item]) -> None:
+        """Take rows, behind those in hand."""
+        self._rows.extend(Case(item, next(self._numbers)) for item in items)
+
+    def again(self) -> None:
+        """Try what is set aside once more, before the others."""
+        if self.held:
+            self._reach = min(self._reach * 2, FARTHEST)
+        if self.aside:
+            self._window = 1
+        self._rows.extendleft(sorted(self.aside, key=lambda case: -case.number))
+        self.aside = []
+
+    def drop(self, unwanted: Callable[[Item], bool]) -> list[Item]:
+        """Forget the rows that are not wanted any more, and return them."""
+        gone = [item for item in self.items() if unwanted(item)]
+        if gone:
+            self._rows = deque(case for case in self._rows if not unwanted(case.item))
+            self.aside = [case for case in self.aside if not unwanted(case.item)]
+        return gone
+
+    # What is tried, and what comes of it
+
+    def next(self, most: int) -> list[Item]:
+        """The rows to write now, at most so many; none where nothing can be tried before a pause."""
+        if not self._rows or self.held:
+            return []
+        if self._rows[0].fails and not self._recovering:
+            return [self._rows[0].item]
+        return [self._rows[place].item for place in range(min(self._window, most, len(self._rows)))]
+
+    def ended(self, count: int, end: End) -> Verdict:
+        """What follows from how the write of the first `count` rows ended."""
+        tried = [self._rows.popleft() for _ in range(count)]
+        written = frozenset(range(count) if end.came == "taken" else end.written)
+        before = self._taken
+        letters = self._passed([tried[place] for place in sorted(written)])
+        left = [case for place, case in enumerate(tried) if place not in written]
+        for case in left:
+            if case.suspected < 0:
+                case.suspected = before if end.came == "refused" else self._taken
+        step = self._step(end, tried, left)
+        said = end.rows or ({0: end.why} if count == 1 and left else {})
+        alone = [] if end.came == "away" else [(tried[place], said[place]) for place in sorted(said)]
+        blamed, stay = self._failed(end.came == "refused", alone, len(written))
+        letters += blamed
+        if step is Step.ASIDE:
+            self.aside += stay
+        gone = {id(case) for case in (*blamed, *(stay if step is Step.ASIDE else ()))}
+        self._rows.extendleft(case for case in reversed(left) if id(case) not in gone)
+        taken = [tried[place].item for place in sorted(written)]
+        return Verdict(taken, letters, step is Step.AGAIN and not letters)
+
+    def _step(self, end: End, tried: list[Case], left: list[Case]) -> Step | None:
+        """What is done about the rows that are left, None where they are tried at once; also the next window."""
+        if not left:
+            self._grow(len(tried))
+            return None
+        self._recovering = False
+        some = len(left) < len(tried)
+        if end.rows and (len(tried) > 1 or some):
+            if not some and len(end.rows) == 1:  # those before the one that is named are good
+                self._window = min(end.rows) or max(1, len(tried) // 2)
+            return Step.AGAIN if self.ordered and end.came != "refused" else Step.ASIDE
+        if some:
+            return None if end.came == "refused" else Step.AGAIN
+        return self._told(end.came, tried)
+
+    def _told(self, came: Came, tried: list[Case]) -> Step:
+        """What the table says of rows none of which is in."""
+        self._tries += 1
+        one = len(tried) == 1
+        if one:
+            suspected = not self.ordered or tried[0].fails + 1 >= self._most_tries()
+        else:
+            suspected = self._taken > tried[0].suspected or self._tries >= TRIES
+        step = STEPS[came, one, suspected]
+        if step is Step.NARROW:
+            self._window = len(tried) // 2
+            if came == "silence":
+                self._ceiling = self._window
+        return step
+
+    def _grow(self, count: int) -> None:
+        self._tries = 0
+        self._window = min(max(self._window, count) * 2, self._ceiling)
+        if self._ceiling < WIDEST:
+            self._ceiling += max(1, self._ceiling // 16)
+
+    def _passed(self, cases: list[Case]) -> list[Case]:
+        """Rows were taken: those that failed before them are to blame; many are tried once more, as the server may have
+        been mended between.
+        """
+        if not cases:
+            return []
+        if any(case.later and not case.refused for case in cases):  # the same row, at first not and then taken
+            self._patience = PATIENCE
+        self._taken += len(cases)
+        self._unproven, self._reach, self._recovering = 0, REACH, True
+        if len(self.aside) > PROOF and not self.ordered:
+            self.again()
+            return []
+        letters = [case for case in self.aside if self.ordered or self._spent(case)]
+        self.aside = [case for case in self.aside if not self.ordered and not self._spent(case)]
+        return letters
+
+    def _failed(self, refused: bool, said: list[tuple[Case, str]], taken: int) -> tuple[list[Case], list[Case]]:
+        """Note rows that failed by themselves, with what was said, in a write that took so many others: those that are to
+        blame, and those that may not be.
+        """
+        blamed, stay = [], []
+        for case, why in said:
+            case.why, case.refused = why, refused
+            case.fails += 1
+            if case.failed < 0:
+                case.failed = self._taken
+            elif self._taken > case.failed:
+                case.later += 1
+            if self._to_blame(case) or (refused and taken >= len(said)):
+                self._unproven += not case.later
+                blamed.append(case)
+            else:
+                stay.append(case)
+        return blamed, stay
+
+    def _most_tries(self) -> int:
+        return min(self._patience, ORDERED_PATIENCE) if self.ordered else self._patience
+
+    def _spent(self, case: Case) -> bool:
+        """Whether the row has had its tries."""
+        return case.refused or case.fails >= self._most_tries()
+
+    def _to_blame(self, case: Case) -> bool:
+        """Whether the row is at fault, and not the server."""
+        known = self._taken > case.suspected and self._unproven < PROOF
+        return self._spent(case) and (case.later > 0 or known)
+
+    def rest(self, more: bool) -> list[Case]:
+        """The rows to blame now that everything in hand was tried; `more` says that others wait to be."""
+        if more or len(self.aside) + self._unproven > PROOF:
+            return []
+        letters = [case for case in self.aside if case.refused]
+        self._unproven += len(letters)
+        self.aside = [case for case in self.aside if not case.refused]
+        return letters
