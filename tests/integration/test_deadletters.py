@@ -137,7 +137,7 @@ def test_whatever_happened_to_a_message_becomes_a_letter(tmp_path: Path, output:
         Message("t", b"\xff" * 1000),
         Message("t", b"{" * 100_000),
         Message("t", known={"id": "i", "pub_props": nested(2000)}),
-        Message("t", known={"id": 1 << 80, 7: float("nan"), "headers": "\ud800"}),
+        Message("t", known={"id": 1 << 80, "qos": float("nan"), "headers": "\ud800"}),
     ],
 )
 def test_whatever_a_message_holds_it_becomes_a_letter(tmp_path: Path, message: Message) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tieline.integration.message import Message
 from tieline.integration.rules.compile import Item
-from tieline.integration.triage import PROOF, STEPS, TRIES, Came, End, Triage
+from tieline.integration.triage import LONE, PROOF, STEPS, TRIES, Came, End, Triage
 
 Server = Callable[[Sequence[int]], End]
 
@@ -186,6 +186,16 @@ def test_rows_go_on_while_one_is_suspected_unless_their_order_is_kept() -> None:
     assert len(run.taken) == 19
     run.again(TRIES)
     assert run.letters == [3]
+
+
+def test_a_row_that_is_the_last_of_all_becomes_a_letter_when_it_had_more_tries() -> None:
+    for server in (bad("answer", 9), naming("answer", 9, all_or_nothing=False)):
+        run = Run(server)
+        run.work(range(10))
+        run.again(LONE - 2)
+        assert run.letters == []
+        run.again()
+        assert run.letters == [9] and run.taken == list(range(9))
 
 
 def test_a_bad_row_is_found_in_few_writes() -> None:

@@ -121,7 +121,9 @@ class ResourceAnswer(ResourceView):
 
     status: str = "unknown"
     reason: str = ""
+    hop: str = Field(default="", description="where on the way it failed: name, address, tcp, tls, login …")
     hint: str = ""
+    cause: str = Field(default="", description="the last low-level error, in the server's or the system's own words")
 
 
 class Resources(Paged):

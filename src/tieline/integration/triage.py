@@ -22,6 +22,7 @@ PROOF: Final = 10  # letters, with no row taken between, after which the rows ar
 REACH: Final = 100  # rows that fail one after the other before they are kept, and a pause is made
 FARTHEST: Final = 10_000  # rows that are tried between two pauses at most, looking for one that is taken
 WIDEST: Final = 1 << 20  # rows of a window: more than any batch has
+LONE: Final = 8  # tries, over some seconds, where others were taken before and none comes that could be taken since
 PATIENCE: Final = 48  # tries at most where rows were seen to be taken that had failed while others were taken
 ORDERED_PATIENCE: Final = 6  # the same, while all others wait
 
@@ -72,6 +73,7 @@ class Case:
     later: int = 0  # of these, after another row was taken that came after the first of them
     suspected: int = -1  # when a write of it failed first, alone or with others
     failed: int = -1  # when it failed first by itself
+    company: bool = False  # others were taken in the same write, and few failed
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class Triage:
         self._taken = 0  # rows so far
         self._unproven = 0  # letters since a row was taken
         self._reach = REACH
+        self._looked = False  # whether the oldest row that failed is being tried before a further one
         self._recovering = False  # rows are taken again, perhaps some that failed before
 
     # What is in hand
@@ -169,9 +172,20 @@ class Triage:
         """The rows to write now, at most so many; none where nothing can be tried before a pause."""
         if not self._rows or self.held:
             return []
+        self._look_back()
         if self._rows[0].fails and not self._recovering:
             return [self._rows[0].item]
         return [self._rows[place].item for place in range(min(self._window, most, len(self._rows)))]
+
+    def _look_back(self) -> None:
+        """Where order is kept and some rows failed, try the oldest of them before each further row: if that were taken
+        once the server is mended, it would overtake all of them.
+        """
+        self._looked = self.ordered and len(self.aside) > 1 and not self._looked
+        if self._looked:
+            oldest = min(self.aside, key=lambda case: case.number)
+            self.aside.remove(oldest)
+            self._rows.appendleft(oldest)
 
     def ended(self, count: int, end: End) -> Verdict:
         """What follows from how the write of the first `count` rows ended."""
@@ -241,21 +255,26 @@ class Triage:
             self._patience = PATIENCE
         self._taken += len(cases)
         self._unproven, self._reach, self._recovering = 0, REACH, True
-        if len(self.aside) > PROOF and not self.ordered:
+        last = max(case.number for case in cases)
+        blamed = (lambda case: case.number < last) if self.ordered else (lambda case: case.refused)
+        letters = [] if len(self.aside) > PROOF and not self.ordered else list(filter(blamed, self.aside))
+        if self.ordered or len(self.aside) > PROOF:
+            gone = {id(case) for case in letters}
+            self.aside = [case for case in self.aside if id(case) not in gone]
             self.again()
-            return []
-        letters = [case for case in self.aside if self.ordered or self._spent(case)]
-        self.aside = [case for case in self.aside if not self.ordered and not self._spent(case)]
+        else:
+            self.aside = [case for case in self.aside if not case.refused]
         return letters
 
     def _failed(self, refused: bool, said: list[tuple[Case, str]], taken: int) -> tuple[list[Case], list[Case]]:
-        """Note rows that failed by themselves, with what was said, in a write that took so many others: those that are to
-        blame, and those that may not be.
+        """Note rows that failed by themselves, with what was said, in a write that took so many others: those that are
+        to blame, and those that may not be.
         """
         blamed, stay = [], []
         for case, why in said:
             case.why, case.refused = why, refused
             case.fails += 1
+            case.company = case.company or len(said) <= min(taken, PROOF)
             if case.failed < 0:
                 case.failed = self._taken
             elif self._taken > case.failed:
@@ -276,8 +295,10 @@ class Triage:
 
     def _to_blame(self, case: Case) -> bool:
         """Whether the row is at fault, and not the server."""
-        known = self._taken > case.suspected and self._unproven < PROOF
-        return self._spent(case) and (case.later > 0 or known)
+        if not self._spent(case) or case.later:
+            return self._spent(case)
+        known = self._taken > case.suspected or case.company
+        return known and self._unproven < PROOF and (case.refused or case.fails >= LONE)
 
     def rest(self, more: bool) -> list[Case]:
         """The rows to blame now that everything in hand was tried; `more` says that others wait to be."""

@@ -141,9 +141,8 @@ async def test_a_resource_is_not_connected_while_every_row_is_rejected(broker: M
         what = Config(resources=(test_mysql.resource(server),), rules=(Rule(id="r", sql=flow.SQL, actions=(action,)),))
         async with flow.running(flow.broker(broker), what) as pipeline:
             await asyncio.to_thread(flow.publish, broker, flow.numbered(400))
-            resource = lambda: pipeline.status()["resources"]["my"]  # noqa: E731
-            await flow.eventually(lambda: "are kept" in resource()["reason"], "the truth")
-            said = resource()
+            await flow.eventually(lambda: "are kept" in pipeline.status()["resources"]["my"]["reason"], "the truth")
+            said = pipeline.status()["resources"]["my"]
             assert (said["status"], said["hop"]) == ("disconnected", "statement")
             assert "Incorrect integer" in said["reason"] and len(pipeline.dead_letters) <= 10
             await asyncio.to_thread(flow.publish, broker, [("sensors/1", {"device": "7", "temp": 30})])

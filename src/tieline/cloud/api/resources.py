@@ -168,5 +168,5 @@ def _page(there: Platform, found: list[Resource], asked: Page) -> Resources:
 
 def _view(there: Platform, resource: Resource) -> ResourceAnswer:
     found = there.hub.report(resource.deployment).status.resources.get(resource.id, Condition())
-    told = {"status": found.status, "reason": found.reason, "hint": found.hint}
+    told = {name: getattr(found, name) for name in ("status", "reason", "hop", "hint", "cause")}
     return ResourceAnswer(**view(resource, there.vault).model_dump(), **told)
