@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tieline.integration.message import Message
 from tieline.integration.rules.compile import Item
-from tieline.integration.triage import LONE, PROOF, STEPS, TRIES, Came, End, Triage
+from tieline.integration.triage import Triage
+from tieline.integration.verdicts import LONE, PROOF, STEPS, TRIES, Came, End
 
 Server = Callable[[Sequence[int]], End]
 

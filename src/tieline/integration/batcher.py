@@ -16,7 +16,8 @@ from tieline.integration.metrics import WEIGHED, ActionMetrics
 from tieline.integration.rules.compile import Item
 from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.sinks.kind import Writer
-from tieline.integration.triage import Case, End, Triage
+from tieline.integration.triage import Triage
+from tieline.integration.verdicts import Case, End
 
 FIRST_PAUSE: Final = 0.05  # seconds before a failed write is tried again; doubled up to the longest
 LONGEST_PAUSE: Final = 5.0

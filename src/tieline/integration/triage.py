@@ -1,4 +1,4 @@
-"""Whose fault it is that rows are not in, theirs or the server's, judged by how writes end. Without I/O and clock.
+"""Whose fault it is that rows are not in, theirs or the server's, judged by how writes end, without I/O and clock.
 
 Rows are written from the front, in a window that shrinks while writes fail and grows while they succeed, so that a bad
 row among many is found by halving. A row that fails by itself is set aside, and the others go on. What the server takes
@@ -10,89 +10,27 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import Final, Literal
+from collections.abc import Callable, Iterable
 
 from tieline.integration.rules.compile import Item
-
-TRIES: Final = 3  # writes that an error gets to pass by itself, before it counts against the rows
-PROOF: Final = 10  # letters, with no row taken between, after which the rows are not to blame any more
-REACH: Final = 100  # rows that fail one after the other before they are kept, and a pause is made
-FARTHEST: Final = 10_000  # rows that are tried between two pauses at most, looking for one that is taken
-WIDEST: Final = 1 << 20  # rows of a window: more than any batch has
-LONE: Final = 8  # tries, over some seconds, where others were taken before and none comes that could be taken since
-PATIENCE: Final = 48  # tries at most where rows were seen to be taken that had failed while others were taken
-ORDERED_PATIENCE: Final = 6  # the same, while all others wait
-
-#: How a write ended: every row is in; rows are refused, for good; an error that the rows or the server may be guilty
-#: of; no answer; the server was not reached, or says that it takes nothing now.
-Came = Literal["taken", "refused", "answer", "silence", "away"]
-
-
-class Step(Enum):
-    """What is done next about the rows that are not in."""
-
-    AGAIN = "write the same rows again, after a pause"
-    NARROW = "write half of them"
-    ASIDE = "set the row aside, and go on with the others"
-
-
-#: By how the write ended, whether it was of one row, and whether the rows are suspected: other rows were taken since
-#: the first failure, or the error had its tries.
-STEPS: Final[Mapping[tuple[Came, bool, bool], Step]] = {
-    ("refused", False, False): Step.NARROW,
-    ("refused", False, True): Step.NARROW,
-    ("refused", True, False): Step.ASIDE,
-    ("refused", True, True): Step.ASIDE,
-    ("answer", False, False): Step.AGAIN,
-    ("answer", False, True): Step.NARROW,
-    ("answer", True, False): Step.AGAIN,
-    ("answer", True, True): Step.ASIDE,
-    ("silence", False, False): Step.NARROW,  # it had its time; fewer rows may do in it
-    ("silence", False, True): Step.NARROW,
-    ("silence", True, False): Step.AGAIN,
-    ("silence", True, True): Step.ASIDE,
-    ("away", False, False): Step.AGAIN,
-    ("away", False, True): Step.AGAIN,
-    ("away", True, False): Step.AGAIN,
-    ("away", True, True): Step.AGAIN,
-}
-
-
-@dataclass(slots=True, eq=False)
-class Case:
-    """One row that is not in yet. Times are counts of rows that were taken until then, -1 before they happened."""
-
-    item: Item
-    number: int  # in the order of arrival
-    why: str = ""
-    refused: bool = False  # the last word was a refusal for good
-    fails: int = 0  # writes in which it failed by itself
-    later: int = 0  # of these, after another row was taken that came after the first of them
-    suspected: int = -1  # when a write of it failed first, alone or with others
-    failed: int = -1  # when it failed first by itself
-    company: bool = False  # others were taken in the same write, and few failed
-
-
-@dataclass(frozen=True)
-class End:
-    """How a write ended: what is in, and what was said of single rows, by their place in the window."""
-
-    came: Came
-    written: Collection[int] = ()
-    rows: Mapping[int, str] = field(default_factory=dict)
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What follows from a write: rows that are in, rows that become letters, and whether a pause is due before more."""
-
-    taken: list[Item] = field(default_factory=list)
-    letters: list[Case] = field(default_factory=list)
-    pause: bool = False
+from tieline.integration.verdicts import (
+    FARTHEST,
+    FEW,
+    LONE,
+    NAMED,
+    ORDERED_PATIENCE,
+    PATIENCE,
+    PROOF,
+    REACH,
+    STEPS,
+    TRIES,
+    WIDEST,
+    Came,
+    Case,
+    End,
+    Step,
+    Verdict,
+)
 
 
 class Triage:
@@ -111,6 +49,8 @@ class Triage:
         self._taken = 0  # rows so far
         self._unproven = 0  # letters since a row was taken
         self._reach = REACH
+        self._named = 0  # rows that were named, one by one, in writes of the present window
+        self._promised = False  # whether a write named the rows that kept it from being taken
         self._looked = False  # whether the oldest row that failed is being tried before a further one
         self._recovering = False  # rows are taken again, perhaps some that failed before
 
@@ -170,7 +110,7 @@ class Triage:
 
     def next(self, most: int) -> list[Item]:
         """The rows to write now, at most so many; none where nothing can be tried before a pause."""
-        if not self._rows or self.held:
+        if not self._rows or (self.held and not self._promised):
             return []
         self._look_back()
         if self._rows[0].fails and not self._recovering:
@@ -193,6 +133,7 @@ class Triage:
         written = frozenset(range(count) if end.came == "taken" else end.written)
         before = self._taken
         letters = self._passed([tried[place] for place in sorted(written)])
+        self._promised = end.came == "refused" and not written and 0 < len(end.rows) < count
         left = [case for place, case in enumerate(tried) if place not in written]
         for case in left:
             if case.suspected < 0:
@@ -200,7 +141,7 @@ class Triage:
         step = self._step(end, tried, left)
         said = end.rows or ({0: end.why} if count == 1 and left else {})
         alone = [] if end.came == "away" else [(tried[place], said[place]) for place in sorted(said)]
-        blamed, stay = self._failed(end.came == "refused", alone, len(written))
+        blamed, stay = self._failed(end.came == "refused", alone, before)
         letters += blamed
         if step is Step.ASIDE:
             self.aside += stay
@@ -217,8 +158,8 @@ class Triage:
         self._recovering = False
         some = len(left) < len(tried)
         if end.rows and (len(tried) > 1 or some):
-            if not some and len(end.rows) == 1:  # those before the one that is named are good
-                self._window = min(end.rows) or max(1, len(tried) // 2)
+            if not some and len(end.rows) == 1:
+                self._named_one(len(tried))
             return Step.AGAIN if self.ordered and end.came != "refused" else Step.ASIDE
         if some:
             return None if end.came == "refused" else Step.AGAIN
@@ -239,8 +180,17 @@ class Triage:
                 self._ceiling = self._window
         return step
 
+    def _named_one(self, count: int) -> None:
+        """The others are tried without the row that was named, and fewer of them where one after the other is: a write
+        that fails costs little, a commit much.
+        """
+        self._named += 1
+        self._window = max(1, count - 1)
+        if self._named >= NAMED and count > FEW:
+            self._window, self._named = max(FEW, count // 2), 0
+
     def _grow(self, count: int) -> None:
-        self._tries = 0
+        self._tries = self._named = 0
         self._window = min(max(self._window, count) * 2, self._ceiling)
         if self._ceiling < WIDEST:
             self._ceiling += max(1, self._ceiling // 16)
@@ -254,11 +204,13 @@ class Triage:
         if any(case.later and not case.refused for case in cases):  # the same row, at first not and then taken
             self._patience = PATIENCE
         self._taken += len(cases)
+        few = PROOF if self._reach > REACH else REACH  # the fewer the longer it may be that they failed
+        few = WIDEST if self._promised else few
         self._unproven, self._reach, self._recovering = 0, REACH, True
         last = max(case.number for case in cases)
         blamed = (lambda case: case.number < last) if self.ordered else (lambda case: case.refused)
-        letters = [] if len(self.aside) > PROOF and not self.ordered else list(filter(blamed, self.aside))
-        if self.ordered or len(self.aside) > PROOF:
+        letters = [] if len(self.aside) > few and not self.ordered else list(filter(blamed, self.aside))
+        if self.ordered or len(self.aside) > few:
             gone = {id(case) for case in letters}
             self.aside = [case for case in self.aside if id(case) not in gone]
             self.again()
@@ -266,10 +218,11 @@ class Triage:
             self.aside = [case for case in self.aside if not case.refused]
         return letters
 
-    def _failed(self, refused: bool, said: list[tuple[Case, str]], taken: int) -> tuple[list[Case], list[Case]]:
-        """Note rows that failed by themselves, with what was said, in a write that took so many others: those that are
-        to blame, and those that may not be.
+    def _failed(self, refused: bool, said: list[tuple[Case, str]], before: int) -> tuple[list[Case], list[Case]]:
+        """Note rows that failed by themselves, with what was said: those that are to blame, and those that may not be.
+        `before`: the rows that were taken until that write.
         """
+        taken = self._taken - before
         blamed, stay = [], []
         for case, why in said:
             case.why, case.refused = why, refused
@@ -277,9 +230,9 @@ class Triage:
             case.company = case.company or len(said) <= min(taken, PROOF)
             if case.failed < 0:
                 case.failed = self._taken
-            elif self._taken > case.failed:
+            elif before > case.failed:
                 case.later += 1
-            if self._to_blame(case) or (refused and taken >= len(said)):
+            if self._to_blame(case) or (refused and case.fails == 1 and 2 * taken >= len(said)):
                 self._unproven += not case.later
                 blamed.append(case)
             else:

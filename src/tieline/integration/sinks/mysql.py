@@ -199,6 +199,8 @@ class MySQLWriter:
                     await self._attempt(connection, outputs)
             except TimeoutError as error:  # the server goes on waiting
                 why = await self.sink.why(connection.thread_id())
+                if why is not None:
+                    why.came = "silence"
                 raise why or translated(error, self.sink.resource.server, connecting=False) from error
             except Exception as error:
                 self._ready = self._once is None  # another table may have taken the place of the one that was ready
@@ -258,31 +260,42 @@ class MySQLWriter:
         self._ready = True
 
     async def _transaction(self, connection: Any, rows: Rows) -> None:
-        start = 0
+        """Write the rows in one transaction. A statement that is refused leaves the transaction as it was, so its
+        rows go in smaller ones, until all that are refused are known; then nothing is kept.
+        """
+        refused: dict[int, str] = {}
+        left = [(0, len(rows))]
+        while left:
+            start, count = left.pop()
+            size = next(size for size in self._sizes if size <= count)
+            said = await self._statement(connection, rows[start : start + size])
+            if size < count:
+                left.append((start + size, count - size))
+            if said and size > 1:
+                smaller = next(other for other in self._sizes if other < size)
+                left += [(at, smaller) for at in reversed(range(start, start + size, smaller))]
+            elif said:
+                refused[start] = said
+        if not await self._same(connection):
+            raise Changed
+        if refused:
+            await connection.rollback()
+            raise Rejected(next(iter(refused.values())), refused)
+        await connection.commit()
+
+    async def _statement(self, connection: Any, rows: Rows) -> str:
+        """Write rows by one statement; why they are refused, "" where they are not."""
         try:
-            while start < len(rows):
-                size = next(size for size in self._sizes if size <= len(rows) - start)
-                prepared = await self.sink.prepare(connection, self.statement.many(size))
-                await prepared.execute([value for row in rows[start : start + size] for value in row])
-                start += size
-            if not await self._same(connection):
-                raise Changed
-            await connection.commit()
+            prepared = await self.sink.prepare(connection, self.statement.many(len(rows)))
+            await prepared.execute([value for row in rows for value in row])
         except (asyncmy.errors.MySQLError, ValueError) as error:
             if error.args and error.args[0] == STALE:
                 raise Changed from error
             failure = translated(error, self.sink.resource.server, connecting=False)
             if not isinstance(failure, Rejected):
                 raise
-            await connection.rollback()
-            raise self._placed(failure, start, len(rows)) from error
-
-    def _placed(self, rejected: Rejected, start: int, rows: int) -> Rejected:
-        """The rejection with places in the whole batch, where the server told one or wrote one row at a time."""
-        places = {start + place: said for place, said in rejected.rows.items() if start + place < rows}
-        if not self.statement.row:
-            places = {start: str(rejected)}
-        return Rejected(str(rejected), places)
+            return str(failure)
+        return ""
 
     async def check(self, connection: Any) -> None:
         """Let the server check the statement, without running it."""
