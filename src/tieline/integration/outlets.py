@@ -67,7 +67,7 @@ class Outlets:
 
             def bury(rows: Sequence[Buried]) -> None:
                 now, known = int(self._clock() * 1000), dict[int, Any]()
-                made = (letter(message, rule, action.id, why, now, output, known) for output, message, why in rows)
+                made = (letter(m, rule, action.id, why, now, shown(output), known) for output, m, why in rows)
                 self._letters.add(made)
 
             batcher = self.batchers[key] = Batcher(action, writer, self._done, bury, self._clock)

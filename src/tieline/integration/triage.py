@@ -48,13 +48,17 @@ class Triage:
         self._patience = TRIES  # tries that a row gets by itself
         self._taken = 0  # rows so far
         self._unproven = 0  # letters since a row was taken
-        self._reach = REACH
+        self._reach = self._base
         self._named = 0  # rows that were named, one by one, in writes of the present window
         self._promised = False  # whether a write named the rows that kept it from being taken
         self._looked = False  # whether the oldest row that failed is being tried before a further one
         self._recovering = False  # rows are taken again, perhaps some that failed before
 
     # What is in hand
+
+    @property
+    def _base(self) -> int:
+        return PROOF if self.ordered else REACH
 
     @property
     def idle(self) -> bool:
@@ -204,9 +208,9 @@ class Triage:
         if any(case.later and not case.refused for case in cases):  # the same row, at first not and then taken
             self._patience = PATIENCE
         self._taken += len(cases)
-        few = PROOF if self._reach > REACH else REACH  # the fewer the longer it may be that they failed
+        few = 0 if self._reach > self._base else REACH  # none where there was a pause since they failed
         few = WIDEST if self._promised else few
-        self._unproven, self._reach, self._recovering = 0, REACH, True
+        self._unproven, self._reach, self._recovering = 0, self._base, True
         last = max(case.number for case in cases)
         blamed = (lambda case: case.number < last) if self.ordered else (lambda case: case.refused)
         letters = [] if len(self.aside) > few and not self.ordered else list(filter(blamed, self.aside))
@@ -255,7 +259,7 @@ class Triage:
 
     def rest(self, more: bool) -> list[Case]:
         """The rows to blame now that everything in hand was tried; `more` says that others wait to be."""
-        if more or len(self.aside) + self._unproven > PROOF:
+        if more or self._rows or len(self.aside) + self._unproven > PROOF:
             return []
         letters = [case for case in self.aside if case.refused]
         self._unproven += len(letters)
