@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import msgspec
 
 from tieline.cloud.brokers.settings import Remote, Settings
@@ -160,13 +163,24 @@ def encode(message: ToAgent | ToPlatform) -> bytes:
     return msgspec.json.encode(message)
 
 
+@contextmanager
+def one_error() -> Iterator[None]:
+    """Raise msgspec.DecodeError for all that a frame may be besides a message: no text, too deep."""
+    try:
+        yield
+    except (UnicodeError, RecursionError) as error:
+        raise msgspec.DecodeError(f"no message: {error}") from error
+
+
 def decode_for_agent(frame: bytes | str) -> ToAgent:
     """A message of the platform; raises msgspec.DecodeError for anything else."""
-    message: ToAgent = _to_agent.decode(frame)
-    return message
+    with one_error():
+        message: ToAgent = _to_agent.decode(frame)
+        return message
 
 
 def decode_for_platform(frame: bytes | str) -> ToPlatform:
     """A message of an agent; raises msgspec.DecodeError for anything else."""
-    message: ToPlatform = _to_platform.decode(frame)
-    return message
+    with one_error():
+        message: ToPlatform = _to_platform.decode(frame)
+        return message

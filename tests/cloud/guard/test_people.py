@@ -168,3 +168,10 @@ def test_a_wrong_key_is_refused_and_then_asked_to_wait(tmp_path: Any) -> None:
             lambda number: guesser.get("/deployments", headers={"Authorization": f"Bearer tlk_{number}"}), KEYS
         )
         assert known.get("/deployments").status_code == 200
+
+
+@pytest.mark.parametrize("password", ["a" * 12, "ab" * 10, "1212121212 12", "\u00e9" * 30, "aaaaaaaaaaab"])
+def test_a_password_of_one_letter_or_few_is_refused(http: httpx.Client, password: str) -> None:
+    made = http.post("/users", json={"name": "lazy", "password": password})
+    assert made.status_code == 422 and "different characters" in made.text and password not in made.text
+    assert "lazy" not in [user["name"] for user in http.get("/users").json()["users"]]

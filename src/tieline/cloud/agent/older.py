@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tieline.cloud.protocol import Answered, Condition, Configure, LeftOut, Probed, Status
+from tieline.cloud.protocol import Answered, Condition, Configure, LeftOut, Probed, Status, one_error
 from tieline.integration.config import Config, Resource, Rule
 
 OLDER = "this agent is older than its platform"
@@ -41,6 +41,11 @@ def heard(frame: bytes | str, before: Configure | None) -> Configure | Probed | 
     """A frame of a newer platform: what there is to run, or the answer to a question that is not understood; raises
     msgspec.DecodeError where it is neither.
     """
+    with one_error():
+        return _heard(frame, before)
+
+
+def _heard(frame: bytes | str, before: Configure | None) -> Configure | Probed | Answered:
     question = msgspec.json.decode(frame, type=_Question)
     why = f"{OLDER}, and does not know this"
     match question.type:

@@ -13,8 +13,8 @@ from tieline.cloud.api.context import Asking, Records, There
 from tieline.cloud.api.errors import documented
 from tieline.cloud.audit import Actor
 from tieline.cloud.guard.identify import COOKIE, LONGEST_SECONDS, address
-from tieline.cloud.guard.passwords import LONGEST, SHORTEST
-from tieline.cloud.guard.requests import Login, Password, change_password, logout
+from tieline.cloud.guard.passwords import LONGEST
+from tieline.cloud.guard.requests import ChosenPassword, Login, Password, change_password, logout
 from tieline.cloud.platform import Platform
 from tieline.cloud.problems import PlatformError
 from tieline.http.sources import source as source_of
@@ -28,7 +28,7 @@ class NewPassword(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     old: Password = Field(max_length=LONGEST)
-    new: Password = Field(min_length=SHORTEST, max_length=LONGEST)
+    new: ChosenPassword
 
 
 @router.post("", responses=documented(401, 422, 429))

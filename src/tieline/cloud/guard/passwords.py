@@ -17,7 +17,18 @@ AT_ONCE = 2  # each takes 64 MiB, and a processor for some 50 ms
 OF_ONE, OF_ALL = 8, 64  # that may wait, of one sender and of all
 SHORTEST, LONGEST = 12, 256  # characters; NIST SP 800-63B asks for eight at least, and for no other rules
 
+FEWEST = 5  # different characters: one key held down, or two or three in turn, are what is tried first
+
 T = TypeVar("T")
+
+
+def guessable(password: str) -> str:
+    """Why a password is too easy to guess; "" where nothing speaks against it."""
+    if len(set(password)) < FEWEST:
+        return f"a password has {FEWEST} different characters at least: some words make a good one"
+    return ""
+
+
 _hasher = PasswordHasher()
 _turns = Turns(AT_ONCE, OF_ONE, OF_ALL)
 _threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="password")  # what fills other threads does not delay these

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 import time
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from tieline.cloud.guard.identify import alive, key_id, too_many
 from tieline.cloud.guard.limits import LOGIN, SOURCE, Attempts
-from tieline.cloud.guard.passwords import LONGEST, SHORTEST, hash_password, verify_password
+from tieline.cloud.guard.passwords import LONGEST, SHORTEST, guessable, hash_password, verify_password
 from tieline.cloud.guard.records import EVERY, ApiKey, Caller, Grant, Session, User
 from tieline.cloud.guard.roles import Role
 from tieline.cloud.guard.turns import Crowded
@@ -21,6 +22,16 @@ from tieline.cloud.secrets import hashed, new_api_key, new_id
 from tieline.http.sources import source as source_of
 
 Password = SecretStr
+
+
+def _new(password: SecretStr) -> SecretStr:
+    """A password that is to be; raises ValueError."""
+    if why := guessable(password.get_secret_value()):
+        raise ValueError(why)
+    return password
+
+
+ChosenPassword = Annotated[SecretStr, Field(min_length=SHORTEST, max_length=LONGEST), AfterValidator(_new)]
 COOKIE_BYTES = 32
 DAY = 86400.0
 
@@ -38,7 +49,7 @@ class NewUser(NewGrant):
     """A user to create."""
 
     name: Name
-    password: Password = Field(min_length=SHORTEST, max_length=LONGEST, examples=["a passphrase of some words"])
+    password: ChosenPassword = Field(examples=["a passphrase of some words"])
 
 
 class UserChange(BaseModel):
@@ -48,7 +59,7 @@ class UserChange(BaseModel):
 
     role: Role | None = None
     projects: tuple[Name, ...] | None = Field(default=None, max_length=100)
-    password: Password | None = Field(default=None, min_length=SHORTEST, max_length=LONGEST)
+    password: ChosenPassword | None = None
 
 
 class NewKey(NewGrant):
