@@ -19,7 +19,8 @@ def run_inside(state: Path, *arguments: str, publish: bool = True) -> int:
     world = World(state)
     world.ensure()
     publisher = Publisher(world)
-    child = subprocess.Popen(world.entering(sys.executable, "-m", "tieline", *arguments), start_new_session=True)
+    command = world.entering(sys.executable, "-m", "tieline", *arguments)
+    child = subprocess.Popen(command, start_new_session=True, umask=0o022)  # until it has its own
 
     def pass_on(number: int, _: FrameType | None) -> None:
         child.send_signal(number)

@@ -102,6 +102,7 @@ class Supervisor:
                 stderr=output,
                 env=_environment(part),
                 cwd=part.log.parent if part.confined else None,  # the present one may be a place that it may not read
+                umask=0o022,  # until it has its own: what Python compiles meanwhile, an instance's agent reads as well
                 start_new_session=True,  # Ctrl-C in a terminal reaches the supervisor, which ends them in order
                 preexec_fn=partial(_prepare, part),
             )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from tieline.fabric.kernel import processes, users
-from tieline.fabric.kernel.space import IDS
+from tieline.fabric.kernel.space import IDS, NOT_HERE
 from tieline.fabric.kernel.users import FIRST, RANGES
 from world.kernel.conftest import CLIENT, World, consumer, host
 from world.kernel.test_instance import finished, footprint, machine, tree, until
@@ -93,6 +95,16 @@ async def test_where_files_cannot_be_shown_so_it_has_the_machines_ids(
     await world.kernel.converge_vpc(consumer())
     await world.kernel.converge_instance(machine("cat /srv/kept; stat -c %u /srv/kept"), consumer())
     assert (await finished(world)).splitlines()[:2] == ["kept", "0"]
+
+
+def test_a_machine_without_user_namespaces_is_told_from_one_that_fails() -> None:
+    """As where user.max_user_namespaces is 0: the program says why, soon, and leaves nothing."""
+    name = "/run/netns/never-made"
+    program = [sys.executable, "-I", "-S", "-B", str(users.PROGRAM), name, str(FIRST), "/"]
+    within = ["unshare", "--user", "--map-root-user", *program]  # in which the ids are not mapped
+    done = subprocess.run(within, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == NOT_HERE and "user namespace" in done.stderr
+    assert not Path(name).exists()
 
 
 async def test_ids_that_are_taken_are_not_given_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

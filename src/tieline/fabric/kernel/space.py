@@ -24,15 +24,21 @@ def main() -> None:
     path, first, *places = sys.argv[1:]
     (asked, ask), (told, tell) = os.pipe(), os.pipe()
     if (child := os.fork()) == 0:
+        os.close(ask)
+        os.close(told)
         begin(int(first), asked, tell)
+    os.close(asked)
+    os.close(tell)
     try:
-        expect(told)
+        if not os.read(told, 1):
+            leave("no user namespace can be made: see user.max_user_namespaces (sysctl)")
         for kind in ("gid", "uid"):  # in this order, while groups may still be set
             with open(f"/proc/{child}/{kind}_map", "w") as file:  # noqa: PTH123 - the module costs some milliseconds
                 file.write(f"0 {first} {IDS}\n")
         try_files(child, places)
         os.write(ask, b".")
-        expect(told)
+        if not os.read(told, 1):
+            sys.exit("no network namespace can be made in a user namespace")
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
         mount(f"/proc/{child}/ns/net", path, "", BIND)
     finally:
@@ -53,7 +59,8 @@ def begin(first: int, asked: int, tell: int) -> None:
         regain()
         check(libc.unshare(NEW_USER), "make a user namespace")
         os.write(tell, b".")
-        expect(asked)
+        if not os.read(asked, 1):
+            return
         check(libc.unshare(NEW_NET), "make a network namespace")
         os.write(tell, b".")
         signal.pause()
@@ -61,9 +68,10 @@ def begin(first: int, asked: int, tell: int) -> None:
         os._exit(1)
 
 
-def expect(pipe: int) -> None:
-    if os.read(pipe, 1) != b".":
-        sys.exit("the process that makes the namespaces ended")
+def leave(reason: str) -> None:
+    """End, for this machine cannot give an instance ids of its own."""
+    sys.stderr.write(reason)
+    sys.exit(NOT_HERE)
 
 
 def try_files(child: int, places: list[str]) -> None:
@@ -73,8 +81,7 @@ def try_files(child: int, places: list[str]) -> None:
         for place in places:
             os.close(clone(place, users))
     except OSError as error:
-        sys.stderr.write(str(error))
-        sys.exit(NOT_HERE)
+        leave(str(error))
     finally:
         os.close(users)
 
