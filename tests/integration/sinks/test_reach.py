@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from typing import Any
 
@@ -18,7 +21,7 @@ from integration.sinks.trying import failing
 from tieline.integration.config import Reach, Resource
 from tieline.integration.probe import probe
 from tieline.integration.sinks import BY_TYPE, open_sink, reach
-from tieline.integration.sinks.failures import Unavailable
+from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.sinks.nats import Nats
 from tieline.integration.sinks.reach import number, refusal
 
@@ -200,4 +203,68 @@ async def test_a_broker_of_kafka_cannot_send_us_anywhere() -> None:
                 await writer.write([{"n": 1}])
             await sink.close()
             assert caught.value.hop == "address"
+    assert ear.connections == 0
+
+
+@pytest.mark.parametrize("type", BY_TYPE)
+async def test_a_name_that_answers_otherwise_the_second_time_leads_nowhere(
+    type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first answer is allowed, and refuses connections; every later one is loopback, where somebody listens."""
+    reach.use(Reach(loopback=False, allowed=("127.0.0.9",)))
+    ear, loop, asked = Ear(), asyncio.get_running_loop(), 0
+
+    def answer(host: str, port: int, *_: Any, **__: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return [(2, 1, 6, "", (host if host != "two.example" else "127.0.0.9" if asked == 1 else "127.0.0.1", port))]
+
+    async def answered(*given: Any, **more: Any) -> Any:
+        return answer(*given, **more)
+
+    try:
+        async with ear.listening() as port:
+            monkeypatch.setattr(loop, "getaddrinfo", answered)
+            monkeypatch.setattr("socket.getaddrinfo", answer)
+            sink = open_sink(resource(type, "two.example", port))
+            with pytest.raises(Unavailable):
+                await sink.check(())
+            await sink.close()
+    finally:
+        reach.use(Reach())
+    assert (asked > 0, ear.connections) == (True, 0)
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Sends everybody to another server, as S3 does to another region."""
+
+    def answer(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        self.send_response(self.server.status)  # type: ignore[attr-defined]
+        self.send_header("location", self.server.there)  # type: ignore[attr-defined]
+        self.send_header("x-amz-bucket-region", "eu-west-1")
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    do_GET = do_POST = do_PUT = do_HEAD = answer
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("type", ["http", "influxdb", "clickhouse", "s3", "sqs", "kinesis", "dynamodb", "timestream"])
+async def test_redirects_are_not_followed(type: str, status: int) -> None:
+    ear = Ear()
+    async with ear.listening() as port:
+        with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+            server.status, server.there = status, f"http://127.0.0.1:{port}/"  # type: ignore[attr-defined]
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            sink = open_sink(resource(type, "127.0.0.1", server.server_port))
+            with contextlib.suppress(Unavailable, Rejected):
+                await sink.check(())
+            await sink.close()
+            server.shutdown()
+            thread.join()
     assert ear.connections == 0
