@@ -46,6 +46,25 @@ async def test_a_template_with_casts_and_functions(postgresql: PostgreSQL, mosqu
         ]
 
 
+async def test_a_number_in_a_text_counts_and_a_text_that_is_none_is_an_exception(
+    postgresql: PostgreSQL, mosquitto: Mosquitto
+) -> None:
+    target = flow.table(postgresql, "device numeric, temp text, ts bigint")
+    what = config.Config(resources=(flow.resource(postgresql),), rules=(flow.rule(target),))
+    large = 2**64 + 1
+    async with flow.running(flow.broker(mosquitto), what) as pipeline:
+        temps = ["25.5", "19", "hot", " 21", 21, None]
+        messages = [("sensors/1", {"device": large + n, "temp": temp}) for n, temp in enumerate(temps)]
+        await asyncio.to_thread(flow.publish, mosquitto, messages)
+        await flow.eventually(lambda: len(postgresql.execute(f"select 1 from {target}")) == 2, "two rows")
+        await flow.eventually(lambda: len(pipeline.dead_letters) == 2, "two letters")
+        rows = postgresql.execute(f"select device::text, temp from {target} order by device")
+        assert rows == [(str(large), "25.5"), (str(large + 4), "21")]
+        counted = pipeline.metrics()["rules"]["r"]
+        assert (counted["matched"], counted["passed"], counted["failed.exception"]) == (6, 2, 2)
+        assert all("is no number" in letter.error for letter in pipeline.dead_letters.list())
+
+
 @pytest.mark.parametrize(
     "values",
     [
