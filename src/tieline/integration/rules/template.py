@@ -22,13 +22,16 @@ if TYPE_CHECKING:  # whoever reads a configuration needs no compiler
 Path = tuple[str, ...]
 WHOLE: Final[Path] = ()  # ${.}: the whole output as JSON
 
+MAX_LENGTH: Final = 65536  # characters of a template
 _FIELD: Final = re.compile(r"\$\{([^}]*)\}")
 _PATH: Final = re.compile(r"^\.?[^.\s${}]+(\.[^.\s${}]+)*$")
 #: The parts of SQL that a field cannot stand in, and fields; in order of what wins at one place (PostgreSQL 15, 4.1).
+#: One that is not closed goes on to the end: looked for again from each place, it would take the square of the length.
 SQL_TOKEN: Final = re.compile(
     r"""(?P<quoted>'\$\{[^}']*\}')|(?P<field>\$\{[^}]*\})"""
-    r"""|(?P<text>[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*')|(?P<name>"(?:[^"]|"")*")"""
-    r"""|(?P<dollar>\$(?P<tag>[A-Za-z_]*)\$.*?\$(?P=tag)\$)|(?P<comment>--[^\n]*|/\*.*?\*/)|(?P<parameter>\$\d+)""",
+    r"""|(?P<text>[eE]'(?:[^'\\]|\\.|'')*+(?:'|\Z)|'(?:[^']|'')*+(?:'|\Z))|(?P<name>"(?:[^"]|"")*+(?:"|\Z))"""
+    r"""|(?P<dollar>(?<![\w$])\$(?P<tag>[A-Za-z_]*)\$(?:.*?\$(?P=tag)\$|.*))"""
+    r"""|(?P<comment>--[^\n]*|/\*(?:.*?\*/|.*))|(?P<parameter>\$\d+)""",
     re.DOTALL,
 )
 
@@ -147,10 +150,26 @@ _EVERYTHING: Final = ("", WHOLE, "")
 
 def text_template(template: str) -> Text:
     """A text with `${field}`s; raises TemplateError."""
+    check_length(template)
     parts: list[str | Path] = []
-    for position, part in enumerate(_FIELD.split(template)):
-        parts.append(path(part) if position % 2 else part)
-    return Text(tuple(parts))
+    begin = 0
+    while (found := template.find("${", begin)) >= 0 and (end := template.find("}", found)) >= 0:
+        parts += (template[begin:found], path(template[found + 2 : end]))
+        begin = end + 1
+    return Text((*parts, template[begin:]))
+
+
+def check_length(template: str) -> None:
+    """Raises TemplateError for a template that nobody writes by hand."""
+    if len(template) > MAX_LENGTH:
+        raise TemplateError(f"a template has at most {MAX_LENGTH} characters")
+
+
+def check_closed(template: str) -> None:
+    """Raises TemplateError for a template that is too long, or has a `${` that is not closed."""
+    check_length(template)
+    if template.rfind("${") > template.rfind("}"):
+        raise TemplateError("a ${ is not closed")
 
 
 @dataclass(frozen=True)
@@ -183,6 +202,7 @@ def sql_template(template: str) -> Statement:
 
     if not template.strip():
         raise TemplateError("the SQL template is empty")
+    check_closed(template)
     sql = SQL_TOKEN.sub(replace, template)
     if "${" in sql:
         raise TemplateError("a ${ is not closed")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tieline.integration.rules.errors import TemplateError
-from tieline.integration.rules.template import Path, Text, exact_text, lookup, text_template
+from tieline.integration.rules.template import Path, Text, check_closed, exact_text, lookup, text_template
 
 #: Where a line is cut: at spaces and commas that are neither escaped, nor in quotes, nor in a field of the template.
 _SKIP: Final = r'(?:\\.|"(?:\\.|[^"\\])*"|\$\{[^}]*\}|[^\\"{cut}])+'
@@ -152,8 +152,7 @@ def lines(template: str) -> Lines:
     text = template.strip()
     if "\n" in text:
         raise TemplateError("write one line: each output of the rule is one point")
-    if "${" in re.sub(r"\$\{[^}]*\}", "", text):
-        raise TemplateError("a ${ is not closed")
+    check_closed(text)
     head, *rest = _cut(text, " ") or [""]
     if not 1 <= len(rest) <= 2:
         raise TemplateError("write measurement,tag=value field=value time, where tags and time may be missing")

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from tieline.integration.rules.errors import TemplateError
-from tieline.integration.rules.template import Path, path
+from tieline.integration.rules.template import Path, check_closed, path
 
 PARAMETERS: Final = 65535  # in one statement: their number is two bytes in COM_STMT_PREPARE's answer
 #: The parts of SQL that a field cannot stand in, and fields; in order of what wins at one place (MySQL 8.0, 11).
 _TOKEN: Final = re.compile(
     r"""(?P<quoted>'\$\{[^}']*\}'|"\$\{[^}"]*\}")|(?P<field>\$\{[^}]*\})"""
-    r"""|(?P<text>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")|(?P<name>`(?:[^`]|``)*`)"""
-    r"""|(?P<comment>--(?=\s|$)[^\n]*|\#[^\n]*|/\*.*?\*/)|(?P<mark>\?)""",
+    r"""|(?P<text>'(?:[^'\\]|\\.|'')*+(?:'|\Z)|"(?:[^"\\]|\\.|"")*+(?:"|\Z))|(?P<name>`(?:[^`]|``)*+(?:`|\Z))"""
+    r"""|(?P<comment>--(?=\s|$)[^\n]*|\#[^\n]*|/\*(?:.*?\*/|.*))|(?P<mark>\?)""",
     re.DOTALL,
 )
 _FIELD: Final = re.compile(r"\$\{([^}]*)\}")
@@ -74,6 +74,7 @@ def statement(template: str) -> Statement:
 
     if not template.strip():
         raise TemplateError("the SQL template is empty")
+    check_closed(template)
     sql = _TOKEN.sub(replace, template).rstrip().removesuffix(";").rstrip()
     if "${" in sql:
         raise TemplateError("a ${ is not closed")

@@ -17,7 +17,7 @@ from tieline.integration.sinks.postgresql_types import Parameter
 
 #: `INSERT INTO table (columns) VALUES ($1, …)` and nothing else: rows that COPY takes as they are.
 _PLAIN: Final = re.compile(
-    r"""\s*insert\s+into\s+(?P<table>[\w."]+)\s*\((?P<columns>[\w\s,"]+)\)\s*values\s*\((?P<values>[\s,$\d]+)\)\s*;?\s*""",
+    r"""\s*insert\s+into\s+(?P<table>[\w."]+)\s*\((?P<columns>[\w\s,"]+)\)\s*values\s*\((?P<values>[\s,$\d]+)\)\s*+;?\s*+""",
     re.IGNORECASE,
 )
 _COLUMN: Final = re.compile(r"""\s*(\w+|"(?:[^"]|"")+")\s*(?:,(?=\s*\S)|\s*$)""")
@@ -26,7 +26,7 @@ COPYABLE: Final = "relkind in ('r', 'p') and not relrowsecurity and not relhasru
 CHANGED: Final = "the columns have changed"  # which the server says as a text that is no number
 _HEAD: Final = re.compile(r"""\s*insert\s+into\s+[\w."]+\s*(\([\w\s,"]+\)\s*)?values\s*\(""", re.IGNORECASE)
 #: What may follow the row. DO UPDATE may not: one statement cannot change the same row twice, two can.
-_TAIL: Final = re.compile(r"\s*(on\s+conflict\s*(\([\w\s,\"]+\)\s*)?do\s+nothing)?\s*;?\s*$", re.IGNORECASE)
+_TAIL: Final = re.compile(r"\s*+(on\s++conflict\s*+(\([\w\s,\"]+\)\s*+)?do\s++nothing)?\s*+;?\s*+$", re.IGNORECASE)
 #: What means something else in a SELECT, or should see the rows before it.
 _UNFIT: Final = re.compile(r"\b(default|select)\b", re.IGNORECASE)
 
