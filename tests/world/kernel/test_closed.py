@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tieline.fabric.kernel import calls
+from tieline.fabric.kernel import calls, users
 from world.kernel.conftest import CLIENT, World, consumer
 from world.kernel.test_instance import finished, machine, tree, until
 
 pytestmark = pytest.mark.world
-CLOSED = {"file": 0o600, "group": 0o640, "execute": 0o711, "none": 0o000}
+CLOSED = {"file": 0o600, "group": 0o640, "execute": 0o711, "none": 0o000, "nobody": 0o600}
 PLACES = ("/", "/opt", "/usr", "/usr/local/share", "/usr/lib")
 
 
@@ -30,6 +30,7 @@ def machines(prefix: str) -> Iterator[list[Path]]:
                 made.append(directory / f"{prefix}-{name}")
                 made[-1].write_text("secret")
                 made[-1].chmod(mode)
+            os.chown(made[-1], 65534, 65534)  # nobody's own, which nobody else may read
             if place != "/":
                 inner = directory / "closed"
                 inner.mkdir(0o700)
@@ -52,7 +53,12 @@ def reading(path: Path) -> str:
     )
 
 
-async def test_closed_files_among_software_are_closed_inside(world: World, machines: list[Path]) -> None:
+@pytest.mark.parametrize("ids", ["its own", "the machine's"])
+async def test_closed_files_among_software_are_closed_inside(
+    world: World, machines: list[Path], ids: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if ids == "the machine's":  # as where a filesystem cannot show files with other ids
+        monkeypatch.setattr(users, "shown", lambda _: ["/proc"])
     opened = " ".join(str(Path(place, world.prefix, "open")) for place in PLACES[1:])
     late = Path("/opt", world.prefix, "open")
     script = (

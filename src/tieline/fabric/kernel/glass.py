@@ -16,6 +16,7 @@ from pathlib import Path
 from tieline.fabric.kernel.syscalls import BIND, DETACH, as_user, check, clone, libc, mount, move
 
 NOBODY = 65534  # the user of whom nothing is; his group has the same number (kernel.overflowuid)
+STRANGER = 0x6FFFFFFE  # below the ids of instances; systemd gives it to nobody either (systemd, UIDS-GIDS)
 BELOW, EMPTY = (
     "below",
     "empty",
@@ -37,8 +38,14 @@ def view(source: str, target: str, users: int | None, owner: int) -> None:
     `users`: the user namespace, held open, whose ids the machine's ids below 65,536 shall be; None: they stay.
     `owner`: as whom this process works otherwise.
     """
-    with placed(source, BELOW, users), as_user(NOBODY, owner):
+    with placed(source, BELOW, users), as_user(stranger(), owner):
         mount("overlay", target, "overlay", 0, f"lowerdir={BELOW}:{EMPTY}")
+
+
+def stranger() -> int:
+    """A user who owns nothing: not even what is nobody's, where this process has other ids to choose from."""
+    with open("/proc/self/uid_map") as file:  # noqa: PTH123 - of the kernel's
+        return STRANGER if file.read().split()[:2] == ["0", "0"] else NOBODY
 
 
 @contextmanager
