@@ -34,6 +34,8 @@ variable `{PREFIX}NAME_SERVERS` beside it, such as `db.example.com:5432`, the se
 A stored secret is told to the server that it was given for. A change of the server, of anything under `ssl`, of the
 address map or of the way to log in, and a Test with such a change, needs each secret again: `******` is refused then.
 
+**Values** for the columns of a SQL database, and what happens when a table changes, stand in [columns.md](columns.md).
+
 **Test** walks the whole way from where the agent is: it resolves the name, connects, agrees on TLS, and then does what
 each type says below, with the actions of the rules that use the resource. It changes nothing. It names the hop that
 failed (`link`, `name`, `address`, `tcp`, `tls`, `login`, `database` or `statement`), the last low-level cause, and what
