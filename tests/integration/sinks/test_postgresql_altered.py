@@ -17,6 +17,7 @@ from integration.world import flow
 from servers import PostgreSQL
 from tieline.integration.sinks.failures import Rejected, Unavailable
 from tieline.integration.sinks.kind import Writer
+from tieline.integration.sinks.postgresql_bulk import CHANGED
 from tieline.integration.sinks.sql import Sql
 
 pytestmark = pytest.mark.world
@@ -222,3 +223,21 @@ async def test_a_table_that_was_ready_for_each_message_once_is_replaced(postgres
         for _ in range(2):
             await writer.write([{"v": 2, "tieline_id": "2"}])
         assert postgresql.execute(f"select v from {target}") == [(2,)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_no_row_can_say_that_the_columns_have_changed(postgresql: PostgreSQL, way: str) -> None:
+    """A trigger's error about a row is the row's, whatever it says; nor can what is no text break the connection."""
+    target = table(postgresql, "v text")
+    postgresql.execute(
+        f"create function {target}_f() returns trigger language plpgsql as"
+        " 'begin if new.v like ''the%'' then perform new.v::int; end if; return new; end';"
+        f"create trigger f before insert on {target} for each row execute function {target}_f()"
+    )
+    async with writing(flow.resource(postgresql, pool_size=1), action(way, target)) as writer:
+        for n, wrong in enumerate((f"{CHANGED[:24]}", f"{CHANGED[:24]} (0123456789abcdef)", "\ud800", "a\0b")):
+            with pytest.raises(Rejected) as caught:
+                await writer.write([{"n": n, "v": wrong}])
+            assert str(caught.value)
+            await writer.write([{"n": n, "v": "good"}])
+        assert stored(postgresql, target) == ["good"] * 4

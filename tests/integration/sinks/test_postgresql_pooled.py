@@ -84,16 +84,20 @@ async def test_a_message_is_written_once(pooler: PgBouncer) -> None:
 
 async def test_a_session_is_left_as_it_was(pooler: PgBouncer) -> None:
     """No prepared statement stays, no transaction is open, and no lock is held."""
-    target = table(pooler.database, "v int")
+    pooler.database.execute(TYPES)
+    target = table(pooler.database, "v mood")
     for way in WAYS:
         async with writing(resource(pooler, pool_size=1), action(way, target)) as writer:
-            await writer.write([{"n": len(way), "v": 1}])
+            await writer.write([{"n": len(way), "v": "sad"}])
             with psycopg.connect(pooler.database.dsn, autocommit=True) as looking:
                 open_ones = "select count(*) from pg_stat_activity where state like 'idle in%'"
                 assert looking.execute(open_ones).fetchall() == [(0,)]
     dsn = pooler.database.dsn.replace(pooler.database.server, pooler.server)
     with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as looking:
         assert looking.execute("select count(*) from pg_prepared_statements").fetchall() == [(0,)]
+        known = "('application_name', 'client_encoding', 'jit')"
+        changed = f"select name from pg_settings where source = 'session' and name not in {known}"
+        assert looking.execute(changed).fetchall() == []
 
 
 async def test_a_killed_session_of_the_pooler_loses_no_row(pooler: PgBouncer) -> None:

@@ -53,6 +53,7 @@ else:
 Output = dict[str, Any]
 APPLICATION: Final = "tieline"
 SOON: Final = 0.8  # of the time that a write has, after which it is asked whether it waits for a lock
+STATEMENTS: Final = 256  # of which a connection knows the encoding
 ATTEMPTS: Final = 3  # to convert rows for a table that is altered meanwhile
 #: A table for COPY: its schema, and the type of its rows in SQL.
 _TABLE: Final = f"""
@@ -175,6 +176,8 @@ class PostgreSQLSink:
         """What asyncpg knows of a statement whose types are all said in it; nothing of it stays on the server."""
         known = self._encoders[connection]
         if sql not in known:
+            if len(known) >= STATEMENTS:  # of rules that were changed since
+                known.clear()
             known[sql] = await connection.prepare(sql, name="")
             await settle(connection)
         return known[sql]

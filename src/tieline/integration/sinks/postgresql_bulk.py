@@ -9,6 +9,7 @@ copy t(a) from stdin (format binary); select (case when … then '1' else 'the c
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -23,7 +24,8 @@ _PLAIN: Final = re.compile(
 _COLUMN: Final = re.compile(r"""\s*(\w+|"(?:[^"]|"")+")\s*(?:,(?=\s*\S)|\s*$)""")
 #: Of a table in pg_class: COPY does there what INSERT does. No view, foreign table, row-level security, rewrite rule.
 COPYABLE: Final = "relkind in ('r', 'p') and not relrowsecurity and not relhasrules"
-CHANGED: Final = "the columns have changed"  # which the server says as a text that is no number
+#: What the server says, as of a text that is no number; nobody who sends a row can have it say the same.
+CHANGED: Final = f"the columns have changed ({secrets.token_hex(8)})"
 _HEAD: Final = re.compile(r"""\s*insert\s+into\s+[\w."]+\s*(\([\w\s,"]+\)\s*)?values\s*\(""", re.IGNORECASE)
 #: What may follow the row. DO UPDATE may not: one statement cannot change the same row twice, two can.
 _TAIL: Final = re.compile(r"\s*+(on\s++conflict\s*+(\([\w\s,\"]+\)\s*+)?do\s++nothing)?\s*+;?\s*+$", re.IGNORECASE)
