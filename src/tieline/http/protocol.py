@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import chain
 from typing import Any, NamedTuple
 
 import httptools
@@ -247,16 +248,14 @@ class GuardedHttp(HttpToolsProtocol):
 
 def check_head(url: bytes, headers: list[tuple[bytes, bytes]], here: str, guard: Guard) -> None:
     """Raises Refused for a head that is too large, ambiguous, or meant for another server."""
-    limits, names = guard.limits, [name for name, _ in headers]
-    if len(url) + sum(len(name) + len(value) for name, value in headers) > limits.head_bytes:
+    limits, known = guard.limits, dict(headers)
+    if len(headers) > limits.headers or len(url) + sum(map(len, chain.from_iterable(headers))) > limits.head_bytes:
         raise Refused(too_long(limits))
-    if len(names) > limits.headers:
-        raise Refused(too_long(limits))
-    if len(set(names)) < len(names):
-        twice = {name for name in names if names.count(name) > 1} - LISTS
+    if len(known) < len(headers):
+        names = [name for name, _ in headers]
+        twice = {name for name in known if names.count(name) > 1} - LISTS
         if twice:
             raise Refused(repeated(min(twice).decode("latin-1")))
-    known = dict(headers)
     if not url.startswith(b"/"):
         hint = "send the path alone, as to any server that is no proxy"
         raise Refused(Refusal(400, "InvalidRequest", "the request's target is no path", hint))
