@@ -117,9 +117,36 @@ def test_letters_from_the_command_line(world: World, http: httpx.Client) -> None
     assert sorted(one["output"]["temp"] for one in hot) == [500, 600]
     letter("correct", hot[0]["id"], "--payload", '{"device": "d9", "temp": 9}')
     assert json.loads(letter("replay", hot[0]["id"])) == {"under_way": 1, "staying": {}}
+    assert len(database.execute("select * from warm")) == before + 1  # the command has waited for it
+    assert "warm" in listed and "s/1" in listed
+    where = ["--deployment", "plant", "--url", platform.url, "--api-key", platform.key]
+    command = [sys.executable, "-m", "tieline", "letter", "replay", hot[1]["id"], *where]
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 1 and "0 written, 1 came back" in again.stderr and "warm_temp_check" in again.stderr
     wait_until(lambda: len(database.execute("select * from warm")) == before + 1, "the corrected row")
     wait_until(lambda: len(letters(http)) == 1, "one letter left")
     assert letter("discard", "--all") == "1 discarded\n" and letters(http) == []
+
+
+def test_letters_that_are_large_together_are_listed_and_discarded_by_an_agent_that_stays(
+    world: World, http: httpx.Client
+) -> None:
+    platform, agent, _ = world
+    with Device(platform.client.deployment("plant").mqtt.port) as device:
+        for n in range(60):
+            device.publish("s/1", json.dumps({"device": "x" * 300_000, "temp": 1000 + n}).encode())
+            device.publish("s/1", json.dumps({"device": "good", "temp": 1}).encode())
+    wait_until(lambda: platform.client.deployment("plant").agent.dead_letters == 120, "a letter of each action")
+    found: list[str] = []
+    page = http.get("/dead-letters").json()
+    while True:
+        found += [one["id"] for one in page["letters"]]
+        if not page["next_cursor"]:
+            break
+        page = http.get("/dead-letters", params={"cursor": page["next_cursor"]}).json()
+    assert len(set(found)) == len(found) == 120
+    assert http.post("/dead-letters/discard", json={}).status_code == 204
+    assert letters(http) == [] and platform.client.deployment("plant").agent.connected and agent.alive()
 
 
 def test_a_recorded_rule_is_tried_without_sending_anything(world: World, http: httpx.Client) -> None:

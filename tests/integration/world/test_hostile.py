@@ -1,0 +1,43 @@
+"""One message, however it is made, ends no action and delays no other message: through a real broker and database."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from integration.world import flow
+from servers import Mosquitto, PostgreSQL
+from tieline.integration import config
+from tieline.integration.deadletters import DeadLetters
+
+pytestmark = pytest.mark.world
+
+DEEP = b'{"device": "deep", "temp": 30, "d": ' + b'{"a":' * 900 + b"1" + b"}" * 900 + b"}"
+
+
+@pytest.mark.parametrize("buffer_mode", ["broker", "disk"])
+@pytest.mark.parametrize("window", [1, 100], ids=["ordered", ""])
+async def test_deep_payloads_and_hundreds_of_refused_rows_end_no_action(
+    postgresql: PostgreSQL, mosquitto: Mosquitto, tmp_path: Path, window: int, buffer_mode: Literal["broker", "disk"]
+) -> None:
+    target = flow.table(postgresql, "device text, temp int check (temp < 100), d text check (length(d) < 100)")
+    insert = f"insert into {target}(device, temp, d) values (${{device}}, ${{temp}}, ${{d}})"
+    action = config.Sql(
+        id="write", resource="pg", sql=insert, inflight_window=window, buffer_mode=buffer_mode, max_buffer_bytes=1 << 20
+    )
+    sql = 'SELECT payload.device as device, payload.temp as temp, payload.d as d FROM "sensors/#"'
+    rule = config.Rule(id="r", sql=sql, actions=(action,))
+    what = config.Config(version=1, resources=(flow.resource(postgresql),), rules=(rule,))
+    good = [("sensors/1", {"device": f"d{n}", "temp": n % 50}) for n in range(700)]
+    bad = [("sensors/1", {"device": f"bad{n}", "temp": 500}) for n in range(330)]
+    mixed: list[tuple[str, Any]] = [message for pair in zip(good, bad, strict=False) for message in pair] + good[330:]
+    mixed[5:5] = [("sensors/1", DEEP)]
+    async with flow.running(flow.broker(mosquitto), what, tmp_path) as pipeline:
+        await asyncio.to_thread(flow.publish, mosquitto, mixed)
+        await flow.eventually(lambda: len(flow.devices(postgresql, target)) == 700, "every good row")
+        await flow.eventually(lambda: len(pipeline.dead_letters) == 331, "every letter")
+        assert pipeline.status()["resources"]["pg"]["status"] == "connected"
+    assert len(DeadLetters(tmp_path)) == 331
