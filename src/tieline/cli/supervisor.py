@@ -53,9 +53,9 @@ class Part:
 
 def _prepare(part: Part) -> None:
     """In the child: be told to end when the parent is gone, also when it was killed; and give up what is not needed."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if part.confined:
         confine_platform(part.log.parent, part.readable)
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # last: another group clears it (prctl(2))
 
 
 class Supervisor:

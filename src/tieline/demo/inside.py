@@ -40,7 +40,7 @@ class Inside:
         pids = _output("ip", "netns", "pids", f"{self._prefix}-{instance}").split()
         if not pids:
             raise RuntimeError(f"hop instance: {instance} does not run")
-        return _output("nsenter", "--target", min(pids, key=int), "--net", "--mount", "--", *argv)
+        return _output("nsenter", "--target", min(pids, key=int), "--all", "--", *argv)
 
     def scan(self, instance: str, addresses: list[str], ports: list[int], seconds: float = 0.5) -> set[tuple[str, int]]:
         """Every address and port that answered in any way, seen from an instance's network."""

@@ -126,11 +126,11 @@ async def test_what_cannot_be_written_is_told_and_not_done(served: Served) -> No
 
 
 async def test_a_file_of_credentials_that_cannot_be_written_is_told(served: Served) -> None:
-    draft = served.credentials.with_suffix(".new")
-    draft.mkdir()
+    served.credentials.unlink(missing_ok=True)
+    served.credentials.mkdir()
     outcome = await served.ask(Create("plant-2"))
     assert outcome.code == "NOT_WRITTEN" and "directory" in outcome.message
-    draft.rmdir()
+    served.credentials.rmdir()
     await served.ask(Create("plant-3"))
     assert {"plant-2", "plant-3"} <= served.profiles().keys()
 

@@ -84,7 +84,7 @@ class Scene:
         """Run a command on the customer's machine, in its own root and network."""
         namespace = self.tieline.namespace(self.customer.instance)
         found = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=True).stdout
-        enter = ["nsenter", "--target", min(found.split(), key=int), "--net", "--mount", "--", *argv]
+        enter = ["nsenter", "--target", min(found.split(), key=int), "--all", "--", *argv]
         done = subprocess.run(enter, input=stdin, capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
