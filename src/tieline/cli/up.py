@@ -89,10 +89,7 @@ def up(
         *_each("--allow-address", allow_address),
         *_each("--aws-profile", aws_profile),
         *_each("--allow-host", allow_host),
-        *_each("--tls", [tls] if tls else []),
-        *_each("--tls-name", tls_name),
-        *_each("--tls-chain", [str(tls_chain.resolve())] if tls_chain else []),
-        *_each("--tls-key", [str(tls_key.resolve())] if tls_key else []),
+        *_tls(tls, tls_name, tls_chain, tls_key),
     ]
     fabrics = [] if instances else ["--no-instances"]
     private.harden()
@@ -100,15 +97,11 @@ def up(
         _check_hosts(allow_host or ())
         _check_options(console_port, aws_port, region, tls, bool(tls_chain or tls_key or tls_name))
         if rootless.needed():
-            if tls:
-                raise NotReady(f"--tls needs root: put a proxy with TLS before http://{HOST}:{console_port}")
-            home.make()
             ports = ("--console-port", str(console_port), "--aws-port", str(aws_port))
-            options = (*ports, "--region", region, *fabrics, *more)
-            raise typer.Exit(run_inside(home.path, "up", "--state", str(home.path), *options))
+            raise typer.Exit(_in_own_world(home, tls, (*ports, "--region", region, *fabrics, *more)))
         require()
-        for port, option in ((console_port, "--console-port"), (aws_port, "--aws-port")):
-            _check_free(port, option)
+        _check_free(console_port, "--console-port")
+        _check_free(aws_port, "--aws-port")
         home.make()
         home.take()
         fabrics += _each("--allow-host", allow_host)
@@ -118,6 +111,14 @@ def up(
     except (KernelUnavailable, rootless.NoWorld, NoHome, Taken, NotReady) as error:
         complain(ClientError("UP", str(error)))
         raise typer.Exit(1) from None
+
+
+def _in_own_world(home: Home, tls: str, options: Sequence[str]) -> int:
+    """For an ordinary user: the same in a user namespace, and its exit status. Raises NotReady."""
+    if tls:
+        raise NotReady("--tls needs root: put a proxy with TLS before the console's port")
+    home.make()
+    return run_inside(home.path, "up", "--state", str(home.path), *options)
 
 
 def _beside(*files: Path | None) -> list[Path]:
@@ -164,6 +165,12 @@ def _check_free(port: int, option: str) -> None:
 
 def _each(option: str, values: Sequence[str] | None) -> list[str]:
     return [word for value in values or () for word in (option, value)]
+
+
+def _tls(address: str, names: Sequence[str] | None, chain: Path | None, key: Path | None) -> list[str]:
+    files = {"--tls-chain": chain, "--tls-key": key}
+    given = [word for option, file in files.items() if file for word in (option, str(file.resolve()))]
+    return [*_each("--tls", [address] if address else []), *_each("--tls-name", names), *given]
 
 
 async def _run(home: Home, console_port: int, aws_port: int, started: list[Part]) -> None:
