@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from tieline.fabric.kernel.namespaces import enter
+from tieline.fabric.kernel.net.namespaces import enter
 
 WARM = 100
 

@@ -21,9 +21,9 @@ from paho.mqtt import publish
 from paho.mqtt.enums import CallbackAPIVersion
 
 from servers import Mosquitto
-from tieline.integration.message import Message
-from tieline.integration.rules.compile import compile_rule
-from tieline.integration.topics import Index
+from tieline.integration.messages.message import Message
+from tieline.integration.messages.topics import Index
+from tieline.integration.rules.compile.compile import compile_rule
 
 HERE = Path(__file__).resolve().parent
 PIPELINE, PUBLISHER = str(HERE / "integration_pipeline.py"), str(HERE / "integration_publisher.py")

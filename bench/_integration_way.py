@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from servers import PostgreSQL
+from tieline.fabric.core.topology import Crossing, Host, Listener, Node, Target, Vpc, Wire
 from tieline.fabric.kernel.driver import Kernel
-from tieline.fabric.kernel.namespaces import enter
-from tieline.fabric.topology import Crossing, Host, Listener, Node, Target, Vpc, Wire
+from tieline.fabric.kernel.net.namespaces import enter
 
 ENDPOINT, NODE, HOST, RESOLVER = "10.0.0.50", "10.0.0.60", "10.0.0.10", "10.0.0.2"
 NEAR, FAR = "169.254.8.0", "169.254.8.1"

@@ -19,8 +19,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tieline.fabric.core.topology import (
+    Crossing,
+    Filter,
+    Guard,
+    Host,
+    Listener,
+    Node,
+    Permit,
+    Protocol,
+    Target,
+    Vpc,
+    Wire,
+)
 from tieline.fabric.kernel.driver import Kernel
-from tieline.fabric.topology import Crossing, Filter, Guard, Host, Listener, Node, Permit, Protocol, Target, Vpc, Wire
 
 HTTP, BULK, IDLE = 80, 5201, 7000
 PORTS = (HTTP, BULK, IDLE)

@@ -6,8 +6,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from tieline.cloud.records import Deployment, LinkStatus, PrivateLink
-from tieline.cloud.repository import Repository
+from tieline.cloud.model.records import Deployment, LinkStatus, PrivateLink
+from tieline.cloud.store.repository import Repository
 from tieline.store import SQLiteStore
 
 LINKS = 1000

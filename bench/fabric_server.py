@@ -12,13 +12,13 @@ from pathlib import Path
 
 import msgspec
 
-from tieline.fabric.aws.server import application, server
+from tieline.fabric.aws.service.server import application, server
+from tieline.fabric.core.ids import Ids
+from tieline.fabric.core.world import World
 from tieline.fabric.daemon import accounts, lifecycle
 from tieline.fabric.daemon.dispatch import dispatcher, key_lookup, now
 from tieline.fabric.daemon.lifecycle import Key
 from tieline.fabric.daemon.service import open_world
-from tieline.fabric.ids import Ids
-from tieline.fabric.world import World
 from tieline.store import SQLiteStore
 
 REGION = "us-east-1"

@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from cloud.places import Account
 from platforms import FabricProcess, PlatformProcess
 from servers import accepts, free_port, wait_until
-from tieline.cloud.client import Client
-from tieline.cloud.records import PrivateLinkView
+from tieline.client.rest import Client
+from tieline.cloud.model.records import PrivateLinkView
 
 ZONE = "use1-az1"
 AT_ONCE = 4  # requests: enough to keep two cores busy

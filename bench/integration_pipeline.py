@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from tieline.integration.config import Broker, Config, PostgreSQL, Rule, Sql
-from tieline.integration.pipeline import Pipeline
+from tieline.integration.config.shapes import Broker, Config, PostgreSQL, Rule, Sql
+from tieline.integration.worker.pipeline import Pipeline
 
 RULE = (
     "SELECT payload.id as device, payload.temp as temp, payload.ts as ts, topic "

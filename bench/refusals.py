@@ -25,16 +25,16 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
 
 from databases import ClickHouse, MariaDB, Redis  # noqa: E402
 from servers import PostgreSQL  # noqa: E402
-from tieline.integration import config  # noqa: E402
-from tieline.integration.batcher import Batcher, Buried  # noqa: E402
-from tieline.integration.deadletters import DeadLetters, letter  # noqa: E402
-from tieline.integration.message import Message  # noqa: E402
+from tieline.integration.config import shapes as config  # noqa: E402
+from tieline.integration.delivery.batcher import Batcher, Buried  # noqa: E402
+from tieline.integration.delivery.dead_letters import DeadLetters, letter  # noqa: E402
+from tieline.integration.messages.message import Message  # noqa: E402
 from tieline.integration.sinks import Action, Resource, open_sink  # noqa: E402
-from tieline.integration.sinks.clickhouse import ClickHouse as ClickHouseResource  # noqa: E402
-from tieline.integration.sinks.mysql import MySQL  # noqa: E402
-from tieline.integration.sinks.redis import RedisCommand  # noqa: E402
-from tieline.integration.sinks.redis_servers import Redis as RedisResource  # noqa: E402
-from tieline.integration.sinks.sql import Sql  # noqa: E402
+from tieline.integration.sinks.clickhouse.sink import ClickHouse as ClickHouseResource  # noqa: E402
+from tieline.integration.sinks.mysql.sink import MySQL  # noqa: E402
+from tieline.integration.sinks.redis.servers import Redis as RedisResource  # noqa: E402
+from tieline.integration.sinks.redis.sink import RedisCommand  # noqa: E402
+from tieline.integration.sinks.sql.sql import Sql  # noqa: E402
 
 SHARES: Final = (0.0, 0.01, 0.1, 0.5, 1.0)
 GOALS: Final = {0.01: 5_000, 0.5: 1_000}  # rows/s

@@ -28,7 +28,7 @@ import nats  # noqa: E402
 
 from brokers import Kafka, Moto, Nats, RabbitMQ  # noqa: E402
 from integration.sinks import test_aws, test_kafka, test_nats, test_rabbitmq, ways  # noqa: E402
-from tieline.integration.sinks.kind import Action, Resource  # noqa: E402
+from tieline.integration.sinks.base.kind import Action, Resource  # noqa: E402
 
 Row = dict[str, Any]
 Way = Callable[[list[Row]], Awaitable[None]]

@@ -16,11 +16,11 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 from bench.integration_pipeline import INSERT, RULE  # noqa: E402
 
-from tieline.integration.config import Action, Broker, Config, Resource, Rule, Sql  # noqa: E402
-from tieline.integration.pipeline import Pipeline  # noqa: E402
-from tieline.integration.sinks.mysql import MySQL  # noqa: E402
-from tieline.integration.sinks.redis import RedisCommand  # noqa: E402
-from tieline.integration.sinks.redis_servers import Redis  # noqa: E402
+from tieline.integration.config.shapes import Action, Broker, Config, Resource, Rule, Sql  # noqa: E402
+from tieline.integration.sinks.mysql.sink import MySQL  # noqa: E402
+from tieline.integration.sinks.redis.servers import Redis  # noqa: E402
+from tieline.integration.sinks.redis.sink import RedisCommand  # noqa: E402
+from tieline.integration.worker.pipeline import Pipeline  # noqa: E402
 
 COMMAND = "HSET m:${ts} device ${device} temp ${temp} topic ${topic}"
 

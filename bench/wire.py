@@ -23,10 +23,10 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tieline.fabric.aws.claim import HttpRequest
-from tieline.fabric.aws.endpoint import Endpoint, Request
-from tieline.fabric.aws.server import application, server
-from tieline.fabric.aws.signature import Credential
+from tieline.fabric.aws.protocol.claim import HttpRequest
+from tieline.fabric.aws.protocol.signature import Credential
+from tieline.fabric.aws.service.endpoint import Endpoint, Request
+from tieline.fabric.aws.service.server import application, server
 
 KNOWN = Credential("AKIABENCH", "secret", "111122223333", "arn:aws:iam::111122223333:root", "111122223333", "bench")
 SMALL = b"Action=GetCallerIdentity&Version=2011-06-15"

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tieline.integration.rules.compile import rule_test
-from tieline.integration.rules.errors import NotMatched, RuleError, RuleFailure
+from tieline.integration.rules.compile.compile import rule_test
+from tieline.integration.rules.values.errors import NotMatched, RuleError, RuleFailure
 
 FILE: Final = Path(__file__).with_suffix(".json")
 NEAR: Final = 1e-12  # between two fractions that count as equal

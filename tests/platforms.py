@@ -20,9 +20,9 @@ from types import TracebackType
 from typing import Self
 
 from servers import accepts, free_port, wait_until
-from tieline.cli.down import take_down
 from tieline.cli.home import Home
-from tieline.cloud.client import Client
+from tieline.cli.machine.down import take_down
+from tieline.client.rest import Client
 
 STOP_SECONDS = 60.0  # an agent takes 12 at most, from when it hears of it
 NOBODY_THERE = "http://127.0.0.1:9"  # the discard port: AWS does not answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tieline.cidr import network, network4, network6
+from tieline.base.cidr import network, network4, network6
 
 OTHER_SPELLINGS = [
     "10.0.0.0/255.255.0.0",

@@ -50,7 +50,8 @@ def in_code() -> list[str]:
 
 @cache
 def whole_command() -> typer.Typer:
-    main.assemble()
+    for name in main.NOUNS | main.VERBS:
+        main.assemble(name)
     return main.app
 
 

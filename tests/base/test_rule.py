@@ -11,20 +11,25 @@ import tieline
 
 SOURCE = Path(tieline.__file__).parent
 # The modules that work in an instance's layers as the machine's root, and in a broker's directory as the agent's.
-MODULES = ("fabric/kernel/roots.py", "fabric/kernel/views.py", "fabric/kernel/boot.py", "cloud/brokers/mosquitto.py")
+MODULES = (
+    "fabric/kernel/instance/roots.py",
+    "fabric/kernel/instance/views.py",
+    "fabric/kernel/instance/boot.py",
+    "agent/brokers/mosquitto.py",
+)
 BY_PATH = {"write_text", "write_bytes", "touch", "chmod", "unlink", "rmdir", "rename", "replace", "symlink_to"}
 BY_PATH |= {"hardlink_to", "lchmod", "mkdir", "makedirs", "chown", "copy", "copyfile", "copytree", "move"}
 # What is left, and why no other user chooses where it leads.
 KNOWN = {
-    ("fabric/kernel/roots.py", "Path(ROOT).mkdir"),  # on the stage, which is new and in memory
-    ("fabric/kernel/roots.py", "Path(OWN).mkdir"),
-    ("fabric/kernel/roots.py", "Path(SEEN).mkdir"),
-    ("fabric/kernel/roots.py", "directory.mkdir"),  # beside an instance's layer, not in it
-    ("fabric/kernel/roots.py", "layers.mkdir"),
-    ("fabric/kernel/boot.py", "Path(group).write_text"),  # the kernel's own files
-    ("fabric/kernel/boot.py", "Path('/proc/self/oom_score_adj').write_text"),
-    ("fabric/kernel/boot.py", "Path('/proc/sys/kernel/pid_max').write_text"),
-    ("cloud/brokers/mosquitto.py", "self._directory.mkdir"),  # in the agent's own directory
+    ("fabric/kernel/instance/roots.py", "Path(ROOT).mkdir"),  # on the stage, which is new and in memory
+    ("fabric/kernel/instance/roots.py", "Path(OWN).mkdir"),
+    ("fabric/kernel/instance/roots.py", "Path(SEEN).mkdir"),
+    ("fabric/kernel/instance/roots.py", "directory.mkdir"),  # beside an instance's layer, not in it
+    ("fabric/kernel/instance/roots.py", "layers.mkdir"),
+    ("fabric/kernel/instance/boot.py", "Path(group).write_text"),  # the kernel's own files
+    ("fabric/kernel/instance/boot.py", "Path('/proc/self/oom_score_adj').write_text"),
+    ("fabric/kernel/instance/boot.py", "Path('/proc/sys/kernel/pid_max').write_text"),
+    ("agent/brokers/mosquitto.py", "self._directory.mkdir"),  # in the agent's own directory
 }
 
 

@@ -15,7 +15,7 @@ from cli.test_nouns import ok, tieline
 from platforms import PlatformProcess
 from servers import free_port
 from tieline.cloud.guard.records import ApiKey
-from tieline.cloud.repository import Repository
+from tieline.cloud.store.repository import Repository
 from tieline.store import SQLiteStore
 
 NOWHERE, DIRECTORY = "/nowhere/at-all", "/tmp"
@@ -162,7 +162,7 @@ def test_where_tieline_up_was_started_nothing_needs_to_be_named(
 def test_a_fault_of_our_own_says_so(platform: PlatformProcess, tmp_path: Path) -> None:
     """A package that breaks stands for it: the traceback is there for whoever asks."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import tieline.cloud.client as client\ndef broken(*_):\n    raise RuntimeError('no such luck')\n"
+        "import tieline.client.rest as client\ndef broken(*_):\n    raise RuntimeError('no such luck')\n"
         "client.Client.deployments = broken\n"
     )
     broken = {"PYTHONPATH": str(tmp_path)}

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from tieline.fabric.kernel import calls, control_groups, host
+from tieline.fabric.kernel import host
+from tieline.fabric.kernel.instance import calls, control_groups
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

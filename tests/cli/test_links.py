@@ -10,9 +10,9 @@ import pytest
 
 from cli.test_nouns import ok, tieline
 from platforms import PlatformProcess
-from tieline.cloud.records import LinkStatus, PrivateLink, Reason
-from tieline.cloud.repository import Repository
-from tieline.cloud.server import STORE
+from tieline.cloud.api.server import STORE
+from tieline.cloud.model.records import LinkStatus, PrivateLink, Reason
+from tieline.cloud.store.repository import Repository
 from tieline.store import SQLiteStore
 
 SERVICE = "com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0"

@@ -8,9 +8,9 @@ import signal
 from pathlib import Path
 
 from servers import runs
-from tieline.cli import up
 from tieline.cli.home import Home
-from tieline.cli.supervisor import Part
+from tieline.cli.machine import up
+from tieline.cli.machine.supervisor import Part
 
 NEVER = ["timeit", "-n1", "-r1", "import time; time.sleep(600)"]  # a module that runs, and answers nobody
 

@@ -10,8 +10,8 @@ import pytest
 
 from platforms import PlatformProcess
 from servers import free_port
-from tieline.cloud.answers import CreatedDeployment
-from tieline.cloud.client import Client
+from tieline.client.rest import Client
+from tieline.cloud.schemas.answers import CreatedDeployment
 
 
 @pytest.fixture(scope="session")

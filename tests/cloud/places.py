@@ -19,8 +19,8 @@ from moto.server import ThreadedMotoServer
 
 from platforms import FabricProcess, PlatformProcess
 from servers import free_port, wait_until
-from tieline.cloud.client import Client
-from tieline.cloud.records import LinkStatus, PrivateLinkView
+from tieline.client.rest import Client
+from tieline.cloud.model.records import LinkStatus, PrivateLinkView
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

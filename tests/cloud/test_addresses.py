@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.cloud.addresses import check_address, check_entry
-from tieline.cloud.problems import PlatformError
-from tieline.integration.sinks.reach import plain
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.resources.addresses import check_address, check_entry
+from tieline.integration.sinks.base.reach import plain
 
 
 def allowed(host: str, *entries: str, inside: bool = True) -> bool:

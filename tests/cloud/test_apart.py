@@ -9,8 +9,8 @@ import pytest
 from cloud.places import BOOT_SECONDS, ZONES, Account, until, until_gone
 from platforms import FabricProcess, PlatformProcess
 from servers import free_port, wait_until
-from tieline.cloud.client import Client, ClientError
-from tieline.cloud.records import LinkStatus
+from tieline.client.rest import Client, ClientError
+from tieline.cloud.model.records import LinkStatus
 
 pytestmark = pytest.mark.world
 

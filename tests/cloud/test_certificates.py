@@ -19,8 +19,16 @@ from cryptography import x509
 from certificates import Authority
 from platforms import PlatformProcess
 from servers import free_port, wait_until
+from tieline.base.http.hosts import Hosts
+from tieline.base.http.server import Server
+from tieline.base.secrets import write_private
 from tieline.cloud.alerts.transitions import State
-from tieline.cloud.certificates import (
+from tieline.cloud.api.server import LIMITS, options
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.model.records import Address
+from tieline.cloud.platform.encrypted import AUTHORITY as AUTHORITY_FILE
+from tieline.cloud.platform.encrypted import AUTHORITY_KEY, CHAIN, KEY, Encrypted, Keeper, NoTls, encrypted
+from tieline.cloud.tls.certificates import (
     AUTHORITY_LIFETIME,
     LIFETIME,
     Certificate,
@@ -31,14 +39,6 @@ from tieline.cloud.certificates import (
     self_signed,
     validity,
 )
-from tieline.cloud.encrypted import AUTHORITY as AUTHORITY_FILE
-from tieline.cloud.encrypted import AUTHORITY_KEY, CHAIN, KEY, Encrypted, Keeper, NoTls, encrypted
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.records import Address
-from tieline.cloud.secrets import write_private
-from tieline.cloud.server import LIMITS, options
-from tieline.http.hosts import Hosts
-from tieline.http.server import Server
 
 HOST = "127.0.0.1"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -11,11 +11,11 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from tieline.cloud.answers import DeploymentAnswer, ResourceAnswer, RuleAnswer
-from tieline.cloud.client import Client
+from tieline.client.rest import Client
 from tieline.cloud.guard.records import UserView
-from tieline.cloud.records import MqttUserView, PrivateLinkView
-from tieline.cloud.retention import RetentionView
+from tieline.cloud.model.records import MqttUserView, PrivateLinkView
+from tieline.cloud.schemas.answers import DeploymentAnswer, ResourceAnswer, RuleAnswer
+from tieline.cloud.store.retention import RetentionView
 
 M = TypeVar("M", bound=BaseModel)
 

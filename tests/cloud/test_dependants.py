@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tieline.cloud.dependants import (
-    link_of,
-    links_of,
-    resources_using,
-    rewritten,
-    rules_using,
-    split_server,
-    split_servers,
-)
-from tieline.cloud.hostport import joined
-from tieline.cloud.records import Action, PrivateLink, Resource, Rule
+from tieline.base.hostport import joined
+from tieline.base.servers import rewritten, split_server, split_servers
+from tieline.cloud.model.records import Action, PrivateLink, Resource, Rule
+from tieline.cloud.resources.dependants import link_of, links_of, resources_using, rules_using
 
 NOW = "2026-01-01T00:00:00Z"
 LINK = PrivateLink(id="pl-1", deployment="dep-1", name="orders", service_name="x", address="vpce-1.aws", created=NOW)

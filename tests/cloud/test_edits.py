@@ -7,9 +7,9 @@ from typing import ClassVar
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.cloud.edits import merged
-from tieline.cloud.pages import Page, cut
-from tieline.cloud.records import Stored
+from tieline.cloud.model.pages import Page, cut
+from tieline.cloud.model.records import Stored
+from tieline.cloud.store.edits import merged
 
 plain = st.recursive(
     st.none() | st.integers() | st.text(max_size=3),

@@ -6,10 +6,11 @@ import argparse
 
 import pytest
 
-from tieline.cli.broker import address
-from tieline.cloud import encrypted, hostport
-from tieline.cloud.client import ClientError
-from tieline.cloud.dependants import split_server
+from tieline.base import hostport
+from tieline.base.servers import split_server
+from tieline.cli.platform.broker import address
+from tieline.client.rest import ClientError
+from tieline.cloud.platform import encrypted
 
 WRONG = ["1883", ":1883", "host:", "host:0", "host:65536", "host:-1", "host:٣", "a b:1883", "::1:1883", "[::1:1883"]
 

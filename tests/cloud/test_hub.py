@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tieline.cloud import hub
-from tieline.cloud.hub import Hub
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.protocol import Configure, decode_for_agent
-from tieline.integration.config import Config
+from tieline.agent.protocol import Configure, decode_for_agent
+from tieline.cloud.agents import agent_registry as hub
+from tieline.cloud.agents.agent_registry import Hub
+from tieline.cloud.model.problems import PlatformError
+from tieline.integration.config.shapes import Config
 
 
 class Line:

@@ -9,7 +9,7 @@ import pytest
 from cloud.places import BOOT_SECONDS, ZONES, Account
 from platforms import FabricProcess, PlatformProcess
 from servers import free_port, wait_until
-from tieline.cloud.client import Client, ClientError
+from tieline.client.rest import Client, ClientError
 
 pytestmark = pytest.mark.world
 

@@ -6,14 +6,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tieline.cloud.accounts import Accounts
-from tieline.cloud.aws import Aws, AwsSettings
+from tieline.base.secrets import Vault
+from tieline.cloud.aws.accounts import Accounts
+from tieline.cloud.aws.client import Aws, AwsSettings
 from tieline.cloud.deployments.boot import Machine
-from tieline.cloud.platform import Platform
-from tieline.cloud.records import Address, Deployment
-from tieline.cloud.repository import Repository
-from tieline.cloud.retention import Retention
-from tieline.cloud.secrets import Vault
+from tieline.cloud.model.records import Address, Deployment
+from tieline.cloud.platform.platform import Platform
+from tieline.cloud.store.repository import Repository
+from tieline.cloud.store.retention import Retention
 from tieline.store import Change, SQLiteStore
 
 PLACE = Address(host="127.0.0.1", port=1)

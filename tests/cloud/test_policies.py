@@ -9,11 +9,11 @@ from pathlib import Path
 import botocore.session
 import pytest
 
-from tieline.cloud.policies import Policy, platform_policy, provider_policy, trust_policy
+from tieline.client.provider.policies import Policy, platform_policy, provider_policy, trust_policy
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "tieline"
-PLATFORM = ["cloud/links", "cloud/zones.py", "cloud/deployments/existing.py"]
-PROVIDER = ["cloud/connect", "cloud/doctor/provider.py", "cloud/zones.py", "cli/service.py"]
+PLATFORM = ["cloud/links", "cloud/aws/zones.py", "cloud/deployments/existing.py"]
+PROVIDER = ["cloud/connect", "client/provider/inspect.py", "cloud/aws/zones.py", "cli/privatelink/service.py"]
 CALL = re.compile(r"\b(ec2|elb|cloudwatch)\s*\.(?:get_paginator\(\s*\"(\w+)\"|([a-z_0-9]+)\()")
 SERVICES = {
     "ec2": ("ec2", "ec2"),

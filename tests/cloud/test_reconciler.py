@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from tieline.cloud import reconciler
-from tieline.cloud.reconciler import Reconciler
+from tieline.base import reconciler
+from tieline.base.reconciler import Reconciler
 
 
 async def test_wakes_are_coalesced() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 from cryptography.fernet import Fernet
 
-from tieline.cloud.dependants import links_of
-from tieline.cloud.links.requests import _renamed
-from tieline.cloud.records import PrivateLink, Resource
-from tieline.cloud.resources import to_config
-from tieline.cloud.secrets import Vault
+from tieline.base.secrets import Vault
+from tieline.cloud.links.service import _renamed
+from tieline.cloud.model.records import PrivateLink, Resource
+from tieline.cloud.resources.dependants import links_of
+from tieline.cloud.resources.service import to_config
 
 VAULT = Vault(Fernet.generate_key())
 LINK = PrivateLink(

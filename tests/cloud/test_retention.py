@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime
 import pytest
 from pydantic import ValidationError
 
-from tieline.cloud.audit import Actor
-from tieline.cloud.history import remembered
-from tieline.cloud.housekeeping import Housekeeping
-from tieline.cloud.records import HISTORY_LIMIT, PrivateLink
-from tieline.cloud.repository import Repository
-from tieline.cloud.retention import Retention, RetentionChange, RetentionView, changed, expired
+from tieline.cloud.model.history import remembered
+from tieline.cloud.model.records import HISTORY_LIMIT, PrivateLink
+from tieline.cloud.store.audit import Actor
+from tieline.cloud.store.housekeeping import Housekeeping
+from tieline.cloud.store.repository import Repository
+from tieline.cloud.store.retention import Retention, RetentionChange, RetentionView, changed, expired
 from tieline.store import Change, SQLiteStore, Unwritable
 
 TODAY = datetime(2026, 3, 31, 12, tzinfo=UTC)

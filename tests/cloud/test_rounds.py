@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
+from tieline.base.periodic import rounds
 from tieline.cloud.links import sweep
 from tieline.cloud.links.sweep import Sweep
-from tieline.cloud.rounds import rounds
 
 
 async def test_a_failed_look_is_followed_by_another(caplog: pytest.LogCaptureFixture) -> None:

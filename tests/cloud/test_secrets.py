@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import InvalidToken
 
-from tieline.cloud.secrets import Vault, hashed, matches, new_api_key, token_deployment, write_private
+from tieline.base.secrets import Vault, hashed, matches, new_api_key, token_deployment, write_private
 
 
 def test_the_vault_keeps_its_key(tmp_path: Path) -> None:

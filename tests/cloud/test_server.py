@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from platforms import NOBODY_THERE, PlatformProcess
-from tieline.cloud.aws import Aws, AwsRefused, AwsSettings, AwsUnreachable
+from tieline.cloud.aws.client import Aws, AwsRefused, AwsSettings, AwsUnreachable
 
 
 def test_it_ends_in_order_and_keeps_its_keys(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tieline.cloud.hub import carried
-from tieline.cloud.protocol import Carried
-from tieline.cloud.records import PrivateLink
-from tieline.cloud.traffic import SECONDS, TrafficLog
+from tieline.agent.protocol import Carried
+from tieline.cloud.agents.agent_registry import carried
+from tieline.cloud.agents.traffic import SECONDS, TrafficLog
+from tieline.cloud.model.records import PrivateLink
 
 HOST, NOW = "vpce-1.example", 1000.0
 

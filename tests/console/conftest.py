@@ -11,7 +11,7 @@ import pytest
 
 from console import browsing
 from console.walk import Walk, made_customer
-from tieline.cloud.client import Client
+from tieline.client.rest import Client
 from tieline.demo.customer import Customer
 from world.running import Tieline
 

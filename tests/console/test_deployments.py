@@ -9,9 +9,9 @@ import pytest
 
 from console import browsing
 from console.walk import DEPLOYMENT, LINK, Walk
-from tieline.cloud.client import Client
-from tieline.console.pages.new_deployment import place_of
-from tieline.console.pages.wizard import ports_of
+from tieline.client.rest import Client
+from tieline.console.pages.deployments.new_deployment import place_of
+from tieline.console.pages.links.wizard import ports_of
 from world.running import until
 
 pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]

@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.session import Session
 
 from platforms import FabricProcess
-from tieline.console.provider.estate import read
+from tieline.console.provider.reading import read
 
 pytestmark = pytest.mark.world
 NAMES = [f"tg-{number:02}" for number in range(20)]

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tieline.cloud.pulse import Pulse
-from tieline.console.feed import Feed, shared
-from tieline.console.snapshot import Snapshot
+from tieline.base.change_signal import Pulse
+from tieline.console.live.feed import Feed, shared
+from tieline.console.live.snapshot import Snapshot
 
 
 async def test_a_feed_reads_once_for_all_pages_and_pushes_only_what_changed() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from console import browsing
 from console.walk import DEPLOYMENT, LINK, RESOURCE, RULE, Walk
-from tieline.cloud.client import Client
+from tieline.client.rest import Client
 from tieline.demo.customer import DATABASE, USER, Customer
 from tieline.demo.devices import expected, publish, readings
 from world.running import Tieline, until

@@ -12,7 +12,7 @@ import pytest
 
 from console import browsing
 from console.walk import DEPLOYMENT, Walk, sign_in
-from tieline.cloud.client import Client
+from tieline.client.rest import Client
 from world.running import Tieline, until
 
 pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]

@@ -8,7 +8,7 @@ import pytest
 
 from console import browsing
 from console.walk import DEPLOYMENT, RESOURCE, Walk
-from tieline.cloud.client import Client
+from tieline.client.rest import Client
 from tieline.demo.customer import Customer
 from world.running import until
 

@@ -13,7 +13,7 @@ from paho.mqtt import MQTTException
 
 from console import browsing
 from console.walk import DEPLOYMENT, LINK, RULE, Walk, sign_in
-from tieline.cloud.client import Client
+from tieline.client.rest import Client
 from tieline.demo.customer import DATABASE, USER, Customer
 from world.running import Tieline, until
 

@@ -13,19 +13,20 @@ from hypothesis import strategies as st
 from nicegui import Client as Page
 from nicegui import ui
 
-from tieline.cloud.answers import AgentView, DeploymentAnswer
-from tieline.cloud.audit import AuditEntry
-from tieline.cloud.client import ClientError
-from tieline.cloud.letters import LETTER
-from tieline.cloud.records import Address, LinkStatus, PrivateLinkView
-from tieline.cloud.secrets import Vault
-from tieline.console import leaving, parts
-from tieline.console.credentials import SECONDS, Keys, Person, opened, seal
-from tieline.console.editor import editor, mark
-from tieline.console.map import LINKS, draw
-from tieline.console.pages import audit
-from tieline.console.rows import Rows
-from tieline.console.snapshot import Inside, Snapshot
+from tieline.base.secrets import Vault
+from tieline.client.rest import ClientError
+from tieline.cloud.agents.dead_letters import LETTER
+from tieline.cloud.model.records import Address, LinkStatus, PrivateLinkView
+from tieline.cloud.schemas.answers import AgentView, DeploymentAnswer
+from tieline.cloud.store.audit import AuditEntry
+from tieline.console.frame import parts
+from tieline.console.frame.editor import editor, mark
+from tieline.console.frame.rows import Rows
+from tieline.console.live.snapshot import Inside, Snapshot
+from tieline.console.pages.access import audit
+from tieline.console.pages.home.map import LINKS, draw
+from tieline.console.session import leaving
+from tieline.console.session.credentials import SECONDS, Keys, Person, opened, seal
 
 NOW = 1_800_000_000.0
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=60)

@@ -6,7 +6,7 @@ import pytest
 
 from console import browsing
 from console.walk import DEPLOYMENT, LINK, RESOURCE, RULE, Walk
-from tieline.cloud.client import Client
+from tieline.client.rest import Client
 from world.running import until
 
 pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]

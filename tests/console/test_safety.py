@@ -11,7 +11,7 @@ import pytest
 
 from console import browsing
 from console.walk import sign_in
-from tieline.cloud.client import Client
+from tieline.client.rest import Client
 from world.running import Tieline
 
 pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]

@@ -18,11 +18,11 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from console.test_safety import ask, cookie_of
-from tieline.cloud.client import Client
-from tieline.cloud.repository import Repository
-from tieline.cloud.secrets import Vault
-from tieline.console.credentials import SECONDS, Keys, Person
-from tieline.console.sessions import ConsoleSession, Sessions
+from tieline.base.secrets import Vault
+from tieline.client.rest import Client
+from tieline.cloud.store.repository import Repository
+from tieline.console.session.credentials import SECONDS, Keys, Person
+from tieline.console.session.sessions import ConsoleSession, Sessions
 from tieline.store import SQLiteStore
 from world.running import Tieline
 

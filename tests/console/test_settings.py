@@ -10,9 +10,9 @@ import pytest
 from console import browsing
 from console.walk import sign_in
 from servers import free_port
-from tieline.cloud.client import Client
-from tieline.cloud.retention import FOR_EVER, RetentionView
-from tieline.console.pages.retention import LABELS, shorter
+from tieline.client.rest import Client
+from tieline.cloud.store.retention import FOR_EVER, RetentionView
+from tieline.console.pages.settings.retention import LABELS, shorter
 from world.running import Tieline, until
 
 pytestmark = [pytest.mark.world, pytest.mark.timeout(600)]

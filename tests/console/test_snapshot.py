@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from platforms import PlatformProcess
-from tieline.cloud.client import Client
-from tieline.console.snapshot import Reader, Snapshot
+from tieline.client.rest import Client
+from tieline.console.live.snapshot import Reader, Snapshot
 
 
 def test_what_was_read_last_stays_while_the_platform_does_not_answer(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from tieline.fabric.figures import ACTIVE, KEPT, Book
+from tieline.fabric.core.figures import ACTIVE, KEPT, Book
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

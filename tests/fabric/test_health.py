@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.fabric import health
-from tieline.fabric.records import Health, HealthCheck
-from tieline.fabric.topology import Outcome
+from tieline.fabric.core import health
+from tieline.fabric.core.records import Health, HealthCheck
+from tieline.fabric.core.topology import Outcome
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CHECK = HealthCheck(interval=10, healthy=3, unhealthy=2)

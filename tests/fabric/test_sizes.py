@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tieline.fabric import sizes
-from tieline.fabric.sizes import Size
+from tieline.fabric.core import sizes
+from tieline.fabric.core.sizes import Size
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from fabric.worlds import REGION, Fabric
-from tieline.fabric import health
-from tieline.fabric.records import Health, Listener, LoadBalancer, TargetGroup
-from tieline.fabric.topology import Node, Target
+from tieline.fabric.core import health
+from tieline.fabric.core.records import Health, Listener, LoadBalancer, TargetGroup
+from tieline.fabric.core.topology import Node, Target
 
 ZONES = ("use1-az1", "use1-az2")
 FIRST, SECOND = "10.0.1.10", "10.0.2.10"

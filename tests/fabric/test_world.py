@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fabric.worlds import Fabric
+from tieline.fabric.core.records import Vpc
 from tieline.fabric.daemon.service import open_world
-from tieline.fabric.records import Vpc
 from tieline.store import Change, Conflict, SQLiteStore
 
 

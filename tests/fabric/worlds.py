@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from tieline.fabric import plan
-from tieline.fabric.aws.endpoint import Request
-from tieline.fabric.aws.errors import AwsError
+from tieline.fabric.aws.protocol.errors import AwsError
+from tieline.fabric.aws.service.endpoint import Request
+from tieline.fabric.core.ids import Ids
+from tieline.fabric.core.planning import plan
+from tieline.fabric.core.records import AccessKey
+from tieline.fabric.core.records import Account as AccountRecord
+from tieline.fabric.core.topology import Topology
 from tieline.fabric.daemon import accounts, lifecycle
 from tieline.fabric.daemon.dispatch import dispatcher, key_lookup
 from tieline.fabric.daemon.service import open_world
-from tieline.fabric.ids import Ids
-from tieline.fabric.records import AccessKey
-from tieline.fabric.records import Account as AccountRecord
-from tieline.fabric.topology import Topology
 from tieline.store import SQLiteStore, Store
 
 REGION = "us-east-1"

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from tieline.cloud.certificates import self_signed
-from tieline.http.hosts import Hosts
-from tieline.http.limits import Limits
-from tieline.http.server import Server
+from tieline.base.http.hosts import Hosts
+from tieline.base.http.limits import Limits
+from tieline.base.http.server import Server
+from tieline.cloud.tls.certificates import self_signed
 
 SMALL = Limits(
     body_bytes=2000,

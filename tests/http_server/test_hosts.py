@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from http_server.conftest import Running, serving, status
-from tieline.http.hosts import Hosts, check_name
-from tieline.http.sources import source
+from tieline.base.http.hosts import Hosts, check_name
+from tieline.base.http.sources import source
 
 SERVED = [
     "localhost",

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from http_server.conftest import ENOUGH, GET, SMALL, Running, answer, rest, serving, status
-from tieline.http.limits import MIB, Limits
+from tieline.base.http.limits import MIB, Limits
 
 POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
 

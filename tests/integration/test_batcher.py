@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tieline.integration import batcher as batching
-from tieline.integration.batcher import Batcher, Bury
-from tieline.integration.config import Sql
-from tieline.integration.message import Message
-from tieline.integration.sinks.failures import Rejected, Unavailable
+from tieline.integration.config.shapes import Sql
+from tieline.integration.delivery import batcher as batching
+from tieline.integration.delivery.batcher import Batcher, Bury
+from tieline.integration.messages.message import Message
+from tieline.integration.sinks.base.failures import Rejected, Unavailable
 
 
 class Table:

@@ -11,14 +11,14 @@ from typing import Any
 import mqtt5
 import pytest
 
-from tieline.integration import batcher as batching
-from tieline.integration import buffer as buffering
-from tieline.integration.batcher import Batcher, Buried
-from tieline.integration.buffer import Buffer
-from tieline.integration.config import Sql
-from tieline.integration.message import Message
-from tieline.integration.sinks.failures import Rejected, Unavailable
-from tieline.integration.spool import SUFFIX
+from tieline.integration.config.shapes import Sql
+from tieline.integration.delivery import batcher as batching
+from tieline.integration.delivery import buffer as buffering
+from tieline.integration.delivery.batcher import Batcher, Buried
+from tieline.integration.delivery.buffer import Buffer
+from tieline.integration.delivery.spool import SUFFIX
+from tieline.integration.messages.message import Message
+from tieline.integration.sinks.base.failures import Rejected, Unavailable
 
 NOW = 1_000.0
 

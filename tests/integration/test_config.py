@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from tieline.integration import config
+from tieline.integration.config import shapes as config
 from tieline.integration.sinks import KINDS
-from tieline.integration.sinks.kind import Kind
+from tieline.integration.sinks.base.kind import Kind
 
 POSTGRESQL = config.PostgreSQL(id="pg", server="db:5432", database="d", username="u", password="p")
 
@@ -57,6 +57,8 @@ def test_the_forms_are_the_fields(kind: Kind) -> None:
 
 
 def test_reading_a_configuration_loads_no_client_library() -> None:
-    script = "import sys; from tieline.integration import config; config.decode(b'{}'); print(*sys.modules)"
+    script = "import sys; from tieline.integration.config import shapes; shapes.decode(b'{}'); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert not {"asyncpg.protocol", "lark", "tieline.integration.rules.compile"}.intersection(done.stdout.split())
+    assert not {"asyncpg.protocol", "lark", "tieline.integration.rules.compile.compile"}.intersection(
+        done.stdout.split()
+    )

@@ -10,11 +10,11 @@ import msgspec
 import orjson
 import pytest
 
-from tieline.integration import events
-from tieline.integration import worker_messages as messages
-from tieline.integration.deadletters import FILE, PAGE_BYTES, DeadLetters, letter, listed, page
-from tieline.integration.message import Message
-from tieline.integration.replay import restored
+from tieline.integration.delivery.dead_letters import FILE, PAGE_BYTES, DeadLetters, letter, listed, page
+from tieline.integration.delivery.replay import restored
+from tieline.integration.messages import events
+from tieline.integration.messages.message import Message
+from tieline.integration.worker import messages
 
 
 def test_they_survive_and_can_be_removed(tmp_path: Path) -> None:

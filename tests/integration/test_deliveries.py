@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import mqtt5
 
-from tieline.integration.deliveries import Deliveries
-from tieline.integration.message import Message
+from tieline.integration.messages.deliveries import Deliveries
+from tieline.integration.messages.message import Message
 
 
 def message(id: int, duplicate: bool = False, qos: int = 1) -> Message:

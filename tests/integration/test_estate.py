@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tieline.integration import estate as estates
-from tieline.integration.config import Broker, Config
-from tieline.integration.deadletters import FILE, DeadLetters, letter
-from tieline.integration.estate import locked
-from tieline.integration.message import Message
-from tieline.integration.pipeline import Pipeline
-from tieline.integration.spool import SUFFIX, Spool
+from tieline.integration.config.shapes import Broker, Config
+from tieline.integration.delivery.dead_letters import FILE, DeadLetters, letter
+from tieline.integration.delivery.spool import SUFFIX, Spool
+from tieline.integration.messages.message import Message
+from tieline.integration.worker import takeover as estates
+from tieline.integration.worker.pipeline import Pipeline
+from tieline.integration.worker.takeover import locked
 
-HOLDER = "import sys, pathlib; from tieline.integration.estate import locked; at = pathlib.Path(sys.argv[1])\n"
+HOLDER = "import sys, pathlib; from tieline.integration.worker.takeover import locked; at = pathlib.Path(sys.argv[1])\n"
 HOLDER += "kept = locked(at); print(kept is not None, flush=True); sys.stdin.read()"
 
 

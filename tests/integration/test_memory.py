@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tieline.integration.memory import FILE, Memory
+from tieline.integration.mqtt.session_store import FILE, Memory
 
 
 def test_what_the_disk_did_not_take_is_not_known_and_is_tried_again(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.integration.message import FIELDS, ROW_ID, Foreign, Message, identified, origin
+from tieline.integration.messages.message import FIELDS, ROW_ID, Foreign, Message, identified, origin
 
 NAMES = ["id", "peerhost", "clientid", "username", "other"]
 PAIRS = st.lists(st.tuples(st.sampled_from(NAMES), st.text(max_size=3)), max_size=5)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tieline.integration import spool as spools
-from tieline.integration.spool import Damaged, Spool
+from tieline.integration.delivery import spool as spools
+from tieline.integration.delivery.spool import Damaged, Spool
 
 
 def records(first: int, count: int) -> list[bytes]:
@@ -90,7 +90,7 @@ def test_what_a_crash_cut_short_is_left_out(tmp_path: Path) -> None:
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from tieline.integration.spool import Spool
+from tieline.integration.delivery.spool import Spool
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 spool = Spool(Path(sys.argv[1]), 1 << 20)
 spool.append([b"a" * 100] * 3)

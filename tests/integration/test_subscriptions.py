@@ -5,8 +5,8 @@ from __future__ import annotations
 import mqtt5
 import pytest
 
-from tieline.integration.memory import Memory
-from tieline.integration.subscriptions import AGAIN, Subscriptions
+from tieline.integration.mqtt.session_store import Memory
+from tieline.integration.mqtt.subscriptions import AGAIN, Subscriptions
 
 OK, REFUSED = mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE, mqtt5.SubAckReasonCode.NOT_AUTHORIZED
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.integration.topics import Index, covers, disjoint, filter_fault, matches, overlap, widest
+from tieline.integration.messages.topics import Index, covers, disjoint, filter_fault, matches, overlap, widest
 
 LEVELS = st.sampled_from(["a", "b", "", "$SYS", "c d"])
 TOPICS = st.lists(LEVELS, min_size=1, max_size=4).map("/".join).filter(bool)

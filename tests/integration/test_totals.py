@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tieline.integration import totals
-from tieline.integration import worker_messages as messages
-from tieline.integration.deadletters import NO_LETTER, DeadLetter
+from tieline.integration.delivery.dead_letters import NO_LETTER, DeadLetter
+from tieline.integration.worker import messages, totals
 
 
 def test_metrics_are_added() -> None:

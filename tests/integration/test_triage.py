@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tieline.integration.message import Message
-from tieline.integration.rules.compile import Item
-from tieline.integration.triage import Triage
-from tieline.integration.verdicts import LONE, PROOF, STEPS, TRIES, Came, End
+from tieline.integration.delivery.triage import Triage
+from tieline.integration.delivery.verdicts import LONE, PROOF, STEPS, TRIES, Came, End
+from tieline.integration.messages.message import Message
+from tieline.integration.rules.compile.compile import Item
 
 Server = Callable[[Sequence[int]], End]
 

@@ -14,9 +14,9 @@ from botocore.serialize import create_serializer
 from fabric.aws.operations.scene import SERVED, Scene, model
 from fabric.aws.operations.test_accounts_apart import FOREIGN
 from security.spellings import HOSTILE, leaves, near, replaced
-from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.form import grow
-from tieline.fabric.aws.model import services
+from tieline.fabric.aws.protocol.errors import AwsError
+from tieline.fabric.aws.protocol.form import grow
+from tieline.fabric.aws.protocol.model import services
 
 #: Texts that people may choose: kept as they are, or refused by AWS's own rules.
 FREE = {

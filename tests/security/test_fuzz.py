@@ -23,9 +23,10 @@ import pytest
 
 from fabric.aws.operations.scene import Scene
 from servers import accepts, free_port, wait_until
-from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.kernel import forwarder, resolver
-from tieline.fabric.topology import Name, Vpc
+from tieline.fabric.aws.protocol.errors import AwsError
+from tieline.fabric.core.topology import Name, Vpc
+from tieline.fabric.kernel.net import resolver
+from tieline.fabric.kernel.relay import forwarder
 
 CORPUS = Path(__file__).parent / "corpus"
 SEED = int(os.environ.get("TIELINE_FUZZ_SEED", "1"))
@@ -34,7 +35,7 @@ SECONDS = 30.0
 
 FORWARD = """
 import sys, socket
-from tieline.fabric.kernel.forwarder import Forwarder
+from tieline.fabric.kernel.relay.forwarder import Forwarder
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 listener.setblocking(False)
 Forwarder(listener, ("127.0.0.1", int(sys.argv[2]))).run()

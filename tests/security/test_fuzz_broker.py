@@ -18,11 +18,11 @@ import pytest
 
 from security.test_fuzz import CORPUS, changed
 from servers import free_port
-from tieline.cloud.agent import older
-from tieline.cloud.brokers import websocket
-from tieline.cloud.brokers.mosquitto import Mosquitto
-from tieline.cloud.brokers.settings import CLIENT_ID, Listener, Settings, User
-from tieline.cloud.protocol import decode_for_agent, decode_for_platform
+from tieline.agent import compat as older
+from tieline.agent.brokers import websocket
+from tieline.agent.brokers.mosquitto import Mosquitto
+from tieline.agent.brokers.settings import CLIENT_ID, Listener, Settings, User
+from tieline.agent.protocol import decode_for_agent, decode_for_platform
 
 FRAMES, HEADS, PACKETS = 3000, 3000, 150  # inputs made of the corpus, each time
 ACCEPTED = b"\x20\x00"  # a CONNACK's type, and the reason code of success (MQTT 5, 3.2)

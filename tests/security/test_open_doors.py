@@ -12,8 +12,8 @@ import pytest
 
 from platforms import PlatformProcess
 from servers import free_port, wait_until
+from tieline.client.rest import Client
 from tieline.cloud.api.app import PREFIX, interface
-from tieline.cloud.client import Client
 
 #: `docs/security.md`, "The AWS wire and REST". Logging in is there for those who have no key yet.
 OPEN = {"/healthz", f"{PREFIX}/openapi.json", f"{PREFIX}/schema/documents"}

@@ -18,7 +18,7 @@ import httpx
 from botocore.config import Config
 
 from servers import free_port
-from tieline.cloud.client import Client
+from tieline.client.rest import Client
 
 T = TypeVar("T")
 REGION = "us-east-1"

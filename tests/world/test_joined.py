@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tieline.cloud.connect.connect import Connecting
-from tieline.cloud.connect.exposure import exposure
+from tieline.client.connect.connect import Connecting
+from tieline.client.provider.exposure import exposure
 from tieline.demo.customer import DATABASE, PORT, USER
 from world.running import Account, Tieline, until
 from world.traps.scene import Scene

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tieline.fabric.daemon.control import Listing, ask
-from tieline.fabric.kernel.boot import KEPT as INSTANCE
+from tieline.fabric.kernel.instance.boot import KEPT as INSTANCE
 from tieline.fabric.kernel.privileges import DAEMON, PLATFORM, PLATFORM_GROUP
 from world.running import Tieline, until
 

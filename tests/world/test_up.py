@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from servers import free_port
-from tieline.cloud.client import ClientError
+from tieline.client.rest import ClientError
 from world.running import Tieline, until
 
 pytestmark = pytest.mark.world

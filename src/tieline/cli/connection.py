@@ -9,8 +9,8 @@ from typing import Annotated, TypeVar
 import typer
 
 from tieline.cli.home import DEFAULT
-from tieline.cloud.client import Client, ClientError
-from tieline.cloud.records import NAME_RULE, PrivateLinkView, ResourceView, RuleView
+from tieline.client.rest import Client, ClientError
+from tieline.cloud.model.records import NAME_RULE, PrivateLinkView, ResourceView, RuleView
 
 Item = TypeVar("Item", PrivateLinkView, ResourceView, RuleView)
 

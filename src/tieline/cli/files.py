@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tieline.cloud.client import ClientError
+from tieline.client.rest import ClientError
 
 
 def text(path: Path, option: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from tieline.base import private
-from tieline.integration.locks import acquire
+from tieline.base.locks import acquire
 
 DEFAULT = Path("state")
 LOCK, PREFIX = "lock", "prefix"

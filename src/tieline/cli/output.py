@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tieline.cloud.client import ClientError
+from tieline.client.rest import ClientError
 
 T = TypeVar("T")
 

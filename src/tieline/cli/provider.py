@@ -11,9 +11,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from tieline.cli.connection import State
-from tieline.cloud.aws import Aws, AwsError, AwsRefused, AwsSettings
-from tieline.cloud.client import ClientError
-from tieline.cloud.problems import PlatformError
+from tieline.client.rest import ClientError
+from tieline.cloud.aws.client import Aws, AwsError, AwsRefused, AwsSettings
+from tieline.cloud.model.problems import PlatformError
 
 T = TypeVar("T")
 

@@ -2,6 +2,6 @@
 
 import sys
 
-from tieline.cloud.server import main
+from tieline.cloud.api.server import main
 
 sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from tieline.cloud.server import main
+from tieline.cloud.api.server import main
 from tieline.console.app import install
 
 sys.exit(main(mount=install))

@@ -15,15 +15,25 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 
-from tieline.cloud.platform import Platform
-from tieline.cloud.server import HOST
-from tieline.console import context, entrance, sockets
-from tieline.console.gate import PREFIX, Gate
-from tieline.console.sessions import Sessions
+from tieline.cloud.api.server import HOST
+from tieline.cloud.platform.platform import Platform
+from tieline.console.session import context, entrance, sockets
+from tieline.console.session.gate import PREFIX, Gate
+from tieline.console.session.sessions import Sessions
 
 PAGES = (
-    *("overview", "deployments", "new_deployment", "deployment", "wizard", "link", "resource", "rule", "letters"),
-    *("demo", "access", "settings"),
+    "home.overview",
+    "deployments.deployments",
+    "deployments.new_deployment",
+    "deployments.deployment",
+    "links.wizard",
+    "links.link",
+    "integration.resource",
+    "integration.rule",
+    "integration.letters",
+    "home.demo",
+    "access.access",
+    "settings.settings",
 )
 PROVIDER_PAGES = ("groups", "balancers", "services", "account")
 # A page that lost its connection for less than this goes on where it was; after that it is loaded again, and what was

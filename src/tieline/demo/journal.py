@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
-from tieline.cloud.secrets import write_private
+from tieline.base.secrets import write_private
 
 FILE = "demo-world.json"  # of the state directory
 

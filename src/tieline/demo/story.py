@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from tieline.cloud.client import Client, ClientError
-from tieline.cloud.records import DeploymentStatus, LinkStatus, PrivateLinkView
+from tieline.client.rest import Client, ClientError
+from tieline.cloud.model.records import DeploymentStatus, LinkStatus, PrivateLinkView
 from tieline.demo import devices
 from tieline.demo.customer import Customer
 from tieline.demo.journal import Journal

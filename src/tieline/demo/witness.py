@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tieline.cloud.client import Client, ClientError
-from tieline.cloud.records import LinkStatus
+from tieline.client.rest import Client, ClientError
+from tieline.cloud.model.records import LinkStatus
 from tieline.demo import devices
 from tieline.demo.customer import Customer
 from tieline.demo.inside import Inside

@@ -8,9 +8,9 @@ import logging
 from pathlib import Path
 
 from tieline.base import private
+from tieline.base.http.hosts import check_name
 from tieline.fabric.daemon.service import serve
 from tieline.fabric.kernel.privileges import reduce_daemon
-from tieline.http.hosts import check_name
 
 
 def main() -> None:

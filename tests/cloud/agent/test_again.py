@@ -10,13 +10,14 @@ import msgspec
 import pytest
 
 from servers import START_SECONDS, Mosquitto
-from tieline.cloud.agent import handover
-from tieline.cloud.agent.worker import Worker
-from tieline.cloud.brokers.settings import Remote
-from tieline.cloud.protocol import Configure
-from tieline.integration import config, worker_process
-from tieline.integration.memory import FILE
-from tieline.integration.workers import Workers
+from tieline.agent import handover
+from tieline.agent.brokers.settings import Remote
+from tieline.agent.protocol import Configure
+from tieline.agent.worker import Worker
+from tieline.integration.config import shapes as config
+from tieline.integration.mqtt.session_store import FILE
+from tieline.integration.worker import process as worker_process
+from tieline.integration.worker.workers import Workers
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from websockets.sync.client import connect
 
 from platforms import AgentProcess, PlatformProcess
 from servers import PostgreSQL, family, free_port, wait_until
-from tieline.cloud.answers import CreatedDeployment
-from tieline.cloud.client import Client, ClientError
-from tieline.cloud.protocol import AGENT_PATH
+from tieline.agent.protocol import AGENT_PATH
+from tieline.client.rest import Client, ClientError
+from tieline.cloud.schemas.answers import CreatedDeployment
 
 RULE = {
     "name": "warm",

@@ -18,8 +18,8 @@ import pytest
 from cloud.brokers.test_broker import Device
 from platforms import AgentProcess, PlatformProcess
 from servers import PostgreSQL, free_port, wait_until
-from tieline.cloud.agent import END_SECONDS
-from tieline.integration.ending import cancelled
+from tieline.agent.main import END_SECONDS
+from tieline.base.shutdown import cancelled
 
 HOST = "127.0.0.1"
 PROCESSES = pytest.mark.parametrize("workers", [1, 2], ids=["one process", "two processes"])
@@ -115,7 +115,7 @@ def stopped(database: PostgreSQL) -> Iterator[None]:
 
 
 def test_a_task_that_swallows_its_cancellation_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tieline.integration.ending.AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("tieline.base.shutdown.AGAIN_SECONDS", 0.05)
     swallowed: list[int] = []
 
     async def stubborn() -> None:
@@ -137,7 +137,7 @@ def test_a_task_that_swallows_its_cancellation_is_asked_again(monkeypatch: pytes
 
 
 def test_a_process_that_hangs_in_a_thread_ends_all_the_same() -> None:
-    program = "import asyncio, time; from tieline.integration.ending import bound; bound(0.3)\n"
+    program = "import asyncio, time; from tieline.base.shutdown import bound; bound(0.3)\n"
     program += "async def main(): await asyncio.to_thread(time.sleep, 60)\nasyncio.run(main())"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, "not ended 0.3 s after it was asked for" in done.stderr) == (1, True)

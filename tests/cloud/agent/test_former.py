@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tieline.cloud.agent.former import collect
-from tieline.integration.memory import Memory
+from tieline.agent.former import collect
+from tieline.integration.mqtt.session_store import Memory
 
 PRESENT = "tieline-integration.0123-res-1"
 FORMER = {

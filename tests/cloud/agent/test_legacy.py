@@ -10,11 +10,11 @@ import pytest
 
 from integration.world import flow
 from servers import START_SECONDS, Mosquitto
-from tieline.cloud.agent.worker import Worker
-from tieline.cloud.brokers.settings import Remote
-from tieline.cloud.protocol import Configure, Request
-from tieline.integration import config
-from tieline.integration import worker_messages as messages
+from tieline.agent.brokers.settings import Remote
+from tieline.agent.protocol import Configure, Request
+from tieline.agent.worker import Worker
+from tieline.integration.config import shapes as config
+from tieline.integration.worker import messages
 
 SQL = 'SELECT payload.temp + 1 as temp FROM "in/#"'
 

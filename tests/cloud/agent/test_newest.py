@@ -14,13 +14,13 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from cloud.agent.test_again import applied, wanted
 from servers import Mosquitto
-from tieline.cloud.agent.channel import Channel
-from tieline.cloud.agent.newest import Newest
-from tieline.cloud.agent.traffic import Traffic
-from tieline.cloud.agent.worker import Worker
-from tieline.cloud.protocol import Carried, Configure, Report, decode_for_platform
-from tieline.integration.config import PostgreSQL
-from tieline.integration.memory import FILE
+from tieline.agent.channel import Channel
+from tieline.agent.latest_config import Newest
+from tieline.agent.protocol import Carried, Configure, Report, decode_for_platform
+from tieline.agent.traffic import Traffic
+from tieline.agent.worker import Worker
+from tieline.integration.config.shapes import PostgreSQL
+from tieline.integration.mqtt.session_store import FILE
 
 SECONDS = 60
 

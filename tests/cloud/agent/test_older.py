@@ -14,12 +14,12 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from cloud.agent.test_again import wanted
 from servers import Mosquitto
-from tieline.cloud.agent.channel import Channel
-from tieline.cloud.agent.newest import Newest
-from tieline.cloud.agent.older import heard
-from tieline.cloud.agent.worker import Worker
-from tieline.cloud.protocol import Answered, Configure, Probed, Report, decode_for_platform, encode
-from tieline.integration.config import Config, PostgreSQL, Republish, Rule
+from tieline.agent.channel import Channel
+from tieline.agent.compat import heard
+from tieline.agent.latest_config import Newest
+from tieline.agent.protocol import Answered, Configure, Probed, Report, decode_for_platform, encode
+from tieline.agent.worker import Worker
+from tieline.integration.config.shapes import Config, PostgreSQL, Republish, Rule
 
 SECONDS = 60
 SAY = Republish(id="say", topic="out")

@@ -14,8 +14,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from platforms import AgentProcess, PlatformProcess
 from servers import Mosquitto, PostgreSQL, free_port, wait_until
-from tieline.cloud.certificates import self_signed
-from tieline.cloud.client import Client, ClientError
+from tieline.client.rest import Client, ClientError
+from tieline.cloud.tls.certificates import self_signed
 
 PASSWORD = "s3cr3t-of-the-owner"
 SQL = 'SELECT payload.n as n FROM "t/#"'

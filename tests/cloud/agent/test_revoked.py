@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from platforms import PlatformProcess
 from servers import wait_until
-from tieline.cloud.answers import CreatedDeployment
-from tieline.cloud.client import Client
-from tieline.cloud.protocol import AGENT_PATH, Report, encode
+from tieline.agent.protocol import AGENT_PATH, Report, encode
+from tieline.client.rest import Client
+from tieline.cloud.schemas.answers import CreatedDeployment
 
 
 def upgraded(url: str, token: str) -> socket.socket:

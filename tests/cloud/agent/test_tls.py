@@ -11,7 +11,7 @@ import pytest
 
 from platforms import AgentProcess, PlatformProcess
 from servers import free_port, wait_until
-from tieline.cloud.client import Client
+from tieline.client.rest import Client
 
 HOST = "127.0.0.1"
 

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tieline.cloud.agent.traffic import Traffic, connections
-from tieline.cloud.protocol import Carried
-from tieline.integration.config import PostgreSQL
+from tieline.agent.protocol import Carried
+from tieline.agent.traffic import Traffic, connections
+from tieline.integration.config.shapes import PostgreSQL
 
 SENT, ANSWERED = 70_000, 9_000
 

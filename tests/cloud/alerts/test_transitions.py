@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tieline.cloud.alerts.transitions import ABSENT, UNKNOWN, State, assumed, changes, remembered, states
-from tieline.cloud.certificates import self_signed
-from tieline.cloud.records import Address, Deployment
+from tieline.cloud.model.records import Address, Deployment
+from tieline.cloud.tls.certificates import self_signed
 
 AT = "2026-01-01T00:00:00.000Z"
 

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from platforms import PlatformProcess
+from tieline.client.rest import ClientError
 from tieline.cloud.alerts.watch import deliver, post
-from tieline.cloud.client import ClientError
 
 HOST = "127.0.0.1"
 

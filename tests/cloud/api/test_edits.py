@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tieline.cloud.answers import CreatedDeployment
+from tieline.cloud.schemas.answers import CreatedDeployment
 
 POSTGRESQL = {
     "name": "db",

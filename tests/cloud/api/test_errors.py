@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from platforms import PlatformProcess
-from tieline.cloud.answers import CreatedDeployment
+from tieline.cloud.schemas.answers import CreatedDeployment
 
 POSTGRESQL = {"name": "db", "type": "postgresql", "server": "127.0.0.1:5432", "database": "app", "username": "app"}
 SQL = 'SELECT payload.device as device FROM "sensors/#"'

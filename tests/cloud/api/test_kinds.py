@@ -11,8 +11,8 @@ import pytest
 from certificates import Authority
 from cloud.api.test_errors import refused
 from servers import free_port
-from tieline.cloud.answers import CreatedDeployment
-from tieline.integration.config import RESOURCE_TYPES
+from tieline.cloud.schemas.answers import CreatedDeployment
+from tieline.integration.config.shapes import RESOURCE_TYPES
 from tieline.integration.sinks import BY_TYPE
 
 URL = "http://127.0.0.1:1/x"

@@ -10,8 +10,8 @@ import pytest
 
 from platforms import PlatformProcess
 from servers import free_port
-from tieline.cloud.answers import Resources, Rules
-from tieline.cloud.client import Client
+from tieline.client.rest import Client
+from tieline.cloud.schemas.answers import Resources, Rules
 
 EACH = 3  # resources and rules in each of the deployments
 RESOURCE = {"type": "postgresql", "server": "127.0.0.1:5432", "database": "app", "username": "app", "password": "x"}

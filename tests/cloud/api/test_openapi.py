@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from platforms import PlatformProcess
-from tieline.cloud.api.examples import EXAMPLES
+from tieline.cloud.api.common.examples import EXAMPLES
 
 DOCUMENTED_5XX = {502, 503}  # AWS refuses us, or does not answer: there is none in this test
 EXAMPLES_EACH = 6  # requests for each operation: the whole takes well under a minute

@@ -8,7 +8,7 @@ import httpx
 
 from platforms import PlatformProcess
 from servers import wait_until
-from tieline.cloud.answers import CreatedDeployment
+from tieline.cloud.schemas.answers import CreatedDeployment
 
 SECRET = "s3cr3t-of-the-database"
 KEY = "-----BEGIN PRIVATE KEY----- s3cr3t-key"

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tieline.cloud.answers import CreatedDeployment
+from tieline.cloud.schemas.answers import CreatedDeployment
 
 SECRET = "s3cr3t"
 POSTGRESQL = {"type": "postgresql", "server": "127.0.0.1:5432", "database": "app", "username": "app"}

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from platforms import PlatformProcess
-from tieline.cloud.answers import CreatedDeployment
-from tieline.cloud.trials import AT_ONCE
+from tieline.cloud.rules.trials import AT_ONCE
+from tieline.cloud.schemas.answers import CreatedDeployment
 
 
 def tried(http: httpx.Client, deployment: CreatedDeployment, sql: str, context: dict[str, Any]) -> httpx.Response:

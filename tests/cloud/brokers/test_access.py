@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.cloud.brokers.access import Command, difference, document
-from tieline.cloud.brokers.settings import AGENT, Access, Listener, Settings, User
+from tieline.agent.brokers.access import Command, difference, document
+from tieline.agent.brokers.settings import AGENT, Access, Listener, Settings, User
 
 rules = st.lists(
     st.builds(

@@ -22,10 +22,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from platforms import AgentProcess, PlatformProcess
 from servers import PostgreSQL, free_port, wait_until
-from tieline.cloud.answers import DeploymentAnswer
-from tieline.cloud.certificates import self_signed
-from tieline.cloud.client import Client, ClientError
-from tieline.cloud.records import DeploymentView, MqttUserView
+from tieline.client.rest import Client, ClientError
+from tieline.cloud.model.records import DeploymentView, MqttUserView
+from tieline.cloud.schemas.answers import DeploymentAnswer
+from tieline.cloud.tls.certificates import self_signed
 
 World = tuple[PlatformProcess, AgentProcess]
 PASSWORD = "s3cr3t-of-a-device"

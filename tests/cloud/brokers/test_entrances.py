@@ -15,11 +15,11 @@ from websockets.sync.client import connect
 from cloud.brokers.test_broker import PASSWORD, Device, change, settled
 from platforms import AgentProcess, PlatformProcess
 from servers import free_port, wait_until
-from tieline.cloud import opened
-from tieline.cloud.brokers import websocket
-from tieline.cloud.client import Client, ClientError
-from tieline.cloud.records import Address, Deployment, DeploymentStatus
-from tieline.cloud.repository import Repository
+from tieline.agent.brokers import websocket
+from tieline.client.rest import Client, ClientError
+from tieline.cloud.agents import opened
+from tieline.cloud.model.records import Address, Deployment, DeploymentStatus
+from tieline.cloud.store.repository import Repository
 from tieline.store import SQLiteStore
 
 HOST = "127.0.0.1"

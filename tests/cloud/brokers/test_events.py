@@ -13,8 +13,8 @@ import pytest
 from cloud.brokers.test_broker import Device
 from platforms import AgentProcess, PlatformProcess
 from servers import PostgreSQL, free_port, wait_until
-from tieline.cloud.brokers.events import ERRORS, NOTICES, SUBSCRIBED, UNSUBSCRIBED, Clients
-from tieline.cloud.client import Client
+from tieline.agent.brokers.events import ERRORS, NOTICES, SUBSCRIBED, UNSUBSCRIBED, Clients
+from tieline.client.rest import Client
 
 CONNECTED = "1700000000: New client connected from {peer} as {id} (p5, c1, k60{user})."
 COLUMNS = "event text, clientid text, username text, topic text, qos int, reason text, peerhost text"

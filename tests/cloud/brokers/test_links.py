@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from servers import START_SECONDS, free_port
+from tieline.agent.brokers.mosquitto import Mosquitto
+from tieline.agent.brokers.mosquitto_conf import ACCESS, CONFIGURATION, GATE
+from tieline.agent.brokers.settings import Listener, Settings
 from tieline.base.trees import InTheWay
-from tieline.cloud.brokers.mosquitto import Mosquitto
-from tieline.cloud.brokers.mosquitto_conf import ACCESS, CONFIGURATION, GATE
-from tieline.cloud.brokers.settings import Listener, Settings
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the agent has no more rights than its broker without root")
 

@@ -16,12 +16,12 @@ from certificates import Authority
 from cloud.brokers.test_broker import Device, change, settled
 from platforms import AgentProcess, PlatformProcess
 from servers import free_port, wait_until
-from tieline.cloud.certificates import renewed, self_signed
+from tieline.base.secrets import Vault
 from tieline.cloud.deployments.listeners import certificate, certified
-from tieline.cloud.records import Address, Deployment
-from tieline.cloud.renewals import Renewals
-from tieline.cloud.repository import Repository
-from tieline.cloud.secrets import Vault
+from tieline.cloud.deployments.renewals import Renewals
+from tieline.cloud.model.records import Address, Deployment
+from tieline.cloud.store.repository import Repository
+from tieline.cloud.tls.certificates import renewed, self_signed
 from tieline.store import SQLiteStore
 
 DAY = timedelta(days=1)

@@ -15,9 +15,9 @@ from paho.mqtt.client import Client as MqttClient
 from paho.mqtt.enums import CallbackAPIVersion
 
 from servers import START_SECONDS, free_port
-from tieline.cloud.brokers.mosquitto import QUEUES, Mosquitto
-from tieline.cloud.brokers.saving import BYTES_A_SECOND, SHORTEST, pause
-from tieline.cloud.brokers.settings import Listener, Settings
+from tieline.agent.brokers.mosquitto import QUEUES, Mosquitto
+from tieline.agent.brokers.saving import BYTES_A_SECOND, SHORTEST, pause
+from tieline.agent.brokers.settings import Listener, Settings
 
 MESSAGES = 200
 

@@ -16,14 +16,14 @@ from paho.mqtt.properties import Properties
 from cloud.brokers.test_broker import Device, change
 from platforms import AgentProcess, PlatformProcess
 from servers import PostgreSQL, free_port, wait_until
-from tieline.cloud.agent import worker as worker_module
-from tieline.cloud.agent.memory import NAME
-from tieline.cloud.agent.worker import Worker
-from tieline.cloud.brokers.settings import CLIENT_ID, Listener, Settings
-from tieline.cloud.client import Client, ClientError
-from tieline.cloud.protocol import Configure
-from tieline.integration import config
-from tieline.integration.memory import FILE
+from tieline.agent import worker as worker_module
+from tieline.agent.brokers.settings import CLIENT_ID, Listener, Settings
+from tieline.agent.memory import NAME
+from tieline.agent.protocol import Configure
+from tieline.agent.worker import Worker
+from tieline.client.rest import Client, ClientError
+from tieline.integration.config import shapes as config
+from tieline.integration.mqtt.session_store import FILE
 
 PASSWORD = "s3cr3t-of-a-device"
 SQL = 'SELECT payload.n as n FROM "t/#"'

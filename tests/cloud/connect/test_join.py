@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tieline.cloud.connect.join import Accept, Ask, Create, Join, Reach, Reconnect, SetPorts, Wait, next_step, preview
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.records import LinkStatus, PrivateLinkView
+from tieline.client.connect.join import Accept, Ask, Create, Join, Reach, Reconnect, SetPorts, Wait, next_step, preview
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.model.records import LinkStatus, PrivateLinkView
 
 WANTED = Join("orders", "svc-1", (5432,))
 

@@ -9,13 +9,13 @@ from typing import Literal
 import pytest
 
 from platforms import FabricProcess
-from tieline.cloud.aws import Aws, AwsSettings
-from tieline.cloud.connect.expose import conceal, expose
-from tieline.cloud.connect.exposure import Exposure, exposure
-from tieline.cloud.connect.observe import observe
-from tieline.cloud.connect.perform import perform
-from tieline.cloud.connect.plan import plan
-from tieline.cloud.problems import PlatformError
+from tieline.client.connect.expose import conceal, expose
+from tieline.client.connect.perform import perform
+from tieline.client.connect.plan import plan
+from tieline.client.provider.exposure import Exposure, exposure
+from tieline.client.provider.observe import observe
+from tieline.cloud.aws.client import Aws, AwsSettings
+from tieline.cloud.model.problems import PlatformError
 
 pytestmark = pytest.mark.world
 

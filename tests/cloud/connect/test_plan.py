@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from tieline.cloud.connect import plan as steps
-from tieline.cloud.connect.exposure import LONGEST, Exposure, balancer_name, exposure, group_name
-from tieline.cloud.connect.plan import Balancer, Group, Listener, Seen, Service, Subnet, plan
-from tieline.cloud.problems import PlatformError
+from tieline.client.connect import plan as steps
+from tieline.client.connect.plan import plan
+from tieline.client.provider.account import Balancer, Group, Listener, Seen, Service, Subnet
+from tieline.client.provider.exposure import LONGEST, Exposure, balancer_name, exposure, group_name
+from tieline.cloud.model.problems import PlatformError
 
 ZONES = ("use1-az1", "use1-az2")
 SUBNETS = (Subnet("subnet-1", "use1-az1"), Subnet("subnet-2", "use1-az2"), Subnet("subnet-3", "use1-az3"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tieline.cloud.deployments.existing import ExistingNetwork, chosen
-from tieline.cloud.problems import PlatformError
+from tieline.cloud.model.problems import PlatformError
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import SubnetTypeDef

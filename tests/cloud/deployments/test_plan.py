@@ -28,8 +28,8 @@ from tieline.cloud.deployments.plan import (
     Step,
     Terminate,
 )
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.records import Address, Deployment, DeploymentStatus, Reason
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.model.records import Address, Deployment, DeploymentStatus, Reason
 
 ZONES = ("use1-az1", "use1-az2")
 NEW = Deployment(

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tieline.cloud.aws import Aws, AwsSettings
+from tieline.base.secrets import Vault
+from tieline.cloud.aws.client import Aws, AwsSettings
 from tieline.cloud.deployments import boot, plan
-from tieline.cloud.deployments.requests import delete_deployment, switch
+from tieline.cloud.deployments.service import delete_deployment, switch
 from tieline.cloud.deployments.worker import DeploymentWorker
-from tieline.cloud.history import timestamp
-from tieline.cloud.records import Action, Address, Deployment, DeploymentStatus, MqttUser, Resource, Rule
-from tieline.cloud.repository import Repository
-from tieline.cloud.secrets import Vault
+from tieline.cloud.model.history import timestamp
+from tieline.cloud.model.records import Action, Address, Deployment, DeploymentStatus, MqttUser, Resource, Rule
+from tieline.cloud.store.repository import Repository
 from tieline.store import SQLiteStore
 
 PLACE = Address(host="127.0.0.1", port=1)

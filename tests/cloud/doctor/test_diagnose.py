@@ -10,7 +10,7 @@ from tieline.cloud.doctor.diagnose import HOPS, diagnosis
 from tieline.cloud.doctor.evidence import Balancer, Door, Evidence, Inside, Provider, ResourceTest, Target, Visible
 from tieline.cloud.doctor.health import backend_health
 from tieline.cloud.doctor.hops import Diagnosis, HopName, Verdict
-from tieline.cloud.records import LinkStatus
+from tieline.cloud.model.records import LinkStatus
 
 SERVICE = "com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0"
 ZONES = ("use1-az1", "use1-az2")

@@ -16,7 +16,7 @@ import yaml
 
 from platforms import PlatformProcess
 from servers import free_port
-from tieline.cloud.documents.reference import page
+from tieline.client.documents.reference import page
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "documents.md"
 
@@ -114,7 +114,7 @@ def test_the_schema_is_one_and_takes_the_document(platform: PlatformProcess) -> 
 
 def test_the_page_is_up_to_date_and_its_example_is_a_document(platform: PlatformProcess) -> None:
     text = PAGE.read_text()
-    assert text == page(), "run: python -m tieline.cloud.documents.reference > docs/documents.md"
+    assert text == page(), "run: python -m tieline.client.documents.reference > docs/documents.md"
     [example] = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     fresh = example.replace("name: plant", "name: fresh")
     planned = run(platform, "apply", "-f", "-", "--diff", text=fresh)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from tieline.cloud.documents.diff import Change, Present, diff
-from tieline.cloud.documents.read import read
-from tieline.cloud.documents.shapes import Documents
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.records import MASK
-from tieline.cloud.retention import RetentionView
+from tieline.client.documents.diff import Change, Present, diff
+from tieline.client.documents.read import read
+from tieline.cloud.api.common.document_shapes import Documents
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.model.records import MASK
+from tieline.cloud.store.retention import RetentionView
 
 SERVICE = "com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0"
 TEXT = f"""

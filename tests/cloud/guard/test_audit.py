@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tieline.cloud.answers import CreatedDeployment
+from tieline.cloud.schemas.answers import CreatedDeployment
 
 SECRET = "s3cr3t-in-the-log"
 RESOURCE = {

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tieline.cloud.accounts import Accounts
-from tieline.cloud.audit import AT_ONCE, EXPIRED, Actor, AuditLog
-from tieline.cloud.aws import Aws, AwsSettings
+from tieline.base.secrets import Vault
+from tieline.cloud.aws.accounts import Accounts
+from tieline.cloud.aws.client import Aws, AwsSettings
 from tieline.cloud.deployments.boot import Machine
 from tieline.cloud.doctor.gather import probe_link
-from tieline.cloud.noted import find_noted
-from tieline.cloud.platform import Platform
-from tieline.cloud.records import Address, LinkStatus, PrivateLink
-from tieline.cloud.repository import Repository
-from tieline.cloud.secrets import Vault
+from tieline.cloud.model.records import Address, LinkStatus, PrivateLink
+from tieline.cloud.platform.platform import Platform
+from tieline.cloud.store.audit import AT_ONCE, EXPIRED, Actor, AuditLog
+from tieline.cloud.store.last_change import find_noted
+from tieline.cloud.store.repository import Repository
 from tieline.store import Change, Document, SQLiteStore
 
 ENTRIES = 5 * AT_ONCE  # of other records in one day, newer than all that is looked for

@@ -16,10 +16,10 @@ from platforms import PlatformProcess
 from tieline.cloud.guard.limits import Untold
 from tieline.cloud.guard.passwords import hash_password
 from tieline.cloud.guard.records import User
-from tieline.cloud.guard.requests import Entrance, Login
+from tieline.cloud.guard.service import Entrance, Login
 from tieline.cloud.guard.turns import Crowded, Turns
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.repository import Repository
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.store.repository import Repository
 from tieline.store import SQLiteStore
 
 PASSWORD = SecretStr("correct horse battery")

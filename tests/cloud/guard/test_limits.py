@@ -10,9 +10,9 @@ from starlette.requests import HTTPConnection
 from tieline.cloud.guard.identify import Doorkeeper
 from tieline.cloud.guard.limits import REQUESTS, Attempts, Limit
 from tieline.cloud.guard.records import Grant
-from tieline.cloud.guard.requests import record_key
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.repository import Repository
+from tieline.cloud.guard.service import record_key
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.store.repository import Repository
 from tieline.store import SQLiteStore
 
 

@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from tieline.cloud.guard.passwords import hash_password
 from tieline.cloud.guard.records import Caller, Grant, Session, User
-from tieline.cloud.guard.requests import Entrance, Login, change_password
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.repository import Repository
+from tieline.cloud.guard.service import Entrance, Login, change_password
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.store.repository import Repository
 from tieline.store import SQLiteStore
 
 OLD, NEW, THIRD = (SecretStr(f"correct horse {word}") for word in ("battery", "staple", "again"))

@@ -12,7 +12,7 @@ import pytest
 
 from platforms import PlatformProcess
 from tieline.cloud.guard.roles import PERMITTED, Role
-from tieline.cloud.records import NAME_PATTERN
+from tieline.cloud.model.records import NAME_PATTERN
 
 OPEN = {"session_login", "operations_documents"}
 

@@ -9,8 +9,8 @@ import pytest
 from cloud.places import REGION, ZONES, Account, until, until_gone
 from platforms import FabricProcess, PlatformProcess
 from servers import free_port, wait_until
-from tieline.cloud.client import ClientError
-from tieline.cloud.records import LinkStatus
+from tieline.client.rest import ClientError
+from tieline.cloud.model.records import LinkStatus
 from tieline.fabric.daemon import control
 
 pytestmark = pytest.mark.world

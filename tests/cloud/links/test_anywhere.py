@@ -9,8 +9,8 @@ import pytest
 
 from cloud.places import NOWHERE, ZONES, Place, elsewhere, endpoints, on_fabric, on_moto, until, until_gone
 from servers import wait_until
-from tieline.cloud.client import ClientError
-from tieline.cloud.records import LinkStatus, PrivateLinkView
+from tieline.client.rest import ClientError
+from tieline.cloud.model.records import LinkStatus, PrivateLinkView
 
 POSTGRESQL = {"type": "postgresql", "database": "app", "username": "app", "password": "x"}
 PLACES = {"fabric": on_fabric, "elsewhere": elsewhere, "moto": on_moto}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tieline.cli.link import carried
+from tieline.cli.privatelink.link import carried
 from tieline.cloud.links.figures import LinkFigures
 
 

@@ -25,8 +25,8 @@ from tieline.cloud.links.plan import (
     shown,
     zone_sets,
 )
-from tieline.cloud.links.requests import leaving
-from tieline.cloud.records import LinkStatus, PrivateLink, Reason, Subnet
+from tieline.cloud.links.service import leaving
+from tieline.cloud.model.records import LinkStatus, PrivateLink, Reason, Subnet
 
 PRINCIPAL = "arn:aws:iam::111111111111:root"
 SERVICE_NAME = "com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0"

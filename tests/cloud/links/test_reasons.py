@@ -10,7 +10,7 @@ import pytest
 
 from tieline.cloud.deployments import plan as deployments
 from tieline.cloud.links import states
-from tieline.cloud.records import Reason
+from tieline.cloud.model.records import Reason
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 ROW = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tieline.cloud.accounts import Accounts
-from tieline.cloud.aws import Aws, AwsSettings
+from tieline.cloud.aws.accounts import Accounts
+from tieline.cloud.aws.client import Aws, AwsSettings
 from tieline.cloud.links.plan import Endpoint, Show, shown
 from tieline.cloud.links.reconnect import RECONNECT, client_token, restarted
-from tieline.cloud.links.requests import NewLink
+from tieline.cloud.links.service import NewLink
 from tieline.cloud.links.worker import LinkWorker
-from tieline.cloud.records import LinkStatus, PrivateLink, Reason
-from tieline.cloud.repository import Repository
+from tieline.cloud.model.records import LinkStatus, PrivateLink, Reason
+from tieline.cloud.store.repository import Repository
 from tieline.store import SQLiteStore
 
 SERVICE = "com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0"

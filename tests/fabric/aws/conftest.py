@@ -13,11 +13,11 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from tieline.fabric.aws.errors import AwsError, dry_run, invalid_action
-from tieline.fabric.aws.pages import page
-from tieline.fabric.aws.server import Request, application
-from tieline.fabric.aws.server import server as aws_server
-from tieline.fabric.aws.signature import Credential
+from tieline.fabric.aws.protocol.errors import AwsError, dry_run, invalid_action
+from tieline.fabric.aws.protocol.signature import Credential
+from tieline.fabric.aws.service.pages import page
+from tieline.fabric.aws.service.server import Request, application
+from tieline.fabric.aws.service.server import server as aws_server
 
 KEY, SECRET = "AKIATESTTESTTESTTEST", "a/secret+with=signs"
 SESSION_KEY, SESSION_TOKEN = "ASIATESTTESTTESTTEST", "token/with+signs=="

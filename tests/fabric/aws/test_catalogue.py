@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tieline.fabric.aws import catalogue
-from tieline.fabric.aws.model import services
+from tieline.fabric.aws.protocol.model import services
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/aws-actions.md"
 

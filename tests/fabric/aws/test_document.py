@@ -14,8 +14,8 @@ from botocore.serialize import create_serializer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.fabric.aws import document
-from tieline.fabric.aws.errors import AwsError
+from tieline.fabric.aws.protocol import document
+from tieline.fabric.aws.protocol.errors import AwsError
 
 OPERATION = ServiceModel(Loader().load_service_model("cloudwatch", "service-2")).operation_model("GetMetricData")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -12,9 +12,9 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tieline.fabric.aws.claim import HttpRequest
-from tieline.fabric.aws.endpoint import Answer, Endpoint, Request
-from tieline.fabric.aws.signature import Credential
+from tieline.fabric.aws.protocol.claim import HttpRequest
+from tieline.fabric.aws.protocol.signature import Credential
+from tieline.fabric.aws.service.endpoint import Answer, Endpoint, Request
 
 KNOWN = Credential("AKIA1", "s3cret", "111122223333", "arn:aws:iam::111122223333:root", "111122223333", "customer")
 VERSIONS = {"ec2": "2016-11-15", "elasticloadbalancing": "2015-12-01", "sts": "2011-06-15"}

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.filters import pattern, select, within
+from tieline.fabric.aws.protocol.errors import AwsError
+from tieline.fabric.aws.service.filters import pattern, select, within
 
 
 class Thing(NamedTuple):

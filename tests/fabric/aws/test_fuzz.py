@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from fabric.aws.operations.scene import SCRIPT, SERVED, Scene, model
 from tieline.fabric.aws import catalogue
-from tieline.fabric.aws.claim import HttpRequest
-from tieline.fabric.aws.endpoint import Answer, Endpoint
+from tieline.fabric.aws.protocol.claim import HttpRequest
+from tieline.fabric.aws.service.endpoint import Answer, Endpoint
 from tieline.fabric.daemon.dispatch import key_lookup
 
 FORM = "application/x-www-form-urlencoded; charset=utf-8"

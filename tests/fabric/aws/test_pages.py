@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.pages import elb_page, page, token
+from tieline.fabric.aws.protocol.errors import AwsError
+from tieline.fabric.aws.service.pages import elb_page, page, token
 
 
 class Item(NamedTuple):

@@ -11,10 +11,10 @@ from botocore.model import ServiceModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.form import MAX_BYTES, decode, grow
-from tieline.fabric.aws.model import ServiceName, services
-from tieline.fabric.aws.parse import compile_input
+from tieline.fabric.aws.protocol.errors import AwsError
+from tieline.fabric.aws.protocol.form import MAX_BYTES, decode, grow
+from tieline.fabric.aws.protocol.model import ServiceName, services
+from tieline.fabric.aws.protocol.parse import compile_input
 
 
 def read(service: ServiceName, operation: str, form: bytes | str) -> dict[str, Any]:

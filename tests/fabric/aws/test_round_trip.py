@@ -17,10 +17,11 @@ from botocore.session import Session
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tieline.fabric.aws import catalogue, document
-from tieline.fabric.aws.checks import pattern_of
-from tieline.fabric.aws.form import decode, grow
-from tieline.fabric.aws.model import ServiceName, services
+from tieline.fabric.aws import catalogue
+from tieline.fabric.aws.protocol import document
+from tieline.fabric.aws.protocol.checks import pattern_of
+from tieline.fabric.aws.protocol.form import decode, grow
+from tieline.fabric.aws.protocol.model import ServiceName, services
 
 OPERATIONS: list[tuple[ServiceName, str]] = sorted(catalogue.served())  # type: ignore[arg-type]
 LEAVES = "abcXYZ019"

@@ -11,9 +11,9 @@ from botocore.parsers import create_parser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.model import ServiceName, services
-from tieline.fabric.aws.serialize import escape, serialize_error
+from tieline.fabric.aws.protocol.errors import AwsError
+from tieline.fabric.aws.protocol.model import ServiceName, services
+from tieline.fabric.aws.protocol.serialize import escape, serialize_error
 
 
 def written(service: ServiceName, operation: str, values: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tieline.fabric.aws.form import MAX_BYTES
+from tieline.fabric.aws.protocol.form import MAX_BYTES
 
 if TYPE_CHECKING:
     from fabric.aws.conftest import Running

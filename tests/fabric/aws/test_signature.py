@@ -14,9 +14,9 @@ from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tieline.fabric.aws.claim import HttpRequest, claim_of
-from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.signature import Credential, canonical_path, canonical_query, signing_key, verify
+from tieline.fabric.aws.protocol.claim import HttpRequest, claim_of
+from tieline.fabric.aws.protocol.errors import AwsError
+from tieline.fabric.aws.protocol.signature import Credential, canonical_path, canonical_query, signing_key, verify
 
 NOW = datetime(2026, 5, 6, 12, 0, tzinfo=UTC)
 OURS = Credential("AKIA1", "s3cret/+=", "111122223333", "arn:aws:iam::111122223333:root", "111122223333", "customer")

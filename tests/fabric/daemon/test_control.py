@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from fabric.worlds import REGION, Fabric
+from tieline.fabric.core.ids import Ids
 from tieline.fabric.daemon import accounts, control
 from tieline.fabric.daemon.control import Command, Control, Create, Delete, Listing, Outcome, Rotate, Trust
 from tieline.fabric.daemon.dispatch import key_lookup
-from tieline.fabric.ids import Ids
 from tieline.store import SQLiteStore
 
 

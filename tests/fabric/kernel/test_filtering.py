@@ -10,8 +10,8 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tieline.fabric.kernel import filtering, rules
-from tieline.fabric.topology import Filter, Guard, Permit, Vpc
+from tieline.fabric.core.topology import Filter, Guard, Permit, Vpc
+from tieline.fabric.kernel.nft import filtering, rules
 
 unhurried = settings(deadline=None, max_examples=100)  # a busy machine is not a failure
 peers = st.sampled_from(

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tieline.fabric.kernel import flows, names, passages, probes, resolver
-from tieline.fabric.kernel.names import Footprint
-from tieline.fabric.topology import Name, Passage, Vpc
+from tieline.fabric.core.topology import Name, Passage, Vpc
+from tieline.fabric.kernel.net import passages, probes, resolver
+from tieline.fabric.kernel.nft import flows
+from tieline.fabric.kernel.system import names
+from tieline.fabric.kernel.system.names import Footprint
 
 LISTING = """\
 tcp      6 431999 ESTABLISHED src=10.0.0.10 dst=10.0.0.50 sport=40000 dport=5432 \

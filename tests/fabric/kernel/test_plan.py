@@ -7,10 +7,10 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tieline.fabric.kernel import plan
-from tieline.fabric.kernel.names import host_link
-from tieline.fabric.kernel.plan import Link, Space
-from tieline.fabric.topology import Host, Vpc
+from tieline.fabric.core.topology import Host, Vpc
+from tieline.fabric.kernel.net import plan
+from tieline.fabric.kernel.net.plan import Link, Space
+from tieline.fabric.kernel.system.names import host_link
 
 LINKS = ("lo", "h-1", "h-2")
 addresses = st.frozensets(st.sampled_from(["10.0.0.1/32", "10.0.0.2/32", "10.0.0.50/32"]))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.fabric.kernel import proxy_header
+from tieline.fabric.kernel.relay import proxy_header
 
 addresses = st.tuples(st.ip_addresses(v=4).map(str), st.integers(1, 65535))
 ids = st.text("0123456789abcdef", min_size=17, max_size=17).map("vpce-".__add__)

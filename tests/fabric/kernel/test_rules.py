@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tieline.fabric.kernel import rules
-from tieline.fabric.kernel.names import wire_link
-from tieline.fabric.topology import Crossing, Host, Listener, Node, Protocol, Target, Vpc, Wire
+from tieline.fabric.core.topology import Crossing, Host, Listener, Node, Protocol, Target, Vpc, Wire
+from tieline.fabric.kernel.nft import rules
+from tieline.fabric.kernel.system.names import wire_link
 
 PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")
 ports = st.integers(1, 65535)

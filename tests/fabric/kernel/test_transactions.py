@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from fabric.kernel.test_rules import vpc, wire
-from tieline.fabric.kernel import rules, transactions
-from tieline.fabric.topology import Filter, Guard, Listener, Permit, Target, Vpc, Wire
+from tieline.fabric.core.topology import Filter, Guard, Listener, Permit, Target, Vpc, Wire
+from tieline.fabric.kernel.nft import rules, transactions
 
 ONE = Listener(protocol="tcp", port=1, targets=(Target(address="10.0.0.10", port=5),))
 TWO = Listener(protocol="tcp", port=2, targets=(Target(address="10.0.0.10", port=5),))

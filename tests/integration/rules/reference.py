@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tieline.integration.message import NOT_JSON, Message
-from tieline.integration.rules import syntax
+from tieline.integration.messages.message import NOT_JSON, Message
+from tieline.integration.rules.syntax import syntax
 
 
 class Failure(Exception):

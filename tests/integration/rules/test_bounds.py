@@ -9,11 +9,11 @@ from typing import Any
 import orjson
 import pytest
 
-from tieline.integration.message import Message
-from tieline.integration.rules import bounds
-from tieline.integration.rules.compile import Failures, compile_rule
-from tieline.integration.rules.errors import RuleError, RuleFailure
+from tieline.integration.messages.message import Message
+from tieline.integration.rules.compile.compile import Failures, compile_rule
 from tieline.integration.rules.functions import LIBRARY, encoding, system
+from tieline.integration.rules.values import bounds
+from tieline.integration.rules.values.errors import RuleError, RuleFailure
 
 PEAK = 200 << 20  # bytes; two bytes and more for a character, and a copy on the way
 

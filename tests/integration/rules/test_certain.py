@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from tieline.integration.rules.certain import refuse_failing
-from tieline.integration.rules.compile import compile_rule
-from tieline.integration.rules.errors import RuleError
-from tieline.integration.trial import Accepted, Check, Refused, answer
+from tieline.integration.rules.compile.certain import refuse_failing
+from tieline.integration.rules.compile.compile import compile_rule
+from tieline.integration.rules.values.errors import RuleError
+from tieline.integration.trial.trial import Accepted, Check, Refused, answer
 
 FAILING = [
     "regex_match(payload.x, '(')",

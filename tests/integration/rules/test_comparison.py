@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tieline.integration.message import Message
-from tieline.integration.rules import comparison
-from tieline.integration.rules.compile import compile_rule
-from tieline.integration.rules.errors import RuleFailure
+from tieline.integration.messages.message import Message
+from tieline.integration.rules.compile.compile import compile_rule
+from tieline.integration.rules.values import comparison
+from tieline.integration.rules.values.errors import RuleFailure
 
 SIGNS = ("=", "!=", "<>", "<", ">", "<=", ">=")
 ORDERED = {

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integration.rules import reference
-from tieline.integration.message import Message
-from tieline.integration.rules import syntax
-from tieline.integration.rules.compile import compile_rule, rule_test
-from tieline.integration.rules.errors import NotMatched, RuleFailure
-from tieline.integration.rules.parse import parse
+from tieline.integration.messages.message import Message
+from tieline.integration.rules.compile.compile import compile_rule, rule_test
+from tieline.integration.rules.syntax import syntax
+from tieline.integration.rules.syntax.parse import parse
+from tieline.integration.rules.values.errors import NotMatched, RuleFailure
 
 SENSORS = 'SELECT payload.device as device, payload.temp as temp, timestamp FROM "sensors/#" WHERE payload.temp > 20'
 

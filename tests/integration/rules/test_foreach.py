@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from tieline.integration.message import Message
-from tieline.integration.rules.compile import compile_rule
-from tieline.integration.rules.errors import RuleFailure
+from tieline.integration.messages.message import Message
+from tieline.integration.rules.compile.compile import compile_rule
 from tieline.integration.rules.functions import system
+from tieline.integration.rules.values.errors import RuleFailure
 
 
 def test_a_column_is_worked_out_once_however_often_it_is_named() -> None:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tieline.integration.message import Message
-from tieline.integration.rules import bounds
-from tieline.integration.rules.compile import compile_rule
-from tieline.integration.rules.errors import RuleFailure
+from tieline.integration.messages.message import Message
+from tieline.integration.rules.compile.compile import compile_rule
 from tieline.integration.rules.functions import LIBRARY, encoding, reference
-from tieline.integration.rules.functions.registry import Example
+from tieline.integration.rules.registry import Example
+from tieline.integration.rules.values import bounds
+from tieline.integration.rules.values.errors import RuleFailure
 
 DOCS = Path(__file__).parents[3] / "docs" / "functions.md"
 EXAMPLES = [(known.name, example) for known in LIBRARY.values() for example in known.examples]

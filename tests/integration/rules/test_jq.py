@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tieline.integration.rules.errors import RuleFailure
 from tieline.integration.rules.functions import jq
 from tieline.integration.rules.functions.jq import Programs
+from tieline.integration.rules.values.errors import RuleFailure
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.integration import json_text
-from tieline.integration.message import Message
-from tieline.integration.rules.compile import compile_rule
-from tieline.integration.rules.errors import RuleFailure
-from tieline.integration.rules.texts import rounded, written
-from tieline.integration.rules.values import MAX_BITS
+from tieline.integration.messages import json_text
+from tieline.integration.messages.message import Message
+from tieline.integration.rules.compile.compile import compile_rule
+from tieline.integration.rules.values.errors import RuleFailure
+from tieline.integration.rules.values.texts import rounded, written
+from tieline.integration.rules.values.values import MAX_BITS
 
 LARGE = [2**53 + 1, -(2**53) - 1, 2**63, -(2**63) - 1, 2**64, 2**64 - 1, 10**400, -(10**400), 1724442618569203714]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tieline.integration.events import EVENTS
-from tieline.integration.message import FIELDS
-from tieline.integration.rules.compile import rule_test
+from tieline.integration.messages.events import EVENTS
+from tieline.integration.messages.message import FIELDS
+from tieline.integration.rules.compile.compile import rule_test
 
 PAGE = (Path(__file__).parents[3] / "docs" / "rules.md").read_text()
 EXAMPLES = re.findall(r"```sql\n(.*?)```\n```json\n(.*?)```\n```json\n(.*?)```", PAGE, re.DOTALL)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tieline.integration.rules import syntax
-from tieline.integration.rules.compile import compile_rule
-from tieline.integration.rules.errors import RuleError
-from tieline.integration.rules.parse import parse
+from tieline.integration.rules.compile.compile import compile_rule
+from tieline.integration.rules.syntax import syntax
+from tieline.integration.rules.syntax.parse import parse
+from tieline.integration.rules.values.errors import RuleError
 
 KEYWORDS = [
     *("select", "foreach", "do", "incase", "from", "where", "as", "and", "or", "not", "in"),

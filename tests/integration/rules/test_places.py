@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tieline.integration.message import Message
-from tieline.integration.rules.compile import compile_rule, rule_test
-from tieline.integration.rules.errors import RuleError, RuleFailure
+from tieline.integration.messages.message import Message
+from tieline.integration.rules.compile.compile import compile_rule, rule_test
+from tieline.integration.rules.values.errors import RuleError, RuleFailure
 
 PAYLOAD = {"n": None, "e": "", "l": [None, 1], "m": {"k": None}, "rows": [{"n": "a"}, {"n": "b"}]}
 

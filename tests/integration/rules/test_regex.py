@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.integration.rules.compile import rule_test
-from tieline.integration.rules.errors import RuleFailure, Unfit
-from tieline.integration.rules.functions.expressions import translate
-from tieline.integration.rules.functions.regex import expression, regex_extract, regex_match, regex_replace
+from tieline.integration.rules.compile.compile import rule_test
+from tieline.integration.rules.functions.text.expressions import translate
+from tieline.integration.rules.functions.text.regex import expression, regex_extract, regex_match, regex_replace
+from tieline.integration.rules.values.errors import RuleFailure, Unfit
 
 SECONDS = 2.0  # on a busy machine; what had no bound took minutes, and doubled with each character
 

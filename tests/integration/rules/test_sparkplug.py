@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.integration.rules.errors import RuleFailure
 from tieline.integration.rules.functions.sparkplug import spb_decode, spb_encode
+from tieline.integration.rules.values.errors import RuleFailure
 
 #: The sample of EMQX's documentation of spb_decode: five counters.
 SAMPLE = base64.b64decode(

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.integration import config
-from tieline.integration.definition import define
-from tieline.integration.rules.errors import TemplateError
-from tieline.integration.rules.template import WHOLE, Statement, lookup, sql_template, text_template
+from tieline.integration.config import shapes as config
+from tieline.integration.config.definition import define
+from tieline.integration.rules.compile.template import WHOLE, Statement, lookup, sql_template, text_template
+from tieline.integration.rules.values.errors import TemplateError
 
 
 @pytest.mark.parametrize(

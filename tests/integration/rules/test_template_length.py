@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from tieline.integration.rules.errors import TemplateError
-from tieline.integration.rules.template import MAX_LENGTH, sql_template, text_template
-from tieline.integration.sinks.influxdb_lines import lines
-from tieline.integration.sinks.mysql_statement import statement
-from tieline.integration.sinks.postgresql_bulk import many_rows
+from tieline.integration.rules.compile.template import MAX_LENGTH, sql_template, text_template
+from tieline.integration.rules.values.errors import TemplateError
+from tieline.integration.sinks.influxdb.lines import lines
+from tieline.integration.sinks.mysql.statement import statement
+from tieline.integration.sinks.postgresql.bulk import many_rows
 
 INSERT = "insert into t(a) values (${a})"
 PARTS = (

@@ -20,7 +20,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tieline.integration.sinks import Action, Resource, open_sink
-from tieline.integration.sinks.failures import Rejected
+from tieline.integration.sinks.base.failures import Rejected
 
 Right = Callable[[Any, Any], bool]  # of a value and what is stored
 UTC = datetime.UTC

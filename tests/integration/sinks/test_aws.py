@@ -16,14 +16,14 @@ from brokers import KEY_ID, SECRET_KEY, Front, Moto
 from integration.sinks.trying import CLOSED, failing
 from integration.sinks.ways import outlive, write
 from integration.world.flow import unique
-from tieline.integration.probe import probe
 from tieline.integration.sinks import Action
-from tieline.integration.sinks.aws import Aws
-from tieline.integration.sinks.dynamodb import DynamoDB, DynamoItem
-from tieline.integration.sinks.kinesis import Kinesis, KinesisRecord
-from tieline.integration.sinks.s3 import S3, S3Object
-from tieline.integration.sinks.sqs import Sqs, SqsMessage
-from tieline.integration.sinks.timestream import Timestream, TimestreamRecord
+from tieline.integration.sinks.aws.dynamodb import DynamoDB, DynamoItem
+from tieline.integration.sinks.aws.kinesis import Kinesis, KinesisRecord
+from tieline.integration.sinks.aws.resource import Aws
+from tieline.integration.sinks.aws.s3 import S3, S3Object
+from tieline.integration.sinks.aws.sqs import Sqs, SqsMessage
+from tieline.integration.sinks.aws.timestream import Timestream, TimestreamRecord
+from tieline.integration.worker.probe import probe
 
 pytestmark = pytest.mark.world
 

@@ -19,14 +19,14 @@ from certificates import Authority
 from integration.sinks import test_aws
 from integration.sinks.trying import failing
 from integration.sinks.ways import way, write
-from tieline.integration.config import Ssl
-from tieline.integration.probe import probe
-from tieline.integration.rules.errors import TemplateError
-from tieline.integration.sinks.aws import Aws, Client
-from tieline.integration.sinks.aws_batches import Entry, Limits, chunks
-from tieline.integration.sinks.dynamodb import attribute
-from tieline.integration.sinks.failures import Unavailable
-from tieline.integration.sinks.s3 import S3, S3Object, S3Writer, key_template
+from tieline.integration.config.shapes import Ssl
+from tieline.integration.rules.values.errors import TemplateError
+from tieline.integration.sinks.aws.batches import Entry, Limits, chunks
+from tieline.integration.sinks.aws.dynamodb import attribute
+from tieline.integration.sinks.aws.resource import Aws, Client
+from tieline.integration.sinks.aws.s3 import S3, S3Object, S3Writer, key_template
+from tieline.integration.sinks.base.failures import Unavailable
+from tieline.integration.worker.probe import probe
 
 pytestmark = pytest.mark.world
 Document = dict[str, Any]

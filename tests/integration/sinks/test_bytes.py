@@ -22,16 +22,16 @@ from integration.sinks import test_influxdb, test_kafka, test_nats, test_rabbitm
 from integration.sinks.trying import refused, write
 from integration.world.flow import unique
 from servers import START_SECONDS, Mosquitto
-from tieline.integration.config import Broker, Republish
+from tieline.integration.config.shapes import Broker, Republish
 from tieline.integration.sinks import Action, Resource, open_broker
-from tieline.integration.sinks.dynamodb import DynamoDB, DynamoItem
-from tieline.integration.sinks.http import Http, HttpRequest
-from tieline.integration.sinks.kinesis import Kinesis, KinesisRecord
-from tieline.integration.sinks.mqtt_bridge import MqttBridge, MqttPublish
-from tieline.integration.sinks.redis import RedisCommand
-from tieline.integration.sinks.s3 import S3, S3Object
-from tieline.integration.sinks.sqs import Sqs, SqsMessage
-from tieline.integration.sinks.timestream import Timestream, TimestreamRecord
+from tieline.integration.sinks.aws.dynamodb import DynamoDB, DynamoItem
+from tieline.integration.sinks.aws.kinesis import Kinesis, KinesisRecord
+from tieline.integration.sinks.aws.s3 import S3, S3Object
+from tieline.integration.sinks.aws.sqs import Sqs, SqsMessage
+from tieline.integration.sinks.aws.timestream import Timestream, TimestreamRecord
+from tieline.integration.sinks.http.sink import Http, HttpRequest
+from tieline.integration.sinks.mqtt.bridge import MqttBridge, MqttPublish
+from tieline.integration.sinks.redis.sink import RedisCommand
 
 pytestmark = pytest.mark.world
 Row = dict[str, Any]

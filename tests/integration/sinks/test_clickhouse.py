@@ -12,12 +12,12 @@ from integration.sinks.test_mysql import HOSTILE
 from integration.sinks.trying import CLOSED, failing, refused, write, writing
 from integration.world.flow import unique
 from servers import free_port
-from tieline.integration.config import Ssl
-from tieline.integration.probe import probe
-from tieline.integration.rules.errors import TemplateError
-from tieline.integration.sinks import clickhouse as kind
-from tieline.integration.sinks.failures import Unavailable
-from tieline.integration.sinks.sql import Sql
+from tieline.integration.config.shapes import Ssl
+from tieline.integration.rules.values.errors import TemplateError
+from tieline.integration.sinks.base.failures import Unavailable
+from tieline.integration.sinks.clickhouse import sink as kind
+from tieline.integration.sinks.sql.sql import Sql
+from tieline.integration.worker.probe import probe
 
 pytestmark = pytest.mark.world
 

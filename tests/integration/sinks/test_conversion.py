@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.integration.sinks.conversion import TYPES, Misfit, row_converter
+from tieline.integration.sinks.sql.conversion import TYPES, Misfit, row_converter
 
 UTC = datetime.UTC
 NOON = datetime.datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)

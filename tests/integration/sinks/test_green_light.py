@@ -13,12 +13,12 @@ from integration.sinks import test_mysql, test_redis
 from integration.sinks.trying import failing, write
 from integration.world.flow import unique
 from servers import PostgreSQL
-from tieline.integration.config import PostgreSQL as Resource
-from tieline.integration.config import Sql
-from tieline.integration.probe import probe
-from tieline.integration.rules.errors import TemplateError
-from tieline.integration.sinks import mysql
-from tieline.integration.sinks.failures import Unavailable
+from tieline.integration.config.shapes import PostgreSQL as Resource
+from tieline.integration.config.shapes import Sql
+from tieline.integration.rules.values.errors import TemplateError
+from tieline.integration.sinks.base.failures import Unavailable
+from tieline.integration.sinks.mysql import sink as mysql
+from tieline.integration.worker.probe import probe
 
 pytestmark = pytest.mark.world
 

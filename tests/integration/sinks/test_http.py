@@ -14,10 +14,10 @@ import pytest
 
 from certificates import Authority
 from integration.sinks.trying import CLOSED, failing, write, writing
-from tieline.integration.config import Ssl
-from tieline.integration.probe import probe
-from tieline.integration.sinks.failures import Rejected, Unavailable
-from tieline.integration.sinks.http import Http, HttpRequest
+from tieline.integration.config.shapes import Ssl
+from tieline.integration.sinks.base.failures import Rejected, Unavailable
+from tieline.integration.sinks.http.sink import Http, HttpRequest
+from tieline.integration.worker.probe import probe
 
 NAME = "hooks.customer.example"
 

@@ -12,13 +12,13 @@ from integration.sinks import ways
 from integration.sinks.test_mysql import HOSTILE
 from integration.sinks.trying import CLOSED, failing, refused, write, writing
 from integration.world.flow import unique
-from tieline.integration.config import Ssl
-from tieline.integration.probe import probe
-from tieline.integration.rules.errors import TemplateError
-from tieline.integration.sinks import influxdb as kind
-from tieline.integration.sinks.failures import Unavailable
-from tieline.integration.sinks.influxdb import InfluxPoint
-from tieline.integration.sinks.influxdb_lines import lines
+from tieline.integration.config.shapes import Ssl
+from tieline.integration.rules.values.errors import TemplateError
+from tieline.integration.sinks.base.failures import Unavailable
+from tieline.integration.sinks.influxdb import sink as kind
+from tieline.integration.sinks.influxdb.lines import lines
+from tieline.integration.sinks.influxdb.sink import InfluxPoint
+from tieline.integration.worker.probe import probe
 
 pytestmark = pytest.mark.world
 

@@ -17,9 +17,9 @@ from integration.sinks import ways
 from integration.sinks.trying import CLOSED, failing
 from integration.world.flow import unique
 from servers import free_port
-from tieline.integration.config import Ssl
-from tieline.integration.probe import probe
-from tieline.integration.sinks import kafka
+from tieline.integration.config.shapes import Ssl
+from tieline.integration.sinks.kafka import sink as kafka
+from tieline.integration.worker.probe import probe
 
 pytestmark = pytest.mark.world
 Row = dict[str, Any]

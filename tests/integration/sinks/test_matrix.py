@@ -19,7 +19,7 @@ from integration.sinks import matrix, test_clickhouse, test_mysql
 from integration.sinks.matrix import Column, Server
 from integration.world import flow
 from servers import PostgreSQL
-from tieline.integration.sinks.sql import Sql
+from tieline.integration.sinks.sql.sql import Sql
 
 pytestmark = pytest.mark.world
 

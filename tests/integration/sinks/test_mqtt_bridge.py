@@ -22,10 +22,10 @@ from integration.sinks import ways
 from integration.sinks.trying import CLOSED, failing
 from integration.world.flow import unique
 from servers import START_SECONDS, Mosquitto
-from tieline.integration.config import Ssl
-from tieline.integration.probe import probe
-from tieline.integration.sinks import mqtt_bridge
-from tieline.integration.sinks.failures import Unavailable
+from tieline.integration.config.shapes import Ssl
+from tieline.integration.sinks.base.failures import Unavailable
+from tieline.integration.sinks.mqtt import bridge as mqtt_bridge
+from tieline.integration.worker.probe import probe
 
 pytestmark = pytest.mark.world
 Row = dict[str, Any]

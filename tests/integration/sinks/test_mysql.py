@@ -12,11 +12,11 @@ from certificates import Authority
 from databases import MariaDB
 from integration.sinks.trying import CLOSED, failing, refused, write, writing
 from integration.world.flow import unique
-from tieline.integration.config import Ssl
-from tieline.integration.probe import probe
-from tieline.integration.sinks.failures import Unavailable
-from tieline.integration.sinks.mysql import MySQL
-from tieline.integration.sinks.sql import Sql
+from tieline.integration.config.shapes import Ssl
+from tieline.integration.sinks.base.failures import Unavailable
+from tieline.integration.sinks.mysql.sink import MySQL
+from tieline.integration.sinks.sql.sql import Sql
+from tieline.integration.worker.probe import probe
 
 pytestmark = pytest.mark.world
 

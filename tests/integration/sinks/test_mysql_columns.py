@@ -13,7 +13,7 @@ from databases import MariaDB
 from integration.sinks.test_mysql import action, resource, table
 from integration.sinks.trying import refused, write, writing
 from integration.world.flow import unique
-from tieline.integration.sinks.failures import Rejected, Unavailable
+from tieline.integration.sinks.base.failures import Rejected, Unavailable
 
 pytestmark = pytest.mark.world
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tieline.integration.rules.errors import TemplateError
-from tieline.integration.sinks.mysql_statement import PARAMETERS, statement
+from tieline.integration.rules.values.errors import TemplateError
+from tieline.integration.sinks.mysql.statement import PARAMETERS, statement
 
 
 @pytest.mark.parametrize(

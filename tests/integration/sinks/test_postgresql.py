@@ -10,8 +10,8 @@ from integration.sinks.trying import write, writing
 from integration.world import flow
 from servers import PostgreSQL
 from tieline.integration.sinks import open_sink
-from tieline.integration.sinks.failures import Rejected
-from tieline.integration.sinks.sql import Sql
+from tieline.integration.sinks.base.failures import Rejected
+from tieline.integration.sinks.sql.sql import Sql
 
 pytestmark = pytest.mark.world
 

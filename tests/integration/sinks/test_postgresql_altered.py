@@ -15,10 +15,10 @@ from integration.sinks.test_postgresql import WAYS, action, stored, table
 from integration.sinks.trying import writing
 from integration.world import flow
 from servers import PostgreSQL
-from tieline.integration.sinks.failures import Rejected, Unavailable
-from tieline.integration.sinks.kind import Writer
-from tieline.integration.sinks.postgresql_bulk import CHANGED
-from tieline.integration.sinks.sql import Sql
+from tieline.integration.sinks.base.failures import Rejected, Unavailable
+from tieline.integration.sinks.base.kind import Writer
+from tieline.integration.sinks.postgresql.bulk import CHANGED
+from tieline.integration.sinks.sql.sql import Sql
 
 pytestmark = pytest.mark.world
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tieline.integration.sinks.postgresql_bulk import each_row, many_rows, plain
-from tieline.integration.sinks.postgresql_types import Parameter
+from tieline.integration.sinks.postgresql.bulk import each_row, many_rows, plain
+from tieline.integration.sinks.postgresql.types import Parameter
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from integration.sinks.test_postgresql import TYPES, VALUES, WAYS, action, store
 from integration.sinks.trying import refused, writing
 from integration.world import flow
 from servers import PostgreSQL
-from tieline.integration.probe import probe
-from tieline.integration.sinks.failures import Unavailable
-from tieline.integration.sinks.sql import Sql
+from tieline.integration.sinks.base.failures import Unavailable
+from tieline.integration.sinks.sql.sql import Sql
+from tieline.integration.worker.probe import probe
 
 pytestmark = pytest.mark.world
 

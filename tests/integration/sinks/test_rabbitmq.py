@@ -15,9 +15,9 @@ from certificates import Authority
 from integration.sinks import ways
 from integration.sinks.trying import CLOSED, failing
 from integration.world.flow import unique
-from tieline.integration.config import Ssl
-from tieline.integration.probe import probe
-from tieline.integration.sinks import rabbitmq
+from tieline.integration.config.shapes import Ssl
+from tieline.integration.sinks.rabbitmq import sink as rabbitmq
+from tieline.integration.worker.probe import probe
 
 pytestmark = pytest.mark.world
 Row = dict[str, Any]

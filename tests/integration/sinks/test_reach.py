@@ -18,12 +18,13 @@ from brokers import Kafka
 from databases import Redis, Sentinel
 from integration.sinks import test_kafka, test_redis
 from integration.sinks.trying import failing
-from tieline.integration.config import Reach, Resource
-from tieline.integration.probe import probe
-from tieline.integration.sinks import BY_TYPE, open_sink, reach
-from tieline.integration.sinks.failures import Rejected, Unavailable
-from tieline.integration.sinks.nats import Nats
-from tieline.integration.sinks.reach import number, refusal
+from tieline.integration.config.shapes import Reach, Resource
+from tieline.integration.sinks import BY_TYPE, open_sink
+from tieline.integration.sinks.base import reach
+from tieline.integration.sinks.base.failures import Rejected, Unavailable
+from tieline.integration.sinks.base.reach import number, refusal
+from tieline.integration.sinks.nats.sink import Nats
+from tieline.integration.worker.probe import probe
 
 MORE: dict[str, dict[str, Any]] = {
     "postgresql": {"database": "d", "username": "u"},

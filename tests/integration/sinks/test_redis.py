@@ -13,13 +13,13 @@ from databases import Redis, RedisNode, Sentinel, redis_cluster
 from integration.sinks.trying import CLOSED, failing, refused, write, writing
 from integration.world.flow import unique
 from servers import free_port, wait_until
-from tieline.integration.config import Ssl
-from tieline.integration.probe import probe
-from tieline.integration.rules.errors import TemplateError
-from tieline.integration.sinks import redis_servers as kind
-from tieline.integration.sinks.failures import Unavailable
-from tieline.integration.sinks.redis import RedisCommand, words
-from tieline.integration.sinks.redis_errors import translated
+from tieline.integration.config.shapes import Ssl
+from tieline.integration.rules.values.errors import TemplateError
+from tieline.integration.sinks.base.failures import Unavailable
+from tieline.integration.sinks.redis import servers as kind
+from tieline.integration.sinks.redis.errors import translated
+from tieline.integration.sinks.redis.sink import RedisCommand, words
+from tieline.integration.worker.probe import probe
 
 pytestmark = pytest.mark.world
 

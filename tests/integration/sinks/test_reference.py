@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tieline.integration.sinks import ACTIONS, KINDS
-from tieline.integration.sinks.kind import Kind
+from tieline.integration.sinks.base.kind import Kind
 from tieline.integration.sinks.reference import page
 
 DOCS = Path(__file__).parents[3] / "docs" / "resources.md"

@@ -8,11 +8,11 @@ import pytest
 
 from integration.sinks.trying import failing
 from servers import free_port
-from tieline.integration.config import RESOURCE_TYPES, PostgreSQL, Sql, Ssl
+from tieline.integration.config.shapes import RESOURCE_TYPES, PostgreSQL, Sql, Ssl
 from tieline.integration.sinks import open_sink
-from tieline.integration.sinks.failures import Unavailable
-from tieline.integration.sinks.redis_servers import Redis
-from tieline.integration.sinks.secrets import PREFIX, resolved
+from tieline.integration.sinks.base.failures import Unavailable
+from tieline.integration.sinks.base.secrets import PREFIX, resolved
+from tieline.integration.sinks.redis.servers import Redis
 
 FIELDS = RESOURCE_TYPES["postgresql"]
 

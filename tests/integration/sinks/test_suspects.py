@@ -18,10 +18,10 @@ from integration.sinks import test_clickhouse, test_mysql, test_redis
 from integration.sinks.ways import Way, way
 from integration.world import flow
 from servers import PostgreSQL
+from tieline.integration.delivery.verdicts import PROOF
 from tieline.integration.sinks import Action, Resource
-from tieline.integration.sinks.http import Http, HttpRequest
-from tieline.integration.sinks.sql import Sql
-from tieline.integration.verdicts import PROOF
+from tieline.integration.sinks.http.sink import Http, HttpRequest
+from tieline.integration.sinks.sql.sql import Sql
 
 pytestmark = pytest.mark.world
 

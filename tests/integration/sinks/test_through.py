@@ -14,8 +14,8 @@ from databases import ClickHouse, InfluxDB, MariaDB, Redis
 from integration.sinks import test_clickhouse, test_influxdb, test_mysql, test_redis
 from integration.world import flow
 from servers import Mosquitto
-from tieline.integration.config import Action, Config, Resource, Rule
-from tieline.integration.probe import probe
+from tieline.integration.config.shapes import Action, Config, Resource, Rule
+from tieline.integration.worker.probe import probe
 
 pytestmark = pytest.mark.world
 

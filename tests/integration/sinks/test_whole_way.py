@@ -12,7 +12,7 @@ from brokers import Kafka, Moto, Nats
 from integration.sinks import test_aws, test_kafka, test_nats
 from integration.world import flow
 from servers import Mosquitto
-from tieline.integration import config
+from tieline.integration.config import shapes as config
 
 pytestmark = pytest.mark.world
 

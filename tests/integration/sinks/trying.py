@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tieline.integration.probe import ProbeFailed, probe
 from tieline.integration.sinks import Action, Resource, open_sink
-from tieline.integration.sinks.failures import Rejected
-from tieline.integration.sinks.kind import Writer
+from tieline.integration.sinks.base.failures import Rejected
+from tieline.integration.sinks.base.kind import Writer
+from tieline.integration.worker.probe import ProbeFailed, probe
 
 CLOSED = "127.0.0.1:9"  # the port of "discard": nobody listens, and no test's server gets it
 

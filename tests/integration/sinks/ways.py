@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from servers import Server
-from tieline.integration.batcher import Batcher, Buried
-from tieline.integration.message import Message
+from tieline.integration.delivery.batcher import Batcher, Buried
+from tieline.integration.messages.message import Message
 from tieline.integration.sinks import Action, Resource, open_sink
 
 SECONDS = 60.0

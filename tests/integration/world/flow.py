@@ -16,9 +16,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from servers import START_SECONDS, Mosquitto, PostgreSQL
-from tieline.integration import config
-from tieline.integration.pipeline import Pipeline
-from tieline.integration.workers import Workers
+from tieline.integration.config import shapes as config
+from tieline.integration.worker.pipeline import Pipeline
+from tieline.integration.worker.workers import Workers
 
 SQL = 'SELECT payload.device as device, payload.temp as temp, timestamp FROM "sensors/#" WHERE payload.temp > 20'
 INSERT = "insert into {table}(device, temp, ts) values (${{device}}, ${{temp}}, ${{timestamp}})"

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from tieline.integration.config import Broker, Config
-from tieline.integration.pipeline import Pipeline
+from tieline.integration.config.shapes import Broker, Config
+from tieline.integration.worker.pipeline import Pipeline
 
 
 class Setting(msgspec.Struct):

@@ -16,10 +16,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from integration.world import flow
 from servers import START_SECONDS, Mosquitto, PostgreSQL
-from tieline.integration import config, pipeline
-from tieline.integration.deadletters import DeadLetters
-from tieline.integration.definition import define
-from tieline.integration.rules.errors import TemplateError
+from tieline.integration.config import shapes as config
+from tieline.integration.config.definition import define
+from tieline.integration.delivery.dead_letters import DeadLetters
+from tieline.integration.rules.values.errors import TemplateError
+from tieline.integration.worker import pipeline
 
 pytestmark = pytest.mark.world
 

@@ -18,13 +18,13 @@ from paho.mqtt.properties import Properties
 
 from integration.world import flow
 from servers import START_SECONDS, Mosquitto
-from tieline.integration import config
-from tieline.integration.message import CARRIED
-from tieline.integration.rules.errors import TemplateError
-from tieline.integration.rules.template import text_template
-from tieline.integration.sinks.failures import Rejected
-from tieline.integration.sinks.mqtt_bridge import MqttBridge, MqttPublish
-from tieline.integration.sinks.mqtt_message import WAY, publication, templates
+from tieline.integration.config import shapes as config
+from tieline.integration.messages.message import CARRIED
+from tieline.integration.rules.compile.template import text_template
+from tieline.integration.rules.values.errors import TemplateError
+from tieline.integration.sinks.base.failures import Rejected
+from tieline.integration.sinks.mqtt.bridge import MqttBridge, MqttPublish
+from tieline.integration.sinks.mqtt.message import WAY, publication, templates
 
 pytestmark = pytest.mark.world
 DATA = b"\x00\xff"

@@ -11,13 +11,14 @@ import pytest
 
 from integration.world import flow
 from servers import Mosquitto
-from tieline.cloud.brokers.access import ANONYMOUS, document
-from tieline.cloud.brokers.control import command
-from tieline.cloud.brokers.mosquitto_conf import security
-from tieline.cloud.brokers.settings import AGENT, Listener, Settings
-from tieline.integration import config, session
-from tieline.integration.pipeline import Pipeline
-from tieline.integration.subscriptions import AGAIN
+from tieline.agent.brokers.access import ANONYMOUS, document
+from tieline.agent.brokers.control import command
+from tieline.agent.brokers.mosquitto_conf import security
+from tieline.agent.brokers.settings import AGENT, Listener, Settings
+from tieline.integration.config import shapes as config
+from tieline.integration.mqtt import session
+from tieline.integration.mqtt.subscriptions import AGAIN
+from tieline.integration.worker.pipeline import Pipeline
 
 pytestmark = pytest.mark.world
 

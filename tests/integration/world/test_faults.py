@@ -20,9 +20,9 @@ import pytest
 
 from integration.world import flow
 from servers import Mosquitto, PostgreSQL, wait_until
-from tieline.integration import config
-from tieline.integration import pipeline as pipelines
-from tieline.integration.deadletters import FILE
+from tieline.integration.config import shapes as config
+from tieline.integration.delivery.dead_letters import FILE
+from tieline.integration.worker import pipeline as pipelines
 
 pytestmark = pytest.mark.world
 

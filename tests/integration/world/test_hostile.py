@@ -10,8 +10,8 @@ import pytest
 
 from integration.world import flow
 from servers import Mosquitto, PostgreSQL
-from tieline.integration import config
-from tieline.integration.deadletters import DeadLetters
+from tieline.integration.config import shapes as config
+from tieline.integration.delivery.dead_letters import DeadLetters
 
 pytestmark = pytest.mark.world
 

@@ -17,12 +17,12 @@ import pytest
 from databases import MariaDB
 from integration.world import flow
 from servers import Mosquitto, PostgreSQL, private_directory
-from tieline.cloud.brokers.origin import build
-from tieline.integration import config
-from tieline.integration.probe import probe
-from tieline.integration.sinks.mysql import MySQL, MySQLSink
-from tieline.integration.sinks.once import COLUMN, once
-from tieline.integration.sinks.postgresql_bulk import closing
+from tieline.agent.brokers.origin import build
+from tieline.integration.config import shapes as config
+from tieline.integration.sinks.mysql.sink import MySQL, MySQLSink
+from tieline.integration.sinks.sql.once import COLUMN, once
+from tieline.integration.sinks.sql.parentheses import closing
+from tieline.integration.worker.probe import probe
 
 pytestmark = pytest.mark.world
 RUNNER = Path(__file__).with_name("run_pipeline.py")

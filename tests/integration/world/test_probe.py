@@ -11,8 +11,8 @@ import pytest
 
 from integration.world import flow
 from servers import PostgreSQL, free_port
-from tieline.integration.config import Sql, Ssl
-from tieline.integration.probe import ProbeFailed, probe
+from tieline.integration.config.shapes import Sql, Ssl
+from tieline.integration.worker.probe import ProbeFailed, probe
 
 pytestmark = pytest.mark.world
 
@@ -74,7 +74,8 @@ async def test_a_port_where_nobody_takes_connections(postgresql: PostgreSQL) -> 
 def test_no_route(postgresql: PostgreSQL) -> None:
     """In a network namespace of its own with nothing but loopback, no route leads anywhere."""
     script = (
-        "import asyncio; from tieline.integration.config import PostgreSQL; from tieline.integration.probe import *\n"
+        "import asyncio; from tieline.integration.config.shapes import PostgreSQL\n"
+        "from tieline.integration.worker.probe import *\n"
         "r = PostgreSQL(id='r', server='10.1.2.3:5432', database='d', username='u')\n"
         "try: asyncio.run(probe(r))\nexcept ProbeFailed as f: print(f.hop, '|', f.cause)"
     )

@@ -9,7 +9,7 @@ import pytest
 
 from integration.world import flow
 from servers import Mosquitto, PostgreSQL
-from tieline.integration import config
+from tieline.integration.config import shapes as config
 
 pytestmark = pytest.mark.world
 

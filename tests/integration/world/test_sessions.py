@@ -12,10 +12,12 @@ import uvloop
 
 from integration.world import flow
 from servers import START_SECONDS, Mosquitto, PostgreSQL, wait_until
-from tieline.integration import config, pipeline, session
-from tieline.integration.lane import QUIET_SECONDS
-from tieline.integration.memory import Memory
-from tieline.integration.message import Message
+from tieline.integration.config import shapes as config
+from tieline.integration.delivery.lane import QUIET_SECONDS
+from tieline.integration.messages.message import Message
+from tieline.integration.mqtt import session
+from tieline.integration.mqtt.session_store import Memory
+from tieline.integration.worker import pipeline
 
 pytestmark = pytest.mark.world
 

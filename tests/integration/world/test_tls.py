@@ -9,8 +9,8 @@ import pytest
 from certificates import Authority, Pair
 from integration.world import flow
 from servers import PostgreSQL
-from tieline.integration.config import Ssl
-from tieline.integration.probe import ProbeFailed, probe
+from tieline.integration.config.shapes import Ssl
+from tieline.integration.worker.probe import ProbeFailed, probe
 
 pytestmark = pytest.mark.world
 

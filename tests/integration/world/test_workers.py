@@ -16,10 +16,11 @@ import pytest
 
 from integration.world import flow
 from servers import START_SECONDS, Mosquitto, PostgreSQL
-from tieline.integration import config, worker_process
-from tieline.integration import worker_messages as messages
-from tieline.integration.deadletters import FILE
-from tieline.integration.workers import NotApplied, Workers
+from tieline.integration.config import shapes as config
+from tieline.integration.delivery.dead_letters import FILE
+from tieline.integration.worker import messages
+from tieline.integration.worker import process as worker_process
+from tieline.integration.worker.workers import NotApplied, Workers
 
 pytestmark = pytest.mark.world
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from tieline.demo.inside import Inside
-from tieline.fabric.records import Instance
+from tieline.fabric.core.records import Instance
 from tieline.store import SQLiteStore
 from world.clients import mirror
 from world.running import Tieline, until

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import BotoCoreError
 from botocore.parsers import ResponseParserError
 
-from tieline.fabric.kernel.names import Footprint
+from tieline.fabric.kernel.system.names import Footprint
 from world.faults.fabric import Fabric
 from world.faults.linked import Linked
 from world.running import until

@@ -13,7 +13,7 @@ import pytest
 
 from servers import free_port
 from tieline.fabric.daemon.meter import SECONDS as METER_SECONDS
-from tieline.fabric.kernel.names import host_link, wire_link
+from tieline.fabric.kernel.system.names import host_link, wire_link
 from world.faults.fabric import Fabric
 from world.faults.linked import PORT, Linked, run
 from world.running import until

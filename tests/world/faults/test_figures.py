@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tieline.cloud.aws import Aws, AwsSettings
+from tieline.cloud.aws.client import Aws, AwsSettings
 from tieline.cloud.links.figures import figures as link_figures
 from world.faults.fabric import Fabric
 from world.faults.linked import PORT, Linked

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from servers import Mosquitto, PostgreSQL
-from tieline.integration import config
-from tieline.integration.deadletters import FILE
+from tieline.integration.config import shapes as config
+from tieline.integration.delivery.dead_letters import FILE
 from world.running import until
 
 pytestmark = pytest.mark.world

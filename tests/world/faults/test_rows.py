@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from tieline.cloud.answers import DeploymentAnswer
-from tieline.cloud.client import Client
+from tieline.client.rest import Client
+from tieline.cloud.schemas.answers import DeploymentAnswer
 from tieline.demo.customer import DATABASE, PORT, USER
 from tieline.demo.steps import GUIDE
 from tieline.demo.story import LINK, RESOURCE
@@ -135,7 +135,7 @@ def test_a_killed_agent(way: Way) -> None:
 
 def test_a_killed_worker(way: Way) -> None:
     def fault() -> None:
-        way.kill(way.own, "tieline.integration.worker")
+        way.kill(way.own, "tieline.integration.worker.serve")
 
     counted(way, fault, more=2 * BATCH)
 

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
-from tieline.fabric.kernel import namespaces
+from tieline.fabric.core.topology import Topology, Wire
 from tieline.fabric.kernel.driver import Kernel
-from tieline.fabric.topology import Topology, Wire
+from tieline.fabric.kernel.net import namespaces
 from world.isolation.sketches import CLOSED, LISTENER, Drawn
 
 PORTS = (LISTENER, CLOSED)

@@ -8,7 +8,7 @@ from typing import Literal
 from hypothesis import strategies as st
 
 from fabric.worlds import Account, Fabric
-from tieline.fabric.topology import Topology
+from tieline.fabric.core.topology import Topology
 
 LISTENER, CLOSED = 5432, 6000  # every host serves both ports; balancers listen on the first alone
 HOST = "10.0.1.10"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tieline.fabric.kernel.driver import Kernel
-from tieline.fabric.kernel.names import HOST_LINK, WIRE_LINK
+from tieline.fabric.kernel.system.names import HOST_LINK, WIRE_LINK
 from world.isolation.scan import build, scan
 from world.isolation.sketches import CONSENTS, Sketch, draw
 

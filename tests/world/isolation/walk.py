@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from tieline.fabric.kernel import rules
-from tieline.fabric.kernel.names import wire_link
-from tieline.fabric.topology import Topology, Vpc, Wire
+from tieline.fabric.core.topology import Topology, Vpc, Wire
+from tieline.fabric.kernel.nft import rules
+from tieline.fabric.kernel.system.names import wire_link
 
 MAP = re.compile(r"^  map (\S+) \{\n(.*?)^  \}", re.MULTILINE | re.DOTALL)
 CHAIN = re.compile(r"^  chain (to-\S+) \{\n(.*?)^  \}", re.MULTILINE | re.DOTALL)

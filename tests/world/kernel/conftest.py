@@ -13,9 +13,10 @@ from typing import TypeVar
 
 import pytest
 
-from tieline.fabric.kernel import commands, namespaces
+from tieline.fabric.core.topology import Crossing, Host, Listener, Name, Node, Target, Vpc, Wire
 from tieline.fabric.kernel.driver import Kernel
-from tieline.fabric.topology import Crossing, Host, Listener, Name, Node, Target, Vpc, Wire
+from tieline.fabric.kernel.net import namespaces
+from tieline.fabric.kernel.system import commands
 
 T = TypeVar("T")
 ENDPOINT, NODE, RESOLVER = "10.0.0.50", "10.0.0.60", "10.0.0.2"
@@ -160,7 +161,7 @@ def writes(caplog: pytest.LogCaptureFixture) -> list[str]:
 @pytest.fixture
 async def world(prefix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterator[World]:
     """An empty world, of which nothing is left after the test."""
-    caplog.set_level(logging.DEBUG, logger="tieline.fabric.kernel.commands")
+    caplog.set_level(logging.DEBUG, logger="tieline.fabric.kernel.system.commands")
     state = tmp_path / "state"
     made = World(Kernel(prefix, state), prefix, state)
     try:

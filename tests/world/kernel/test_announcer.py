@@ -13,10 +13,11 @@ import pytest
 from msgspec.structs import replace
 
 from fabric.kernel.test_proxy_header import Parsed, parse
-from tieline.fabric.kernel import announcers, commands
+from tieline.fabric.core.topology import Check, Listener, Vpc, Wire
 from tieline.fabric.kernel.cut import Side
-from tieline.fabric.kernel.names import Footprint
-from tieline.fabric.topology import Check, Listener, Vpc, Wire
+from tieline.fabric.kernel.relay import announcers
+from tieline.fabric.kernel.system import commands
+from tieline.fabric.kernel.system.names import Footprint
 from world.clients.absent import absent
 from world.kernel.conftest import (
     CLIENT,

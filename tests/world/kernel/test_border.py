@@ -12,10 +12,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tieline.fabric.kernel import announcers, passages, processes
-from tieline.fabric.kernel.announcements import Announcement
+from tieline.fabric.core.topology import Passage
 from tieline.fabric.kernel.driver import Kernel
-from tieline.fabric.topology import Passage
+from tieline.fabric.kernel.net import passages
+from tieline.fabric.kernel.relay import announcers
+from tieline.fabric.kernel.relay.announcements import Announcement
+from tieline.fabric.kernel.system import processes
 from world.kernel.conftest import CLIENT, ENDPOINT, World, consumer
 from world.kernel.test_instance import finished, footprint, machine, tree, until
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tieline.fabric.kernel import calls, users
+from tieline.fabric.kernel.instance import calls, users
 from world.kernel.conftest import CLIENT, World, consumer
 from world.kernel.test_instance import finished, machine, tree, until
 

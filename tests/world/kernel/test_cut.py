@@ -11,9 +11,10 @@ from contextlib import suppress
 import pytest
 from msgspec.structs import replace
 
-from tieline.fabric.kernel import flows, names
+from tieline.fabric.core.topology import Target
 from tieline.fabric.kernel.cut import Side
-from tieline.fabric.topology import Target
+from tieline.fabric.kernel.nft import flows
+from tieline.fabric.kernel.system import names
 from world.kernel.conftest import (
     CLIENT,
     ENDPOINT,

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from tieline.fabric.kernel import names, processes
-from tieline.fabric.topology import Vpc, Wire
+from tieline.fabric.core.topology import Vpc, Wire
+from tieline.fabric.kernel.system import names, processes
 from world.kernel.conftest import CLIENT, FIRST, World, consumer, provider, wire
 
 pytestmark = pytest.mark.world
 PROGRAM = """
 import asyncio, pathlib
-from tieline.fabric.kernel.commands import KernelUnavailable
+from tieline.fabric.kernel.system.commands import KernelUnavailable
 from tieline.fabric.kernel.driver import Kernel
 try:
     asyncio.run(Kernel("tl-none", pathlib.Path("/nowhere")).observe())

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from msgspec.structs import replace
 
-from tieline.fabric.topology import Check, Filter, Guard, Permit, Vpc
+from tieline.fabric.core.topology import Check, Filter, Guard, Permit, Vpc
 from world.kernel.conftest import (
     CLIENT,
     ENDPOINT,

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from tieline.fabric.kernel import processes, users
-from tieline.fabric.kernel.space import IDS, NOT_HERE
-from tieline.fabric.kernel.users import FIRST, RANGES
+from tieline.fabric.kernel.instance import users
+from tieline.fabric.kernel.instance.space import IDS, NOT_HERE
+from tieline.fabric.kernel.instance.users import FIRST, RANGES
+from tieline.fabric.kernel.system import processes
 from world.kernel.conftest import CLIENT, World, consumer, host
 from world.kernel.test_instance import finished, footprint, machine, tree, until
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from tieline.fabric.kernel import instances, names, processes
-from tieline.fabric.kernel.commands import KernelError
+from tieline.fabric.core.topology import Instance
 from tieline.fabric.kernel.driver import Kernel
-from tieline.fabric.topology import Instance
+from tieline.fabric.kernel.instance import instances
+from tieline.fabric.kernel.system import names, processes
+from tieline.fabric.kernel.system.commands import KernelError
 from world.kernel.conftest import CLIENT, ENDPOINT, FIRST, NAME, RESOLVER, World, consumer, provider
 
 pytestmark = pytest.mark.world
@@ -125,7 +126,7 @@ async def test_a_start_that_fails_says_why(world: World) -> None:
 async def test_it_outlives_its_maker_and_is_found_again(world: World) -> None:
     program = (
         "import asyncio, sys; from pathlib import Path; from tieline.fabric.kernel.driver import Kernel\n"
-        "from tieline.fabric.topology import *\n"
+        "from tieline.fabric.core.topology import *\n"
         "host = Host(id='i-client', address='10.0.0.10', prefix_length=24, router='10.0.0.1')\n"
         "vpc = Vpc(id='vpc-a', cidrs=('10.0.0.0/16',), resolver='10.0.0.2', hosts=(host,))\n"
         "one = Instance(id='i-client', vpc='vpc-a', host=host, hostname='x', user_data='#!/bin/sh\\nsleep 1000\\n')\n"

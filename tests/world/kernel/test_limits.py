@@ -12,10 +12,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tieline.fabric import sizes
-from tieline.fabric.kernel import control_groups, instances, privileges, processes
-from tieline.fabric.kernel.boot import FIRST_TO_GO, PROCESSES, counts_processes
-from tieline.fabric.sizes import Size
+from tieline.fabric.core import sizes
+from tieline.fabric.core.sizes import Size
+from tieline.fabric.kernel import privileges
+from tieline.fabric.kernel.instance import control_groups, instances
+from tieline.fabric.kernel.instance.boot import FIRST_TO_GO, PROCESSES, counts_processes
+from tieline.fabric.kernel.system import processes
 from world.kernel.conftest import CLIENT, FIRST, World, consumer
 from world.kernel.test_instance import finished, footprint, machine, tree, until
 

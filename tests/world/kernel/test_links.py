@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tieline.fabric.kernel import processes, starts
-from tieline.fabric.kernel.commands import KernelError
-from tieline.fabric.kernel.starts import FREE, LONGEST_PAUSE, SHORT, Resting, begin, pause
+from tieline.fabric.kernel.instance import starts
+from tieline.fabric.kernel.instance.starts import FREE, LONGEST_PAUSE, SHORT, Resting, begin, pause
+from tieline.fabric.kernel.system import processes
+from tieline.fabric.kernel.system.commands import KernelError
 from world.kernel.conftest import CLIENT, World, consumer
 from world.kernel.test_instance import finished, machine, tree, until
 

@@ -7,7 +7,7 @@ import secrets
 
 import pytest
 
-from tieline.fabric.kernel.names import host_link
+from tieline.fabric.kernel.system.names import host_link
 from world.kernel.conftest import CLIENT, FIRST, World, receive
 
 pytestmark = pytest.mark.world

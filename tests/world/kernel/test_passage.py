@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from servers import free_port
-from tieline.fabric.kernel import passages, processes
-from tieline.fabric.kernel.commands import KernelError
-from tieline.fabric.kernel.names import Footprint
-from tieline.fabric.topology import Passage
+from tieline.fabric.core.topology import Passage
+from tieline.fabric.kernel.net import passages
+from tieline.fabric.kernel.system import processes
+from tieline.fabric.kernel.system.commands import KernelError
+from tieline.fabric.kernel.system.names import Footprint
 from world.kernel.conftest import CLIENT, World, consumer
 
 pytestmark = pytest.mark.world

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from tieline.fabric.kernel.probes import FAILED, MISMATCH, TIMEOUT
-from tieline.fabric.topology import Check, Outcome
+from tieline.fabric.core.topology import Check, Outcome
+from tieline.fabric.kernel.net.probes import FAILED, MISMATCH, TIMEOUT
 from world.kernel.conftest import FIRST, NODE, PORT, World, provider
 
 pytestmark = pytest.mark.world

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from tieline.fabric.topology import Severance, Target, Vpc
+from tieline.fabric.core.topology import Severance, Target, Vpc
 from world.kernel.conftest import CLIENT, FIRST, NODE, PORT, SECOND, World, listener, provider, receive, send
 
 pytestmark = pytest.mark.world

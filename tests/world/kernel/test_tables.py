@@ -7,9 +7,10 @@ from random import Random
 
 import pytest
 
-from tieline.fabric.kernel import commands, rules, tables
-from tieline.fabric.kernel.names import Footprint
-from tieline.fabric.topology import Crossing, Filter, Guard, Listener, Node, Permit, Protocol, Target, Vpc, Wire
+from tieline.fabric.core.topology import Crossing, Filter, Guard, Listener, Node, Permit, Protocol, Target, Vpc, Wire
+from tieline.fabric.kernel.nft import rules, tables
+from tieline.fabric.kernel.system import commands
+from tieline.fabric.kernel.system.names import Footprint
 from world.kernel.conftest import ENDPOINT, NODE, RESOLVER, World, consumer, wire
 
 pytestmark = pytest.mark.world

@@ -15,9 +15,10 @@ from typing import TypeVar
 import pytest
 from msgspec.structs import replace
 
-from tieline.fabric.kernel import names, namespaces, processes
-from tieline.fabric.kernel.commands import KernelError
-from tieline.fabric.topology import Name
+from tieline.fabric.core.topology import Name
+from tieline.fabric.kernel.net import namespaces
+from tieline.fabric.kernel.system import names, processes
+from tieline.fabric.kernel.system.commands import KernelError
 from world.kernel.conftest import (
     CLIENT,
     ENDPOINT,

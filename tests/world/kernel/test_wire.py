@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 from msgspec.structs import replace
 
-from tieline.fabric.kernel import names
+from tieline.fabric.kernel.system import names
 from world.kernel.conftest import (
     CLIENT,
     ENDPOINT,

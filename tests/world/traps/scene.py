@@ -6,13 +6,13 @@ import asyncio
 import subprocess
 from typing import Any
 
-from tieline.cloud.answers import AgentView
-from tieline.cloud.aws import Aws, AwsSettings
-from tieline.cloud.client import Client
-from tieline.cloud.connect.connect import Connected, Connecting, examine
-from tieline.cloud.connect.expose import conceal
-from tieline.cloud.connect.exposure import exposure
+from tieline.client.connect.connect import Connected, Connecting, examine
+from tieline.client.connect.expose import conceal
+from tieline.client.provider.exposure import exposure
+from tieline.client.rest import Client
+from tieline.cloud.aws.client import Aws, AwsSettings
 from tieline.cloud.doctor.hops import Diagnosis, Hop
+from tieline.cloud.schemas.answers import AgentView
 from tieline.demo.customer import DATABASE, PORT, USER, Customer
 from world.running import REGION, Tieline, until
 

@@ -15,10 +15,10 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError as AwsRefusal
 
-from tieline.cloud.client import ClientError
-from tieline.cloud.connect.connect import Connecting, Phase
-from tieline.cloud.connect.consent import accept, reject
-from tieline.cloud.connect.exposure import exposure
+from tieline.client.connect.connect import Connecting, Phase
+from tieline.client.provider.consent import accept, reject
+from tieline.client.provider.exposure import exposure
+from tieline.client.rest import ClientError
 from tieline.cloud.links.states import service_id
 from tieline.demo.customer import PORT
 from world.running import until

@@ -6,12 +6,12 @@ import subprocess
 
 import pytest
 
-from tieline.cloud.client import ClientError
+from tieline.client.rest import ClientError
 from tieline.demo.customer import DATABASE, PORT, USER
 from tieline.demo.devices import Reading
 from tieline.demo.devices import publish as send
-from tieline.fabric.topology import Listener
-from tieline.integration.health import INTERVAL
+from tieline.fabric.core.topology import Listener
+from tieline.integration.delivery.health import INTERVAL
 from world.running import until
 from world.traps.scene import DEPLOYMENT, Scene, hop
 

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from tieline.cloud.certificates import Renewal, Validity, renewal
-from tieline.cloud.protocol import Report
-from tieline.cloud.records import Deployment, PrivateLink, Resource
-from tieline.cloud.renewals import REPLACE, tls_validity
+from tieline.agent.protocol import Report
+from tieline.cloud.deployments.renewals import REPLACE, tls_validity
+from tieline.cloud.model.records import Deployment, PrivateLink, Resource
+from tieline.cloud.tls.certificates import Renewal, Validity, renewal
 
 ABSENT = "absent"
 UNKNOWN = "unknown"

@@ -13,18 +13,18 @@ from datetime import UTC, datetime
 
 import httpx
 
-from tieline.cloud.addresses import check_address, networks
+from tieline.agent.protocol import Report
+from tieline.base.periodic import rounds
+from tieline.base.secrets import Vault
+from tieline.base.servers import PORTS
 from tieline.cloud.alerts.transitions import Alert, State, assumed, changes, remembered, states
 from tieline.cloud.alerts.webhooks import Webhook, apart
-from tieline.cloud.dependants import PORTS
-from tieline.cloud.history import timestamp
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.protocol import Report
-from tieline.cloud.records import Deployment, PrivateLink, Resource
-from tieline.cloud.repository import Repository
-from tieline.cloud.rounds import rounds
-from tieline.cloud.secrets import Vault
-from tieline.integration.sinks.reach import Reach, resolved
+from tieline.cloud.model.history import timestamp
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.model.records import Deployment, PrivateLink, Resource
+from tieline.cloud.resources.addresses import check_address, networks
+from tieline.cloud.store.repository import Repository
+from tieline.integration.sinks.base.reach import Reach, resolved
 
 log = logging.getLogger(__name__)
 

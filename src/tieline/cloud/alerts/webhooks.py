@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field
 
 from tieline.cloud.guard.records import EVERY, Grant
-from tieline.cloud.records import Name, Stored, Value
+from tieline.cloud.model.records import Name, Stored, Value
 
 
 def apart(url: str) -> tuple[str, str]:

@@ -7,31 +7,27 @@ from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
 
-from tieline.cloud.api import (
+from tieline.cloud.api.access import audit, keys, retention, sessions, users
+from tieline.cloud.api.common import errors
+from tieline.cloud.api.common.bodies import sound
+from tieline.cloud.api.common.context import caller, operation_id
+from tieline.cloud.api.common.errors import documented
+from tieline.cloud.api.common.examples import describe
+from tieline.cloud.api.routes import (
     agents,
     alerts,
-    audit,
     aws,
     deployments,
     doctor,
     documents,
-    errors,
-    keys,
     letters,
     links,
     mqtt_users,
     operations,
     resources,
-    retention,
     rules,
-    sessions,
-    users,
 )
-from tieline.cloud.api.bodies import sound
-from tieline.cloud.api.context import caller, operation_id
-from tieline.cloud.api.errors import documented
-from tieline.cloud.api.examples import describe
-from tieline.cloud.platform import Platform
+from tieline.cloud.platform.platform import Platform
 
 PREFIX = "/api/v1"
 MAX_BODY = 4 * 1024 * 1024  # bytes: a rule's SQL and certificates fit many times

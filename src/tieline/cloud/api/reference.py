@@ -17,7 +17,7 @@ HEAD = """\
 
 Made by `python -m tieline.cloud.api.reference`. The interface describes itself at `/api/v1/openapi.json` (OpenAPI 3.1,
 an example for every body), which tests hold it to: generated requests get no 5xx and no answer that is not described.
-All paths below begin with `/api/v1`. Python programs use `tieline.cloud.client.Client`, tested against the same
+All paths below begin with `/api/v1`. Python programs use `tieline.client.rest.Client`, tested against the same
 description.
 
 - **Who asks.** `Authorization: Bearer KEY`, or the cookie of `POST /session`. Roles are administrator, operator and

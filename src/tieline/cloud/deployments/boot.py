@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tieline.cloud.records import Address, Deployment
+from tieline.cloud.model.records import Address, Deployment
 
 MQTTS_PORT, WEBSOCKET_PORT = 8883, 8083  # inside an instance: IANA's secure-mqtt, and as EMQX listens
 PLATFORM_PORT = 8080  # where the platform is reached on the instance's own loopback

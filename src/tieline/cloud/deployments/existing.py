@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict, Field, field_validator
 
-from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
+from tieline.cloud.aws.client import Aws, AwsRefused, AwsUnreachable
 from tieline.cloud.deployments.boot import DEPLOYMENT_TAG
 from tieline.cloud.links.states import aws_problem
-from tieline.cloud.places import AwsAccount
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.records import Subnet
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.model.providers import AwsAccount
+from tieline.cloud.model.records import Subnet
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import SubnetTypeDef

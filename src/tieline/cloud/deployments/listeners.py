@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from tieline.cloud.certificates import Certificate, given, self_signed
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.records import ANONYMOUS, ORIGINS, Address, Anonymous, Deployment
-from tieline.cloud.secrets import Vault
+from tieline.base.secrets import Vault
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.model.records import ANONYMOUS, ORIGINS, Address, Anonymous, Deployment
+from tieline.cloud.tls.certificates import Certificate, given, self_signed
 
 MQTT_PORT = 1883
 Origin = Annotated[  # RFC 6454, 6.2: no path, and the port only where it is not the scheme's own

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ipaddress import IPv4Network
 
-from tieline import cidr as cidrs
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.records import Subnet
+from tieline.base import cidr as cidrs
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.model.records import Subnet
 
 DEFAULT_CIDR = "10.0.0.0/16"
 SHORTEST, LONGEST = 16, 26  # a VPC is /16 to /28 on AWS; beyond /26 two subnets of /28 beside the reserve do not fit

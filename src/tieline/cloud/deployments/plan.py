@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tieline.cloud.history import remembered
-from tieline.cloud.records import Deployment, DeploymentStatus, Reason, Subnet
+from tieline.cloud.model.history import remembered
+from tieline.cloud.model.records import Deployment, DeploymentStatus, Reason, Subnet
 
 # EC2's instance states to ours; a running instance is `creating` until its agent reported a working broker.
 INSTANCE_STATES: Mapping[str, tuple[DeploymentStatus, Reason | None]] = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from tieline.cloud.history import remembered, timestamp
-from tieline.cloud.links.requests import deployment_leaves
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.records import Deployment, DeploymentStatus
-from tieline.cloud.repository import Repository
-from tieline.cloud.secrets import Vault, hashed
+from tieline.base.secrets import Vault, hashed
+from tieline.cloud.links.service import deployment_leaves
+from tieline.cloud.model.history import remembered, timestamp
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.model.records import Deployment, DeploymentStatus
+from tieline.cloud.store.repository import Repository
 
 
 def renew_token(records: Repository, vault: Vault, deployment: Deployment, who: str) -> str:

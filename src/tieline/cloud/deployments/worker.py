@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tieline.cloud.aws import Aws, AwsError, AwsRefused, tagged
+from tieline.base.reconciler import Reconciler
+from tieline.base.secrets import Vault
+from tieline.cloud.aws.client import Aws, AwsError, AwsRefused, tagged
 from tieline.cloud.deployments import boot, plan
-from tieline.cloud.history import timestamp
 from tieline.cloud.links.states import PASSING, refusal
-from tieline.cloud.reconciler import Reconciler
-from tieline.cloud.records import Deployment, DeploymentStatus, MqttUser, PrivateLink, Reason, Resource, Rule
-from tieline.cloud.repository import Repository
-from tieline.cloud.secrets import Vault
+from tieline.cloud.model.history import timestamp
+from tieline.cloud.model.records import Deployment, DeploymentStatus, MqttUser, PrivateLink, Reason, Resource, Rule
+from tieline.cloud.store.repository import Repository
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import FilterTypeDef, TagTypeDef

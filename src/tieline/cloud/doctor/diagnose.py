@@ -8,10 +8,10 @@ from tieline.cloud.doctor import provider_hops
 from tieline.cloud.doctor.evidence import Evidence, ResourceTest
 from tieline.cloud.doctor.hops import Diagnosis, Hop, HopName, Verdict, failed, passed, unknown
 from tieline.cloud.links.states import service_id
-from tieline.cloud.records import LinkStatus
+from tieline.cloud.model.records import LinkStatus
 
 CONSENTED = {"available", "partial", "pending"}
-# The hops of a resource's Test (integration/sinks/failures.py) in order; a hop before the failing one has passed.
+# The hops of a resource's Test (integration/sinks/base/failures.py) in order; a hop before the failing one has passed.
 WAY = ("link", "agent", "name", "address", "tcp", "tls", "login", "database", "statement")
 REFUSED = "nothing accepts connections there: the port is no listener, or no target is healthy"
 

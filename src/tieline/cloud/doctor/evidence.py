@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tieline.cloud.records import LinkStatus, Value
+from tieline.cloud.model.records import LinkStatus, Value
 
 
 class Visible(Value):

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tieline.cloud.aws import Aws, AwsError
-from tieline.cloud.configuration import to_rule
-from tieline.cloud.dependants import resources_using, rules_using, split_servers
+from tieline.base.servers import split_servers
+from tieline.cloud.agents.configuration import to_rule
+from tieline.cloud.aws.client import Aws, AwsError
 from tieline.cloud.doctor.evidence import Door, Evidence, Inside, ResourceTest, Visible
 from tieline.cloud.doctor.health import LinkHealth, to_probe
 from tieline.cloud.links.figures import figures_of
 from tieline.cloud.links.observe import find_service
-from tieline.cloud.platform import Platform
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.records import Deployment, LinkStatus, PrivateLink, Resource, Rule
-from tieline.cloud.resources import to_config
-from tieline.integration import config
-from tieline.integration.sinks.network import addresses
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.model.records import Deployment, LinkStatus, PrivateLink, Resource, Rule
+from tieline.cloud.platform.platform import Platform
+from tieline.cloud.resources.dependants import resources_using, rules_using
+from tieline.cloud.resources.service import to_config
+from tieline.integration.config import shapes as config
+from tieline.integration.sinks.base.network import addresses
 
 DIAL_SECONDS = 2.0  # for the name, and for each port: a private link answers within milliseconds, or not at all
 TEST_SECONDS = 8.0

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from tieline.cloud.audit import AuditEntry
 from tieline.cloud.doctor.evidence import Door, Inside, Provider
-from tieline.cloud.history import timestamp
 from tieline.cloud.links.figures import LinkFigures
-from tieline.cloud.records import LinkStatus
+from tieline.cloud.model.history import timestamp
+from tieline.cloud.model.records import LinkStatus
+from tieline.cloud.store.audit import AuditEntry
 
 Backend = Literal["healthy", "initial", "unhealthy", "unknown"]
 

@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
+from tieline.base.http.sources import source as source_of
+from tieline.base.secrets import hashed, matches
 from tieline.cloud.guard.limits import KEYS, REQUESTS, Attempts
 from tieline.cloud.guard.records import ApiKey, Caller, Grant, Session, User
-from tieline.cloud.history import moment
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.repository import Repository
-from tieline.cloud.secrets import hashed, matches
-from tieline.http.sources import source as source_of
+from tieline.cloud.model.history import moment
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.store.repository import Repository
 
 COOKIE = "tieline_session"
 IDLE_SECONDS = 12 * 3600.0  # after so long without a request a session ends

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from tieline.cloud.guard.roles import Role
-from tieline.cloud.records import Name, Stored, Value
+from tieline.cloud.model.records import Name, Stored, Value
 
 EVERY = "*"  # in place of project names: all of them, also those to come
 

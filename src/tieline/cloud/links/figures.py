@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from tieline.cloud.aws import Aws, AwsError
+from tieline.cloud.aws.client import Aws, AwsError
 
 Metric = dict[str, Any]  # as ListMetrics tells it
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tieline.cloud.aws import Aws, AwsRefused
+from tieline.cloud.aws.client import Aws, AwsRefused
+from tieline.cloud.aws.zones import translated, zone_ids
 from tieline.cloud.links.plan import Endpoint, Observed, Service
 from tieline.cloud.links.states import ENDPOINT_STATES, LEAVING
-from tieline.cloud.records import LinkStatus, PrivateLink, Subnet
-from tieline.cloud.zones import translated, zone_ids
+from tieline.cloud.model.records import LinkStatus, PrivateLink, Subnet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

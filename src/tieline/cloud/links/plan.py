@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tieline.cloud.history import remembered
 from tieline.cloud.links import states
-from tieline.cloud.records import LinkStatus, PrivateLink, Reason, Subnet
+from tieline.cloud.model.history import remembered
+from tieline.cloud.model.records import LinkStatus, PrivateLink, Reason, Subnet
 
 SETTLE_SECONDS = 5.0  # EC2 is eventually consistent: so long a sent creation may still be invisible
 

@@ -6,13 +6,13 @@ import time
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tieline.cloud.aws import Aws, AwsRefused, AwsUnreachable
-from tieline.cloud.history import remembered, timestamp
+from tieline.cloud.aws.client import Aws, AwsRefused, AwsUnreachable
 from tieline.cloud.links import states
-from tieline.cloud.links.requests import NewLink, check_form, check_service
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.records import Deployment, LinkStatus, PrivateLink
-from tieline.cloud.repository import Repository
+from tieline.cloud.links.service import NewLink, check_form, check_service
+from tieline.cloud.model.history import remembered, timestamp
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.model.records import Deployment, LinkStatus, PrivateLink
+from tieline.cloud.store.repository import Repository
 
 RECONNECT = "reconnect asked for"
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tieline.cloud.aws import AwsRefused, AwsUnreachable
-from tieline.cloud.problems import PlatformError
-from tieline.cloud.records import LinkStatus, Reason
+from tieline.cloud.aws.client import AwsRefused, AwsUnreachable
+from tieline.cloud.model.problems import PlatformError
+from tieline.cloud.model.records import LinkStatus, Reason
 
 # The wire says lower camel case, botocore's model capitals (aws.md, 0.4): compared in lower case.
 ENDPOINT_STATES: Mapping[str, tuple[LinkStatus, Reason | None]] = {

@@ -11,10 +11,10 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from tieline.cloud.aws import Aws, AwsError
+from tieline.base.periodic import rounds
+from tieline.cloud.aws.client import Aws, AwsError
 from tieline.cloud.links.observe import endpoint_states
-from tieline.cloud.records import PrivateLink
-from tieline.cloud.rounds import rounds
+from tieline.cloud.model.records import PrivateLink
 
 log = logging.getLogger(__name__)
 

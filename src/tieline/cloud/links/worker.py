@@ -7,17 +7,17 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
-from tieline.cloud.accounts import Accounts
-from tieline.cloud.aws import Aws, AwsError, AwsRefused, tagged
-from tieline.cloud.history import moment, timestamp
+from tieline.base.reconciler import Reconciler
+from tieline.cloud.aws.accounts import Accounts
+from tieline.cloud.aws.client import Aws, AwsError, AwsRefused, tagged
 from tieline.cloud.links import states
 from tieline.cloud.links.observe import LINK_TAG, observe
 from tieline.cloud.links.plan import Create, Delete, Forget, Show, Step, plan, shown
 from tieline.cloud.links.reconnect import client_token, delete_endpoint
 from tieline.cloud.links.sweep import Sweep
-from tieline.cloud.reconciler import Reconciler
-from tieline.cloud.records import Deployment, LinkStatus, PrivateLink, Reason
-from tieline.cloud.repository import Repository
+from tieline.cloud.model.history import moment, timestamp
+from tieline.cloud.model.records import Deployment, LinkStatus, PrivateLink, Reason
+from tieline.cloud.store.repository import Repository
 
 log = logging.getLogger(__name__)
 

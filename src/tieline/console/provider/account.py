@@ -15,12 +15,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from nicegui import ui
 from starlette.requests import Request
 
-from tieline.cloud.aws import Aws, AwsSettings
-from tieline.console import context, parts
-from tieline.console.credentials import PROVIDER_COOKIE, Keys
-from tieline.console.feed import Feed, feed
-from tieline.console.provider.estate import Estate, Network, read
-from tieline.console.shell import View, frame
+from tieline.cloud.aws.client import Aws, AwsSettings
+from tieline.console.frame import parts
+from tieline.console.frame.shell import View, frame
+from tieline.console.live.feed import Feed, feed
+from tieline.console.provider.reading import Estate, Network, read
+from tieline.console.session import context
+from tieline.console.session.credentials import PROVIDER_COOKIE, Keys
 
 T = TypeVar("T")
 LOCAL_SECONDS, AWS_SECONDS = 1.0, 10.0  # between two looks: AWS throttles, this machine does not

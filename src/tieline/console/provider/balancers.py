@@ -7,10 +7,10 @@ from typing import Any
 from nicegui import ui
 from starlette.requests import Request
 
-from tieline.console import parts
+from tieline.console.frame import parts
 from tieline.console.provider.account import Account, ProviderView, card, form, provider, provider_frame
-from tieline.console.provider.estate import Balancer, Estate
 from tieline.console.provider.groups import named
+from tieline.console.provider.reading import Balancer, Estate
 
 PATH = "/provider/load-balancers"
 

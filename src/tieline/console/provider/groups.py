@@ -7,9 +7,9 @@ from typing import Any
 from nicegui import ui
 from starlette.requests import Request
 
-from tieline.console import parts
+from tieline.console.frame import parts
 from tieline.console.provider.account import Account, ProviderView, card, form, provider, provider_frame
-from tieline.console.provider.estate import Estate, Group, Network
+from tieline.console.provider.reading import Estate, Group, Network
 
 PATH = "/provider/target-groups"
 

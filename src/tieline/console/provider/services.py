@@ -5,9 +5,9 @@ from __future__ import annotations
 from nicegui import ui
 from starlette.requests import Request
 
-from tieline.console import parts
+from tieline.console.frame import parts
 from tieline.console.provider.account import Account, ProviderView, card, form, provider, provider_frame
-from tieline.console.provider.estate import Connection, Estate, Service
+from tieline.console.provider.reading import Connection, Estate, Service
 
 PATH = "/provider/endpoint-services"
 WAITING = {"pendingAcceptance"}

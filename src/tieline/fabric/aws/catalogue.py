@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from tieline.fabric.aws import operations
-from tieline.fabric.aws.model import SERVICES, ServiceName, services
-from tieline.fabric.aws.operations.calls import OPERATIONS, Served
+from tieline.fabric.aws.protocol.model import SERVICES, ServiceName, services
+from tieline.fabric.aws.service.calls import OPERATIONS, Served
 
 TITLES: dict[ServiceName, str] = {
     "ec2": "EC2",
@@ -71,8 +71,8 @@ Any other action answers `UnsupportedOperation` (EC2) or `InvalidAction`, with H
 
 def served() -> Mapping[tuple[str, str], Served]:
     """Every operation that is served, by service and name."""
-    for module in pkgutil.iter_modules(operations.__path__):
-        importlib.import_module(f"{operations.__name__}.{module.name}")
+    for module in pkgutil.walk_packages(operations.__path__, f"{operations.__name__}."):
+        importlib.import_module(module.name)
     return OPERATIONS
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 
 from tieline.base import trees
-from tieline.fabric import consent, states, zones
-from tieline.fabric.ids import Ids
-from tieline.fabric.records import KINDS, AccessKey, Account, Endpoint, EndpointService, Instance, Record
-from tieline.fabric.world import World
+from tieline.fabric.core import consent, states, zones
+from tieline.fabric.core.ids import Ids
+from tieline.fabric.core.records import KINDS, AccessKey, Account, Endpoint, EndpointService, Instance, Record
+from tieline.fabric.core.world import World
 
 TEST_KEY = "test"  # key and secret that LocalStack's awslocal and tflocal sign with; no secret at all
 FIRST = ("platform", "customer")  # the two sides of the guide

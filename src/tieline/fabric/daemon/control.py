@@ -15,13 +15,13 @@ from typing import TypeVar
 
 import msgspec
 
-from tieline.fabric.aws.errors import AwsError
+from tieline.fabric.aws.protocol.errors import AwsError
+from tieline.fabric.core.ids import Ids
+from tieline.fabric.core.records import AccessKey, Account
+from tieline.fabric.core.world import World
 from tieline.fabric.daemon import accounts
 from tieline.fabric.daemon.accounts import Refused
-from tieline.fabric.ids import Ids
 from tieline.fabric.kernel.privileges import PLATFORM_GROUP
-from tieline.fabric.records import AccessKey, Account
-from tieline.fabric.world import World
 
 SOCKET = "control"
 SECONDS = 10.0  # for a request to arrive, and for its answer

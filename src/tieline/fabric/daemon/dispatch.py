@@ -6,16 +6,17 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tieline.fabric import sessions
-from tieline.fabric.aws import catalogue, errors
-from tieline.fabric.aws.endpoint import Request
-from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.operations.calls import Call, refuse_unsupported
-from tieline.fabric.aws.signature import Credential
-from tieline.fabric.figures import Book
-from tieline.fabric.ids import Ids
-from tieline.fabric.records import AccessKey, Account
-from tieline.fabric.world import World
+from tieline.fabric.aws import catalogue
+from tieline.fabric.aws.protocol import errors
+from tieline.fabric.aws.protocol.errors import AwsError
+from tieline.fabric.aws.protocol.signature import Credential
+from tieline.fabric.aws.service.calls import Call, refuse_unsupported
+from tieline.fabric.aws.service.endpoint import Request
+from tieline.fabric.core import sessions
+from tieline.fabric.core.figures import Book
+from tieline.fabric.core.ids import Ids
+from tieline.fabric.core.records import AccessKey, Account
+from tieline.fabric.core.world import World
 
 
 def dispatcher(

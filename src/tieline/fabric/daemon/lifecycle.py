@@ -7,8 +7,8 @@ from typing import Protocol
 
 import msgspec
 
-from tieline.fabric import consent, health, states
-from tieline.fabric.records import (
+from tieline.fabric.core import consent, health, states
+from tieline.fabric.core.records import (
     KINDS,
     AccessKey,
     Account,
@@ -21,8 +21,8 @@ from tieline.fabric.records import (
     Record,
     TargetGroup,
 )
-from tieline.fabric.topology import Topology, Value
-from tieline.fabric.world import World
+from tieline.fabric.core.topology import Topology, Value
+from tieline.fabric.core.world import World
 
 Key = tuple[str, str]  # kind and id: "vpc", "wire", "instance" or "passage"
 EXPIRED_LIFETIME = timedelta(hours=1)  # how long the owner of an expired key is told so, and not that it is unknown

@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from tieline.fabric import figures
-from tieline.fabric.figures import Book
+from tieline.fabric.core import figures
+from tieline.fabric.core.figures import Book
+from tieline.fabric.core.topology import Topology
 from tieline.fabric.kernel.driver import Kernel
-from tieline.fabric.kernel.meters import Reading
-from tieline.fabric.topology import Topology
+from tieline.fabric.kernel.nft.meters import Reading
 
 log = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from tieline.fabric import health
+from tieline.fabric.core import health
+from tieline.fabric.core.records import Health, LoadBalancer, Registration, TargetGroup
+from tieline.fabric.core.topology import Check, Outcome
+from tieline.fabric.core.world import World
 from tieline.fabric.kernel.driver import Kernel
-from tieline.fabric.records import Health, LoadBalancer, Registration, TargetGroup
-from tieline.fabric.topology import Check, Outcome
-from tieline.fabric.world import World
 
 log = logging.getLogger(__name__)
 Key = tuple[str, str, int]  # target group, target id, port

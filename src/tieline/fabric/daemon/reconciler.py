@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 
-from tieline.fabric import plan
+from tieline.fabric.core.planning import plan
+from tieline.fabric.core.topology import Instance, Passage, Topology, Vpc, Wire
+from tieline.fabric.core.world import World
 from tieline.fabric.daemon import lifecycle
 from tieline.fabric.daemon.keyed import Keyed
 from tieline.fabric.daemon.lifecycle import Key
 from tieline.fabric.kernel.cut import Side
 from tieline.fabric.kernel.driver import Kernel, Observed
-from tieline.fabric.kernel.names import wire_link
+from tieline.fabric.kernel.net.watch import Change, Watch
+from tieline.fabric.kernel.system.names import wire_link
 from tieline.fabric.kernel.vpcs import Unsettled
-from tieline.fabric.kernel.watch import Change, Watch
-from tieline.fabric.topology import Instance, Passage, Topology, Vpc, Wire
-from tieline.fabric.world import World
 
 log = logging.getLogger(__name__)
 

@@ -10,20 +10,20 @@ import socket
 from collections.abc import Collection
 from pathlib import Path
 
-from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.server import application, server
+from tieline.base.http.hosts import Hosts
+from tieline.base.http.server import Server
+from tieline.fabric.aws.protocol.errors import AwsError
+from tieline.fabric.aws.service.server import application, server
+from tieline.fabric.core.figures import Book
+from tieline.fabric.core.ids import Ids
+from tieline.fabric.core.world import World
 from tieline.fabric.daemon import accounts
 from tieline.fabric.daemon.control import Control, listen
 from tieline.fabric.daemon.dispatch import dispatcher, key_lookup, now
 from tieline.fabric.daemon.meter import Meter
 from tieline.fabric.daemon.prober import Prober
 from tieline.fabric.daemon.reconciler import Reconciler
-from tieline.fabric.figures import Book
-from tieline.fabric.ids import Ids
 from tieline.fabric.kernel.driver import Kernel
-from tieline.fabric.world import World
-from tieline.http.hosts import Hosts
-from tieline.http.server import Server
 from tieline.store import Change, SQLiteStore, Store, Unwritable
 
 log = logging.getLogger(__name__)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tieline.fabric.kernel import announcers, commands, flows, namespaces, tables, vpcs, wires
-from tieline.fabric.kernel.flows import Flow, Segment, to_client, to_server
-from tieline.fabric.kernel.names import Footprint
-from tieline.fabric.topology import Vpc, Wire
+from tieline.fabric.core.topology import Vpc, Wire
+from tieline.fabric.kernel import vpcs
+from tieline.fabric.kernel.net import namespaces, wires
+from tieline.fabric.kernel.nft import flows, tables
+from tieline.fabric.kernel.nft.flows import Flow, Segment, to_client, to_server
+from tieline.fabric.kernel.relay import announcers
+from tieline.fabric.kernel.system import commands
+from tieline.fabric.kernel.system.names import Footprint
 
 Nudges = Callable[[Flow], list[Segment]]
 

@@ -7,25 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tieline.fabric.kernel import (
-    attachments,
-    commands,
-    control_groups,
-    cut,
-    flows,
-    instances,
-    meters,
-    names,
-    namespaces,
-    passages,
-    probes,
-    vpcs,
-    wires,
-)
+from tieline.fabric.core.topology import Check, Instance, Outcome, Passage, Target, Vpc, Wire
+from tieline.fabric.kernel import cut, vpcs
 from tieline.fabric.kernel.cut import Side
-from tieline.fabric.kernel.meters import Reading
-from tieline.fabric.kernel.watch import Change, Watch
-from tieline.fabric.topology import Check, Instance, Outcome, Passage, Target, Vpc, Wire
+from tieline.fabric.kernel.instance import control_groups, instances
+from tieline.fabric.kernel.net import attachments, namespaces, passages, probes, wires
+from tieline.fabric.kernel.net.watch import Change, Watch
+from tieline.fabric.kernel.nft import flows, meters
+from tieline.fabric.kernel.nft.meters import Reading
+from tieline.fabric.kernel.system import commands, names
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import msgspec
 
-from tieline.fabric.kernel import calls, control_groups, glass, rootless
-from tieline.fabric.kernel.boot import counts_processes
-from tieline.fabric.kernel.landlock import ASK_VERSION, CREATE_RULESET, SINCE_SIGNAL
-from tieline.fabric.kernel.space import IDS
-from tieline.fabric.kernel.syscalls import NEW_MOUNT, NEW_USER, PRIVATE, RECURSIVE, check, clone, libc, mount
-from tieline.fabric.kernel.users import FIRST
+from tieline.fabric.kernel import rootless
+from tieline.fabric.kernel.instance import calls, control_groups
+from tieline.fabric.kernel.instance.boot import counts_processes
+from tieline.fabric.kernel.instance.space import IDS
+from tieline.fabric.kernel.instance.users import FIRST
+from tieline.fabric.kernel.system import glass
+from tieline.fabric.kernel.system.landlock import ASK_VERSION, CREATE_RULESET, SINCE_SIGNAL
+from tieline.fabric.kernel.system.syscalls import NEW_MOUNT, NEW_USER, PRIVATE, RECURSIVE, check, clone, libc, mount
 
 POLL = 0.002
 FILTERS = Path("/proc/sys/kernel/seccomp/actions_avail")

@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from tieline.fabric.kernel.boot import KEPT as INSTANCE
-from tieline.fabric.kernel.landlock import WRITABLE, program_files, restrict
-from tieline.fabric.kernel.syscalls import check, keep_capabilities, libc
+from tieline.fabric.kernel.instance.boot import KEPT as INSTANCE
+from tieline.fabric.kernel.system.landlock import WRITABLE, program_files, restrict
+from tieline.fabric.kernel.system.syscalls import check, keep_capabilities, libc
 
 # linux/capability.h: NET_ADMIN and SYS_ADMIN for namespaces, links, tables and mounts; SYS_PTRACE to see whose
 # namespace a process is in; SYS_RESOURCE for the forwarders' tables of files; the rest is what instances start with.

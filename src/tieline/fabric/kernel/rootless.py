@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from tieline.fabric.kernel.forwarder import BACKLOG, Forwarder
+from tieline.fabric.kernel.relay.forwarder import BACKLOG, Forwarder
 
 NEW_USER, NEW_NET = 0x10000000, 0x40000000  # linux/sched.h
 LOOPBACK = "127.0.0.1"

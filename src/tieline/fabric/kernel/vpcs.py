@@ -7,19 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from tieline.fabric.kernel import (
-    announcers,
-    attachments,
-    commands,
-    namespaces,
-    plan,
-    resolver,
-    severances,
-    tables,
-    users,
-)
-from tieline.fabric.kernel.names import HOST_LINK, Footprint, host_link, inner_link
-from tieline.fabric.topology import Host, Vpc, Wire
+from tieline.fabric.core.topology import Host, Vpc, Wire
+from tieline.fabric.kernel.instance import users
+from tieline.fabric.kernel.net import attachments, namespaces, plan, resolver
+from tieline.fabric.kernel.nft import severances, tables
+from tieline.fabric.kernel.relay import announcers
+from tieline.fabric.kernel.system import commands
+from tieline.fabric.kernel.system.names import HOST_LINK, Footprint, host_link, inner_link
 
 
 class Unsettled(Exception):

@@ -7,27 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Union
 
-from tieline.integration.sinks import (
-    clickhouse,
-    dynamodb,
-    http,
-    influxdb,
-    kafka,
-    kinesis,
-    mqtt,
-    mqtt_bridge,
-    mysql,
-    nats,
-    postgresql,
-    rabbitmq,
-    redis,
-    s3,
-    secrets,
-    sqs,
-    timestream,
-)
-from tieline.integration.sinks.failures import Unavailable
-from tieline.integration.sinks.kind import Action, Field, Kind, Resource, Sink
+from tieline.integration.sinks.aws import dynamodb, kinesis, s3, sqs, timestream
+from tieline.integration.sinks.base import secrets
+from tieline.integration.sinks.base.failures import Unavailable
+from tieline.integration.sinks.base.kind import Action, Field, Kind, Resource, Sink
+from tieline.integration.sinks.clickhouse import sink as clickhouse
+from tieline.integration.sinks.http import sink as http
+from tieline.integration.sinks.influxdb import sink as influxdb
+from tieline.integration.sinks.kafka import sink as kafka
+from tieline.integration.sinks.mqtt import bridge as mqtt_bridge
+from tieline.integration.sinks.mqtt import broker as mqtt
+from tieline.integration.sinks.mysql import sink as mysql
+from tieline.integration.sinks.nats import sink as nats
+from tieline.integration.sinks.postgresql import sink as postgresql
+from tieline.integration.sinks.rabbitmq import sink as rabbitmq
+from tieline.integration.sinks.redis import sink as redis
 
 __all__ = ["ACTIONS", "BY_TYPE", "KINDS", "RESOURCE_TYPES", "SINKS", "Action", "Resource", "open_broker", "open_sink"]
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from tieline.integration.sinks import ACTIONS, KINDS
-from tieline.integration.sinks.kind import Action, Field, Kind, Resource, form
-from tieline.integration.sinks.mqtt import Republish
-from tieline.integration.sinks.secrets import PREFIX
+from tieline.integration.sinks.base.kind import Action, Field, Kind, Resource, form
+from tieline.integration.sinks.base.secrets import PREFIX
+from tieline.integration.sinks.mqtt.broker import Republish
 
 HEAD: Final = f"""\
 # Resources and actions

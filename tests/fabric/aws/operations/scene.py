@@ -10,7 +10,7 @@ from botocore.model import OperationModel, ServiceModel
 
 from fabric.worlds import Fabric
 from tieline.fabric.aws import catalogue
-from tieline.fabric.records import NetworkInterface, SecurityGroup, Vpc
+from tieline.fabric.core.records import NetworkInterface, SecurityGroup, Vpc
 
 SCRIPT = base64.b64encode(b"#!/bin/sh\n").decode()
 MODELS = {name: ServiceModel(Loader().load_service_model(name, "service-2"), name) for name in ("ec2", "elbv2", "sts")}

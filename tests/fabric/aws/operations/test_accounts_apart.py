@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fabric.aws.operations.scene import SERVED, Scene, model
-from tieline.fabric.aws.errors import AwsError
+from tieline.fabric.aws.protocol.errors import AwsError
 
 Parameters = dict[str, Any]
 FORWARD = [{"Type": "forward", "TargetGroupArn": "{targets}"}]

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from fabric.worlds import Fabric
-from tieline.fabric import health
-from tieline.fabric.records import Health, TargetGroup
-from tieline.fabric.topology import Target
+from tieline.fabric.core import health
+from tieline.fabric.core.records import Health, TargetGroup
+from tieline.fabric.core.topology import Target
 
 
 @pytest.fixture

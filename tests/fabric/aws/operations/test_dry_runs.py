@@ -9,7 +9,7 @@ import pytest
 
 from fabric.aws.operations.scene import SERVED, Scene, model
 from fabric.aws.operations.test_accounts_apart import FOREIGN
-from tieline.fabric.aws.errors import AwsError
+from tieline.fabric.aws.protocol.errors import AwsError
 
 WITHOUT_IDS: dict[str, dict[str, Any]] = {"CreateVpc": {"CidrBlock": "10.1.0.0/16"}, "DescribeTags": {}}
 REFUSED = {  # what the scene's own state rightly keeps from happening, as a call without DryRun would show

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from fabric.worlds import Fabric
-from tieline.fabric import health
-from tieline.fabric.consent import DEFAULT_LIFETIME, LIFETIME
+from tieline.fabric.core import health
+from tieline.fabric.core.consent import DEFAULT_LIFETIME, LIFETIME
+from tieline.fabric.core.records import Health, TargetGroup
 from tieline.fabric.daemon.lifecycle import PATIENCE
-from tieline.fabric.records import Health, TargetGroup
 
 TROUBLE = "ip link add: no such device"
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from fabric.aws.operations.scene import Scene, model
-from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.operations import instance_filters, interfaces, security_groups, vpc_parts, vpcs
+from tieline.fabric.aws.operations.instances import instance_filters
+from tieline.fabric.aws.operations.vpc import interfaces, security_groups, vpc_parts, vpcs
+from tieline.fabric.aws.protocol.errors import AwsError
 
 SHOWN: dict[str, Mapping[str, str]] = {
     "DescribeInstances": instance_filters.SHOWN,

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from fabric.worlds import Account, Fabric
-from tieline.fabric.records import Instance
+from tieline.fabric.core.records import Instance
 
 INGRESS = {"Key": "tieline:ingress", "Value": "127.0.0.1:1883->1883"}
 EGRESS = {"Key": "tieline:egress", "Value": "8080->127.0.0.1:8080"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fabric.worlds import Fabric
-from tieline.fabric.records import Endpoint
+from tieline.fabric.core.records import Endpoint
 
 FIRST, SECOND = "use1-az1", "use1-az2"
 

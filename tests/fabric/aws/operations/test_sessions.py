@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from fabric.worlds import START, Account, Fabric
-from tieline.fabric.aws.errors import AwsError
+from tieline.fabric.aws.protocol.errors import AwsError
+from tieline.fabric.core.ids import Ids
+from tieline.fabric.core.records import AccessKey
+from tieline.fabric.core.records import Account as AccountRecord
 from tieline.fabric.daemon import accounts
 from tieline.fabric.daemon.dispatch import key_lookup
-from tieline.fabric.ids import Ids
-from tieline.fabric.records import AccessKey
-from tieline.fabric.records import Account as AccountRecord
 
 
 @pytest.fixture

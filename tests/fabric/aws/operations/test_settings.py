@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from fabric.aws.operations.scene import SCRIPT, Scene
-from tieline.fabric.aws.operations import balancers, instances, targets
+from tieline.fabric.aws.operations.elbv2 import balancers, targets
+from tieline.fabric.aws.operations.instances import instances
 
 NAME = "db.plant.internal"
 

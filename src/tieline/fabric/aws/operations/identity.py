@@ -6,11 +6,11 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from tieline.fabric import sessions
-from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.operations.calls import Answer, Call, operation
-from tieline.fabric.ids import ALPHANUMERIC
-from tieline.fabric.records import AccessKey, Account
+from tieline.fabric.aws.protocol.errors import AwsError
+from tieline.fabric.aws.service.calls import Answer, Call, operation
+from tieline.fabric.core import sessions
+from tieline.fabric.core.ids import ALPHANUMERIC
+from tieline.fabric.core.records import AccessKey, Account
 
 ROLE = "tieline-admin"  # the one role of every account: it may do what the account may
 ARN = re.compile(r"arn:aws:iam::(\d{12}):role/([\w+=,.@/-]+)")

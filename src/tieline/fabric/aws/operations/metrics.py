@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from statistics import fmean
 from typing import Any
 
-from tieline.fabric import health
-from tieline.fabric.aws.errors import validation_error
-from tieline.fabric.aws.operations.calls import Answer, Call, operation
-from tieline.fabric.aws.pages import page
-from tieline.fabric.figures import ACTIVE, Key
-from tieline.fabric.records import Endpoint, EndpointService, TargetGroup
+from tieline.fabric.aws.protocol.errors import validation_error
+from tieline.fabric.aws.service.calls import Answer, Call, operation
+from tieline.fabric.aws.service.pages import page
+from tieline.fabric.core import health
+from tieline.fabric.core.figures import ACTIVE, Key
+from tieline.fabric.core.records import Endpoint, EndpointService, TargetGroup
 
 ENDPOINTS, SERVICES, BALANCERS = "AWS/PrivateLinkEndpoints", "AWS/PrivateLinkServices", "AWS/NetworkELB"
 OWN = "tieline/PrivateLink"

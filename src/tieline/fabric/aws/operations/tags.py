@@ -8,11 +8,12 @@ from typing import TypeVar
 
 import msgspec
 
-from tieline.fabric import consent, passages
-from tieline.fabric.aws.errors import AwsError
-from tieline.fabric.aws.operations.calls import TAGS_LIMIT, Answer, Call, listing, operation, pairs
-from tieline.fabric.aws.operations.connections import connection_id
-from tieline.fabric.records import (
+from tieline.fabric.aws.operations.privatelink.connections import connection_id
+from tieline.fabric.aws.protocol.errors import AwsError
+from tieline.fabric.aws.service.calls import TAGS_LIMIT, Answer, Call, listing, operation, pairs
+from tieline.fabric.core import consent
+from tieline.fabric.core.planning import passages
+from tieline.fabric.core.records import (
     Endpoint,
     EndpointService,
     Instance,

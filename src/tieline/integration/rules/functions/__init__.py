@@ -7,16 +7,14 @@ from tieline.integration.rules.functions import (
     dates,
     encoding,
     fields,
-    formats,
     jq,
     math,
-    regex,
     sparkplug,
-    strings,
     system,
     terms,
 )
-from tieline.integration.rules.functions.registry import LIBRARY, Function
+from tieline.integration.rules.functions.text import formats, regex, strings
+from tieline.integration.rules.registry import LIBRARY, Function
 
 __all__ = [
     "LIBRARY",

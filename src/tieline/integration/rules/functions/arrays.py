@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tieline.integration.rules import comparison, values
-from tieline.integration.rules.bounds import grown
-from tieline.integration.rules.errors import Unfit
-from tieline.integration.rules.functions.registry import array, function, mapping, text, whole
-from tieline.integration.rules.places import put
-from tieline.integration.rules.texts import written
+from tieline.integration.rules.registry import array, function, mapping, text, whole
+from tieline.integration.rules.syntax.places import put
+from tieline.integration.rules.values import comparison, values
+from tieline.integration.rules.values.bounds import grown
+from tieline.integration.rules.values.errors import Unfit
+from tieline.integration.rules.values.texts import written
 
 ARRAYS: Final = "Arrays"
 MAPS: Final = "Maps"

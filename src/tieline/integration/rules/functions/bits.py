@@ -6,9 +6,9 @@ import math
 import struct
 from typing import Any, Final
 
-from tieline.integration.rules.errors import RuleFailure, Unfit
-from tieline.integration.rules.functions.registry import function, octets, readable, whole
-from tieline.integration.rules.values import MAX_BITS, MISSING, Bits
+from tieline.integration.rules.registry import function, octets, readable, whole
+from tieline.integration.rules.values.errors import RuleFailure, Unfit
+from tieline.integration.rules.values.values import MAX_BITS, MISSING, Bits
 
 GROUP: Final = "Bits"
 #: Fractions by their number of bits (IEEE 754), as `struct` names them.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from tieline.integration.rules import values
-from tieline.integration.rules.errors import RuleFailure, Unfit
-from tieline.integration.rules.functions.registry import function, number, readable, whole
-from tieline.integration.rules.texts import decimal, number_of, written
-from tieline.integration.rules.values import kind
+from tieline.integration.rules.registry import function, number, readable, whole
+from tieline.integration.rules.values import values
+from tieline.integration.rules.values.errors import RuleFailure, Unfit
+from tieline.integration.rules.values.texts import decimal, number_of, written
+from tieline.integration.rules.values.values import kind
 
 TYPES: Final = "Types"
 GROUP: Final = "Conversion"

@@ -7,8 +7,8 @@ import re
 import time
 from typing import Any, Final
 
-from tieline.integration.rules.errors import RuleFailure, Unfit
-from tieline.integration.rules.functions.registry import function, number, text
+from tieline.integration.rules.registry import function, number, text
+from tieline.integration.rules.values.errors import RuleFailure, Unfit
 
 GROUP: Final = "Dates and times"
 UNITS: Final[dict[str, int]] = {"second": 1, "millisecond": 1000, "microsecond": 1_000_000, "nanosecond": 1_000_000_000}

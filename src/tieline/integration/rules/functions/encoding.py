@@ -9,11 +9,11 @@ import re
 import zlib
 from typing import Any, Final
 
-from tieline.integration import json_text
-from tieline.integration.rules.bounds import MAX_VALUE, spend
-from tieline.integration.rules.errors import RuleFailure, Unfit
-from tieline.integration.rules.functions.registry import function, octets, readable, subject, text
-from tieline.integration.rules.values import Bits, to_json
+from tieline.integration.messages import json_text
+from tieline.integration.rules.registry import function, octets, readable, subject, text
+from tieline.integration.rules.values.bounds import MAX_VALUE, spend
+from tieline.integration.rules.values.errors import RuleFailure, Unfit
+from tieline.integration.rules.values.values import Bits, to_json
 
 HASHES: Final = "Hashes"
 ENCODING: Final = "Encoding"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tieline.integration.rules.errors import RuleFailure
-from tieline.integration.rules.functions.registry import LIBRARY, Example, Function, function, text, whole
-from tieline.integration.rules.values import MISSING, get
+from tieline.integration.rules.registry import LIBRARY, Example, Function, function, text, whole
+from tieline.integration.rules.values.errors import RuleFailure
+from tieline.integration.rules.values.values import MISSING, get
 
 GROUP: Final = "Fields of the message"
 _SAME_NAME: Final = {

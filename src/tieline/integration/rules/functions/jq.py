@@ -16,13 +16,13 @@ import threading
 import time
 from typing import IO, Any, Final
 
-from tieline.integration import json_text
-from tieline.integration.rules import jq_process
-from tieline.integration.rules.bounds import spend
-from tieline.integration.rules.errors import RuleFailure, Unfit
-from tieline.integration.rules.functions.registry import function, number, text
-from tieline.integration.rules.jq_process import ANSWER, REQUEST
-from tieline.integration.rules.values import to_json
+from tieline.integration.messages import json_text
+from tieline.integration.rules.functions import jq_process
+from tieline.integration.rules.functions.jq_process import ANSWER, REQUEST
+from tieline.integration.rules.registry import function, number, text
+from tieline.integration.rules.values.bounds import spend
+from tieline.integration.rules.values.errors import RuleFailure, Unfit
+from tieline.integration.rules.values.values import to_json
 
 GROUP: Final = "jq"
 MILLISECONDS: Final = 1_000  # of computing, unless the third argument says something else

@@ -7,9 +7,9 @@ import random as randomness
 from collections.abc import Callable
 from typing import Any
 
-from tieline.integration.rules import comparison, texts, values
-from tieline.integration.rules.errors import RuleFailure
-from tieline.integration.rules.functions.registry import LIBRARY, Example, Function, function, number, whole
+from tieline.integration.rules.registry import LIBRARY, Example, Function, function, number, whole
+from tieline.integration.rules.values import comparison, texts, values
+from tieline.integration.rules.values.errors import RuleFailure
 
 GROUP = "Mathematics"
 

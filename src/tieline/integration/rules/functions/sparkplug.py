@@ -9,9 +9,9 @@ import struct
 from functools import cache
 from typing import Any, Final
 
-from tieline.integration.rules.errors import RuleFailure
-from tieline.integration.rules.functions.registry import function, mapping, octets, readable
-from tieline.integration.rules.values import kind
+from tieline.integration.rules.registry import function, mapping, octets, readable
+from tieline.integration.rules.values.errors import RuleFailure
+from tieline.integration.rules.values.values import kind
 
 GROUP: Final = "Sparkplug B"
 #: What a value may be, the first of them under this number: the schema repeats it in five places.

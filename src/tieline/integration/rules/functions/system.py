@@ -7,10 +7,10 @@ import uuid
 from collections import OrderedDict
 from typing import Any, Final
 
-from tieline.integration.rules.bounds import MAX_KEPT, weight
-from tieline.integration.rules.comparison import topic_matches
-from tieline.integration.rules.functions.registry import array, function, text
-from tieline.integration.rules.values import MISSING
+from tieline.integration.rules.registry import array, function, text
+from tieline.integration.rules.values.bounds import MAX_KEPT, weight
+from tieline.integration.rules.values.comparison import topic_matches
+from tieline.integration.rules.values.values import MISSING
 
 GROUP: Final = "Identifiers, topics and memory"
 PREFIX: Final = "EMQXVAR_"  # of the environment variables that rules may read, as in EMQX

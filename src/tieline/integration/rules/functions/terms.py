@@ -8,9 +8,9 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
-from tieline.integration.rules.errors import RuleFailure
-from tieline.integration.rules.functions.registry import function, octets, readable
-from tieline.integration.rules.values import bounded, kind
+from tieline.integration.rules.registry import function, octets, readable
+from tieline.integration.rules.values.errors import RuleFailure
+from tieline.integration.rules.values.values import bounded, kind
 
 GROUP: Final = "Encoding"
 VERSION: Final = 131

@@ -1,7 +1,0 @@
-"""`tieline detach`: what was attached leaves its subnet, and goes on as it was."""
-
-from __future__ import annotations
-
-from tieline.cli.attach import detach
-
-__all__ = ["detach"]

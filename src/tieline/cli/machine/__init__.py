@@ -1,0 +1,1 @@
+"""Commands about this machine: up, down, attach, accounts, the demo."""

@@ -1,0 +1,1 @@
+"""Commands about the platform's records: deployments, resources, rules, users, keys."""

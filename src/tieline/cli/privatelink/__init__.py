@@ -1,0 +1,1 @@
+"""Commands about links and services: connect, expose, accept, doctor."""

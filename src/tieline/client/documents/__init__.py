@@ -1,0 +1,1 @@
+"""The platform's records as files: read, compare, apply."""

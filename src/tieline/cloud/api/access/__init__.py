@@ -1,0 +1,1 @@
+"""REST operations on people: users, keys, sessions, audit, retention."""

@@ -1,0 +1,1 @@
+"""What all REST operations share: who asks, errors, bodies, idempotency."""

@@ -1,0 +1,1 @@
+"""REST operations on deployments and what is in them."""

@@ -1,0 +1,1 @@
+"""The AWS SDK as the cloud uses it: clients, accounts, zones."""

@@ -1,1 +1,0 @@
-"""The MQTT brokers that a deployment can run."""

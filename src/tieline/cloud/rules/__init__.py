@@ -1,0 +1,1 @@
+"""Rules of a deployment: created, changed, tried on samples."""

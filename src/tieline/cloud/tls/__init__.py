@@ -1,0 +1,1 @@
+"""Certificates that the platform makes, and their renewal."""

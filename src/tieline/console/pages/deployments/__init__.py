@@ -1,0 +1,1 @@
+"""Deployments: the list, a new one, one with its tabs."""

@@ -1,0 +1,1 @@
+"""The overview with its map, and the demo world."""

@@ -1,0 +1,1 @@
+"""Resources, rules, actions, dead letters."""

@@ -1,0 +1,1 @@
+"""A private link, and the wizard that makes one."""

@@ -1,0 +1,1 @@
+"""Operations on load balancers, listeners, target groups and targets."""

@@ -1,0 +1,1 @@
+"""Operations on instances, images, and the regions that they are in."""

@@ -1,0 +1,1 @@
+"""Operations on endpoint services, endpoints, permissions and connections."""

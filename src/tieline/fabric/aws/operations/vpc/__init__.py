@@ -1,0 +1,1 @@
+"""Operations on VPCs, subnets, interfaces and security groups."""

@@ -1,0 +1,1 @@
+"""The AWS endpoint: routes, pages, filters, and the server that answers."""

@@ -1,0 +1,1 @@
+"""From the records to the topology: what is joined to what."""

@@ -1,0 +1,1 @@
+"""An instance: its root, its limits, its process 1."""

@@ -1,0 +1,1 @@
+"""Network namespaces, wires, attachments, routes, resolvers, probes."""

@@ -1,0 +1,1 @@
+"""The kernel's packet filter: tables planned whole, changed by their difference, and the flows in them."""

@@ -1,0 +1,1 @@
+"""Forwarders in a node: published ports, and the PROXY protocol."""

@@ -1,0 +1,1 @@
+"""The machine below: commands, processes, names of what is made, system calls."""

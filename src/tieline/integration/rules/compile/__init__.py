@@ -1,0 +1,1 @@
+"""From a rule's tree to a Python function, and templates."""

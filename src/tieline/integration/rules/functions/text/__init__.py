@@ -1,0 +1,1 @@
+"""The rule language's functions on texts: strings, regular expressions, formats."""

@@ -1,0 +1,1 @@
+"""From a rule's text to its tree: grammar, parser, positions."""

@@ -1,0 +1,1 @@
+"""Publishing: to the deployment's own broker (republish), and to another one (bridge)."""

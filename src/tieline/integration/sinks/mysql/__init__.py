@@ -1,0 +1,1 @@
+"""The MySQL sink, also for MariaDB."""

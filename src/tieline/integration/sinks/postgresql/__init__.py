@@ -1,0 +1,1 @@
+"""The PostgreSQL sink, also for TimescaleDB."""

@@ -1,0 +1,1 @@
+"""The Redis sink: one server, sentinels or a cluster."""

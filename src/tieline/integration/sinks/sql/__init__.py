@@ -1,0 +1,1 @@
+"""What the SQL sinks share: statements, the conversion of values, and writing each message once."""
