@@ -29,8 +29,8 @@ def test_where_nothing_was_appended_only_the_end_could_deceive(device: list[tupl
 
 def test_rows_of_a_message_have_ids_of_their_own() -> None:
     one, other = Message("t", known={"id": "A"}), Message("t", known={"id": "B"})
-    found = identified([({"n": 1}, one), ({"n": 2}, one), ({"n": 3}, other)])
-    assert [output[ROW_ID] for output, _ in found] == ["A", "A-1", "B"]
+    found = identified([({"n": 1}, one), ({"n": 2}, one), ({"n": 3}, other)], "x")
+    assert [output[ROW_ID] for output, _ in found] == ["A-x", "A-x-1", "B-x"]
 
 
 def test_without_a_plugin_nobody_is_believed() -> None:

@@ -101,6 +101,10 @@ def test_what_fits(type_name: str, value: Any, expected: Any) -> None:
         ("bool", 2),
         ("bool", "yes"),
         ("timestamptz", "yesterday"),
+        ("timestamptz", "1710101000000"),  # milliseconds as a text, which Python reads as a day in 1710
+        ("timestamp", "1710101000000.5"),
+        ("date", "171010100000000"),
+        ("timestamptz", "2023-11-14x22"),
         ("timestamptz", True),
         ("timestamptz", 1e30),
         ("bytea", 1),

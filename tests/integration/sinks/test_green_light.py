@@ -18,6 +18,7 @@ from tieline.integration.config.shapes import Sql
 from tieline.integration.rules.values.errors import TemplateError
 from tieline.integration.sinks.base.failures import Unavailable
 from tieline.integration.sinks.mysql import sink as mysql
+from tieline.integration.sinks.sql.once import COLUMN
 from tieline.integration.worker.probe import probe
 
 pytestmark = pytest.mark.world
@@ -78,6 +79,61 @@ async def test_transactions_that_only_read(postgresql: PostgreSQL) -> None:
         root.execute(f"alter role {reader} set default_transaction_read_only to on")
         failed = await failing(resource(postgresql, username=reader, password="p"), into)
     assert (failed.hop, "default_transaction_read_only" in failed.hint) == ("database", True)
+
+
+async def test_a_sequence_that_this_user_may_not_use(postgresql: PostgreSQL) -> None:
+    """The default of a column that the statement does not name takes its number; an identity needs no right."""
+    table, user = unique("t"), unique("u")
+    with administrator(postgresql) as root:
+        root.execute(f"create role {user} login password 'p'")
+        root.execute(f'create sequence "It\'s {table}"')
+        root.execute(f"create table {table}(n int default nextval('\"It''s {table}\"'), v int)")
+        root.execute(f"create table {table}_own(n int generated always as identity, v int)")
+        root.execute(f"grant insert(v) on {table}, {table}_own to {user}")
+        where, into = resource(postgresql, username=user, password="p"), f"insert into {table}(v) values (${{v}})"
+        failed = await failing(where, sql(into))
+        assert (failed.hop, "GRANT USAGE" in failed.hint.upper()) == ("statement", True)
+        with pytest.raises(Unavailable, match="permission denied for sequence"):
+            await write(where, sql(into), [{"v": 1}])
+        root.execute(f'grant usage on sequence "It\'s {table}" to {user}')
+        for name in (table, f"{table}_own"):
+            await probe(where, [sql(into.replace(table, name))])
+            await write(where, sql(into.replace(table, name)), [{"v": 1}])
+
+
+async def test_a_column_for_ids_that_this_user_may_not_add(postgresql: PostgreSQL, mariadb: MariaDB) -> None:
+    table, user = unique("t"), unique("u")
+    once = Sql(id="a", resource="pg", sql=f"insert into {table}(v) values (${{v}})", exactly_once=True)
+    rows = [{"v": 1, COLUMN: "x"}]
+    with administrator(postgresql) as root:
+        root.execute(f"create role {user} login password 'p'")
+        root.execute(f"create table {table}(v int)")
+        root.execute(f"grant insert on {table} to {user}")
+        where = resource(postgresql, username=user, password="p")
+        for change, part in (
+            ("", "does not own"),
+            (f"alter table {table} add column {COLUMN} text unique", "permission denied"),
+        ):
+            if change:
+                root.execute(change)
+            assert part in (await failing(where, once)).message
+            with pytest.raises(Unavailable):
+                await write(where, once, rows)
+        root.execute(f"grant select({COLUMN}) on {table} to {user}")
+        await probe(where, [once])
+        await write(where, once, rows)
+    mariadb.execute(f"create table {table}(v int)")
+    mariadb.execute(f"create user {user}@'%' identified by 'p'")
+    mariadb.execute(f"grant insert, select on {mariadb.database}.{table} to {user}@'%'")
+    place = test_mysql.resource(mariadb, username=user, password="p")
+    assert "may not alter" in (await failing(place, once)).message
+    mariadb.execute(f"alter table {table} add column {COLUMN} varchar(64) unique")
+    assert "UPDATE command denied" in (await failing(place, once)).message
+    with pytest.raises(Unavailable):
+        await write(place, once, rows)
+    mariadb.execute(f"grant update on {mariadb.database}.{table} to {user}@'%'")
+    await probe(place, [once])
+    await write(place, once, rows)
 
 
 async def test_a_standby() -> None:

@@ -19,6 +19,8 @@ from integration.world import flow
 from servers import Mosquitto, PostgreSQL, private_directory
 from tieline.agent.brokers.origin import build
 from tieline.integration.config import shapes as config
+from tieline.integration.sinks.base.failures import Rejected
+from tieline.integration.sinks.mysql.once import TAKEN
 from tieline.integration.sinks.mysql.sink import MySQL, MySQLSink
 from tieline.integration.sinks.sql.once import COLUMN, once
 from tieline.integration.sinks.sql.parentheses import closing
@@ -119,6 +121,53 @@ async def test_mariadb_takes_each_row_once() -> None:
         await asyncio.sleep(0.05)  # the connections end
         found = [row[0] for row in database.execute("select device from t")]
         assert sorted(found) == sorted(f"d{n}" for n in range(750))
+
+
+async def test_two_actions_with_one_table_write_a_row_each(postgresql: PostgreSQL, telling: Mosquitto) -> None:
+    """The message is the same, the rows are not."""
+    target = flow.table(postgresql, "name text, value float8")
+    actions = tuple(
+        config.Sql(
+            id=name,
+            resource="pg",
+            sql=f"insert into {target}(name, value) values ('{name}', ${{{name}}})",
+            exactly_once=True,
+        )
+        for name in ("temp", "hum")
+    )
+    sql = 'SELECT payload.temp as temp, payload.hum as hum FROM "two/#"'
+    rules = tuple(config.Rule(id=id, sql=sql, actions=actions) for id in ("r", "s"))
+    what = config.Config(resources=(flow.resource(postgresql),), rules=rules)
+    async with flow.running(flow.broker(telling), what):
+        await asyncio.to_thread(flow.publish, telling, [("two/1", {"temp": 21, "hum": 60})])
+        await flow.eventually(lambda: len(postgresql.execute(f"select name from {target}")) == 4, "a row of each")
+        found = Counter(row[0] for row in postgresql.execute(f"select name from {target}"))
+        assert found == {"temp": 2, "hum": 2}
+
+
+async def test_mariadb_takes_no_row_for_another_that_has_the_same_key() -> None:
+    """`on duplicate key` means every unique column; and a column of ours that is not unique is made so."""
+    with MariaDB() as database:
+        resource = MySQL(
+            id="my",
+            server=database.server,
+            database=database.database,
+            username=database.user,
+            password=database.password,
+        )
+        database.execute(f"create table t(k int primary key, {COLUMN} varchar(64))")
+        action = config.Sql(id="a", resource="my", sql="insert into t(k) values (${k})", exactly_once=True)
+        sink = MySQLSink(resource)
+        try:
+            rows = [{"k": n, COLUMN: f"id-{n}"} for n in range(40)]
+            await sink.writer(action).write(rows)
+            with pytest.raises(Rejected) as caught:
+                await sink.writer(action).write([*rows, {"k": 50, COLUMN: "id-50"}, {"k": 7, COLUMN: "other"}])
+            assert caught.value.rows == {41: TAKEN}
+            await sink.writer(action).write([*rows, {"k": 50, COLUMN: "id-50"}])
+        finally:
+            await sink.close()
+        assert database.execute(f"select k, {COLUMN} from t order by k") == [(n, f"id-{n}") for n in (*range(40), 50)]
 
 
 async def test_a_test_changes_nothing(postgresql: PostgreSQL) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import itertools
 import logging
 import random
@@ -39,8 +40,12 @@ class Batcher:
     the triage, which says what is tried next.
     """
 
-    def __init__(self, action: Action, writer: Writer, done: Done, bury: Bury, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, action: Action, writer: Writer, done: Done, bury: Bury, clock: Callable[[], float], owner: str = ""
+    ) -> None:
         self.action = action
+        #: Of the rule and the action, in the ids of their rows. A hash, as the columns for these are short.
+        self._mark = hashlib.blake2s(f"{owner}\0{action.id}".encode(), digest_size=4).hexdigest()
         self.writer = writer
         self.metrics = ActionMetrics()
         self.wrote_at = 0.0  # when a write last succeeded, by the clock
@@ -66,7 +71,7 @@ class Batcher:
     def enriched(self, items: list[Item]) -> list[Item]:
         """The items with what the action needs to know besides what its rule selects."""
         if self.once:
-            return identified(items)
+            return identified(items, self._mark)
         return carried(items) if self.action.CARRIES else items
 
     @property

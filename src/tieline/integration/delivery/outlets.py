@@ -70,7 +70,7 @@ class Outlets:
                 made = (letter(m, rule, action.id, why, now, shown(output), known) for output, m, why in rows)
                 self._letters.add(made)
 
-            batcher = self.batchers[key] = Batcher(action, writer, self._done, bury, self._clock)
+            batcher = self.batchers[key] = Batcher(action, writer, self._done, bury, self._clock, rule)
             self._run(batcher)
         elif batcher.action != action or batcher.writer is not writer:
             batcher.update(action, writer)

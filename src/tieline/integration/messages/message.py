@@ -192,11 +192,13 @@ def _carried(message: Message) -> dict[str, Any]:
     return {"at": message.timestamp, "pairs": pairs, "properties": properties}
 
 
-def identified(items: Iterable[tuple[dict[str, Any], Message]]) -> list[tuple[dict[str, Any], Message]]:
-    """The outputs with the id of their row: the message's, with a number where a message gives several rows."""
+def identified(items: Iterable[tuple[dict[str, Any], Message]], action: str) -> list[tuple[dict[str, Any], Message]]:
+    """The outputs with the id of their row: the message's, the action's, since another one may write to the same table,
+    and a number where a message gives several rows.
+    """
     found, seen = [], Counter[int]()
     for output, message in items:
-        number, row = seen[id(message)], message.details()["id"]
+        number, row = seen[id(message)], f"{message.details()['id']}-{action}"
         seen[id(message)] += 1
         found.append(({**output, ROW_ID: f"{row}-{number}" if number else row}, message))
     return found

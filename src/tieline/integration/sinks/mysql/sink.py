@@ -27,10 +27,11 @@ from tieline.integration.sinks.base.reach import resolved
 from tieline.integration.sinks.base.waiting import patient
 from tieline.integration.sinks.mysql.columns import Convert, apply, conversions, kinds, target
 from tieline.integration.sinks.mysql.errors import translated
+from tieline.integration.sinks.mysql.once import ONCE, check_ready, make_ready, taken
 from tieline.integration.sinks.mysql.state import takes_writes, waits
 from tieline.integration.sinks.mysql.statement import Statement, closing, statement
 from tieline.integration.sinks.sql.conversion import Misfit
-from tieline.integration.sinks.sql.once import COLUMN, once
+from tieline.integration.sinks.sql.once import once
 from tieline.integration.sinks.sql.sql import Rows, Sql, converted
 from tieline.integration.sinks.sql.verbs import check_writes
 
@@ -48,7 +49,6 @@ _PLAIN: Final = frozenset({str, bytes, bool, type(None)})
 _INT64: Final = 1 << 63
 NO_CONNECTION: Final = 2003  # the client's own error number (MySQL, CR_CONN_HOST_ERROR)
 SMALLEST_PACKET: Final = 1 << 20  # no server has less as its max_allowed_packet, unless somebody made it so
-ONCE: Final = f"on duplicate key update {COLUMN} = {COLUMN}"
 
 
 class MySQL(Resource, frozen=True, kw_only=True, tag="mysql"):
@@ -253,10 +253,7 @@ class MySQLWriter:
         """Add the unique column, where it is wanted and not there."""
         if self._once is None or self._ready:
             return
-        async with connection.cursor() as cursor:
-            await cursor.execute(f"show columns from {self._once.table} like '{COLUMN}'")
-            if not await cursor.fetchall():
-                await cursor.execute(f"alter table {self._once.table} add column {COLUMN} varchar(64) unique")
+        await make_ready(connection, self._once.table)
         self._ready = True
 
     async def _transaction(self, connection: Any, rows: Rows) -> None:
@@ -291,7 +288,7 @@ class MySQLWriter:
         except (asyncmy.errors.MySQLError, ValueError) as error:
             if error.args and error.args[0] == STALE:
                 raise Changed from error
-            failure = translated(error, self.sink.resource.server, connecting=False)
+            failure = taken(error) or translated(error, self.sink.resource.server, connecting=False)
             if not isinstance(failure, Rejected):
                 raise
             return str(failure)
@@ -301,6 +298,8 @@ class MySQLWriter:
         """Let the server check the statement, without running it."""
         try:
             await self.sink.prepare(connection, self._own.many(1))
+            if self._once and await check_ready(connection, self._once.table):
+                await self.sink.prepare(connection, self.statement.many(1))
         except Exception as error:
             raise translated(error, self.sink.resource.server, connecting=False) from error
 

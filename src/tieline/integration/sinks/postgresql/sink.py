@@ -30,7 +30,7 @@ from tieline.integration.sinks.base.reach import resolved
 from tieline.integration.sinks.base.waiting import patient
 from tieline.integration.sinks.postgresql.bulk import CHANGED, COPYABLE, copy, each_row, many_rows, plain, unchanged
 from tieline.integration.sinks.postgresql.errors import translated
-from tieline.integration.sinks.postgresql.state import callable_by, takes_writes, waits
+from tieline.integration.sinks.postgresql.state import alterable, callable_by, numbered, takes_writes, waits
 from tieline.integration.sinks.postgresql.types import Parameter, parameters
 from tieline.integration.sinks.sql.conversion import OTHER, row_converter
 from tieline.integration.sinks.sql.once import COLUMN, once
@@ -269,6 +269,13 @@ class PostgreSQLWriter:
             await connection.execute(_MAKE_UNIQUE.format(table=table, there=_HAS_UNIQUE.format(table=table)))
         self._ready = True
 
+    async def _may_be_ready(self, connection: Any, table: str) -> bool:
+        """Whether the unique column is there; raises Unavailable where this user could not add it."""
+        if await connection.fetchval(f"select {_HAS_UNIQUE.format(table=table)}"):
+            return True
+        await alterable(connection, table, COLUMN)
+        return False
+
     async def _execute(self, connection: Any, plan: Plan, rows: Rows) -> None:
         """Write the rows in one transaction; raises Changed where they were converted for other types."""
         if plan.way == "copy":
@@ -301,11 +308,13 @@ class PostgreSQLWriter:
         """Let the server check the statement, the rights to run it included, without running it."""
         try:
             called = await callable_by(connection, self._own.sql)
-            prepared = await connection.prepare(self._own.sql, name="")
+            ready = self._once is not None and await self._may_be_ready(connection, self._once.table)
+            statement = self.statement if ready else self._own
+            prepared = await connection.prepare(statement.sql, name="")
             if called:  # which EXPLAIN does not take
                 await settle(connection)
             else:
-                await prepared.explain(*[None] * len(self._own.paths))
+                await numbered(connection, await prepared.explain(*[None] * len(statement.paths)))
         except Exception as error:
             raise translated(error, self.sink.resource.server, connecting=False) from error
 

@@ -6,7 +6,7 @@
 | whole numbers | whole numbers, numbers without a fraction, their texts, booleans as 1 and 0 | fractions, others |
 | floating point, numeric | numbers, their texts, booleans as 1 and 0 | numbers beyond the type's range, others |
 | boolean | booleans, 1 and 0, 'true' and 'false' | others |
-| date and time | ISO 8601 texts; numbers as Unix time in milliseconds | others |
+| date and time | ISO 8601 texts, of digits alone YYYYMMDD; numbers as Unix time in milliseconds | others |
 | json, jsonb | texts that are a JSON document, as that document; everything else as JSON | |
 | bytea | bytes, texts as UTF-8 | others |
 | uuid | texts of a UUID | others |
@@ -43,6 +43,9 @@ _INFINITY: Final = float("inf")
 #: The digits of a numeric before and behind the point (PostgreSQL 15, table 8.2).
 _BEFORE: Final = 131_072
 _BEHIND: Final = 16_383
+#: ISO 8601 as it is written with or without its signs. Python's own reader takes any sign before the hour, so that
+#: 1710101000000, Unix time in milliseconds, is midnight of the 10th of October 1710 to it.
+_ISO: Final = re.compile(r"(\d{4}-?\d\d-?\d\d|\d{4}-?W\d\d(-?\d)?)([T ]\d\d.*)?", re.ASCII | re.IGNORECASE)
 _FRACTION: Final = re.compile(r"[.,]\d{6}(\d+)", re.ASCII)
 _NAME_BYTES: Final = 63  # of a `name`: what is longer PostgreSQL cuts (NAMEDATALEN - 1)
 
@@ -168,6 +171,8 @@ def _moment(value: Any) -> datetime.datetime:
 
 def _rounded(value: str) -> datetime.datetime:
     """The time that a text says, to the nearest microsecond; Python cuts what is beyond it."""
+    if not _ISO.fullmatch(value):
+        raise _misfit(value, "time")
     moment = datetime.datetime.fromisoformat(value)
     beyond = _FRACTION.search(value)
     return moment + datetime.timedelta(microseconds=1) if beyond and beyond[1] >= "5" else moment
