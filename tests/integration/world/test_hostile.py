@@ -41,3 +41,46 @@ async def test_deep_payloads_and_hundreds_of_refused_rows_end_no_action(
         await flow.eventually(lambda: len(pipeline.dead_letters) == 331, "every letter")
         assert pipeline.status()["resources"]["pg"]["status"] == "connected"
     assert len(DeadLetters(tmp_path)) == 331
+
+
+@pytest.mark.parametrize("window", [1, 100], ids=["ordered", ""])
+async def test_an_action_whose_rows_are_all_refused_holds_up_no_other_on_its_resource(
+    postgresql: PostgreSQL, mosquitto: Mosquitto, tmp_path: Path, window: int
+) -> None:
+    """More rows than may be in hand: they are kept on disk, and written in their order once the table takes them."""
+    closed = flow.table(postgresql, "number bigserial, device text, temp int check (temp < 0)")
+    opened = flow.table(postgresql, "device text, temp int")
+    insert = "insert into {}(device, temp) values (${{device}}, ${{temp}})"
+    rules = tuple(
+        config.Rule(
+            id=id,
+            sql=f'SELECT payload.device as device, payload.temp as temp FROM "{id}/#"',
+            actions=(
+                config.Sql(id="a", resource="pg", sql=insert.format(table), batch_size=50, inflight_window=window),
+            ),
+        )
+        for id, table in (("closed", closed), ("opened", opened))
+    )
+    what = config.Config(version=1, resources=(flow.resource(postgresql),), rules=rules)
+    where = flow.broker(mosquitto, receive_maximum=1000)
+    bad = [(f"closed/{n % 7}", {"device": f"d{n:05}", "temp": n}) for n in range(4000)]
+    good = [("opened/1", {"device": f"g{n:05}", "temp": n}) for n in range(300)]
+    async with flow.running(where, what, tmp_path) as pipeline:
+        await asyncio.to_thread(flow.publish, mosquitto, bad)
+        await asyncio.to_thread(flow.publish, mosquitto, good)
+        await flow.eventually(lambda: len(flow.devices(postgresql, opened)) == 300, "the good rows")
+        assert flow.devices(postgresql, closed) == []
+
+        def said() -> str:
+            return str(pipeline.status()["resources"]["pg"].get("reason"))
+
+        await flow.eventually(lambda: "nothing is taken" in said(), "the reason")
+    async with flow.running(where, what, tmp_path) as pipeline:  # also after a restart
+        postgresql.execute(f"alter table {closed} drop constraint {closed}_temp_check")
+        done = lambda: len(flow.devices(postgresql, closed)) + len(pipeline.dead_letters) >= 4000  # noqa: E731
+        await flow.eventually(done, "every row once the table takes them")
+        await flow.eventually(lambda: not any((tmp_path / "buffer").rglob("*.rows")), "nothing on disk")
+        assert flow.devices(postgresql, closed) == [payload["device"] for _, payload in bad]
+        assert flow.devices(postgresql, opened) == [payload["device"] for _, payload in good]
+        await asyncio.to_thread(flow.publish, mosquitto, [("closed/1", {"device": "last", "temp": 1})])
+        await flow.eventually(lambda: "last" in flow.devices(postgresql, closed), "a row that passes by the disk")

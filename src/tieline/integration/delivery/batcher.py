@@ -52,6 +52,9 @@ class Batcher:
         self.trouble: Unavailable | None = None  # why nothing is taken at present
         self.done = done
         self.bury = bury
+        self.holding = False  # rows are refused one after the other, and kept; none was taken since
+        #: Asked while rows are held: puts rows elsewhere where there are too many, and says whether there still are.
+        self.relieve: Callable[[], bool] = lambda: False
         self._clock = clock
         self.waiting: list[Item] = []
         self._bytes = 0  # of payload that waits
@@ -132,6 +135,18 @@ class Batcher:
         for _, message in itertools.chain(letters, self._batch, self._triage.items(), self.waiting):
             yield message
 
+    def surplus(self, batches: int) -> list[Item]:
+        """Give away what waits beyond so many batches."""
+        rows, size = 0, 0
+        while rows < min(len(self.waiting), batches * self.action.batch_size):
+            size += len(self.waiting[rows][1].payload)
+            if size > batches * self.action.batch_bytes:
+                break
+            rows += 1
+        given, self.waiting = self.waiting[rows:], self.waiting[:rows]
+        self._bytes -= sum([len(message.payload) for _, message in given])
+        return given
+
     async def run(self) -> None:
         """Write batch after batch until cancelled."""
         while True:
@@ -197,9 +212,11 @@ class Batcher:
             if not triage.held:
                 self._later()
                 return
+            self.holding = True
+            crowded = self.relieve()
             await self._pause()
             self._without_stale()
-            triage.again()
+            triage.again(farther=not crowded)
 
     async def _try(self, rows: list[Item]) -> None:
         try:
@@ -307,7 +324,7 @@ class Batcher:
     def _settle(self, batch: list[Item]) -> None:
         if not batch:
             return
-        self._pauses = 0
+        self._pauses, self.holding = 0, False
         self.metrics.success += len(batch)
         self.metrics.inflight -= len(batch)
         now, step = self._clock() * 1000, len(batch) // WEIGHED + 1

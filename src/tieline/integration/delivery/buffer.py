@@ -62,6 +62,7 @@ class Buffer:
         self._spilling: list[Item] = []  # on their way to disk
         self._reading: deque[Chunk] = deque()
         self._lock = asyncio.Lock()  # the spool is used by one thread at a time
+        self._overflows = False  # rows go to disk although the action does not ask for it
         self._spill_due, self._moved = asyncio.Event(), asyncio.Event()
         self._moved.set()
 
@@ -71,10 +72,20 @@ class Buffer:
 
     def add(self, items: list[Item], size: int) -> None:
         """Take items with so many bytes of payload."""
-        if self.action.buffer_mode != "disk" or (self._keeps_up() and not self._spilling):
+        if self._overflows and not (self.batcher.holding or self.spool.unread or self._spilling):
+            self._overflows = False
+        to_disk = self.action.buffer_mode == "disk" or self._overflows
+        if not to_disk or (self._keeps_up() and not self._spilling):
             self.batcher.add(items, size)
         else:
             self._spilling += items
+            self._spill_due.set()
+
+    def overflow(self) -> None:
+        """Put on disk what waits in memory beyond a few batches, and what comes until those rows are in."""
+        self._overflows = True
+        if surplus := self.batcher.surplus(PASSING):
+            self._spilling = surplus + self._spilling
             self._spill_due.set()
 
     def _keeps_up(self) -> bool:

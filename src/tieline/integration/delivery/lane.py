@@ -30,6 +30,7 @@ from tieline.integration.mqtt.session_store import Memory
 from tieline.integration.rules.compile.compile import Failures, Item, failure
 from tieline.integration.rules.values.errors import NotMatched
 
+HELD: Final = 0.5  # of what may wait, that is in hand before an action whose rows are all refused keeps its own on disk
 QUIET_SECONDS: Final = 0.5  # without a message after which the broker has no more for us
 
 
@@ -54,7 +55,7 @@ class Lane:
         self._letters = letters
         self._clock = clock
         self._index: topics.Index[Route] = topics.Index(())
-        self._outlets = Outlets(letters, clock, self._done, name, directory)
+        self._outlets = Outlets(letters, clock, self._done, name, directory, lambda: self._full(HELD), self._rerouted)
         self._receiving: asyncio.Task[None] | None = None
         self._routes: dict[str, Route] = {}
         self._replays: dict[int, tuple[Message, Callable[[], None]]] = {}
@@ -84,6 +85,11 @@ class Lane:
         self.session.subscribe(topics.disjoint(topic for topic, _ in routes))
         if routes and self._receiving is None:
             self._receiving = asyncio.create_task(self.session.run())
+
+    def _rerouted(self, batcher: Batcher, buffer: Buffer) -> None:
+        """Rows for this batcher go by the buffer from now on."""
+        for route in self._routes.values():
+            route.batchers[:] = [buffer if way is batcher else way for way in route.batchers]
 
     # Messages
 

@@ -34,8 +34,16 @@ class Outlets:
     """`done` is called with the messages of rows that need nothing more; the directory keeps a resource's buffers."""
 
     def __init__(
-        self, letters: DeadLetters, clock: Callable[[], float], done: Done, resource: str, directory: Path | None = None
+        self,
+        letters: DeadLetters,
+        clock: Callable[[], float],
+        done: Done,
+        resource: str,
+        directory: Path | None = None,
+        crowded: Callable[[], bool] = lambda: False,
+        rerouted: Callable[[Batcher, Buffer], None] = lambda _, __: None,
     ) -> None:
+        self._crowded, self._rerouted = crowded, rerouted
         self.batchers: dict[Key, Batcher] = {}
         self._buffers: dict[Key, Buffer] = {}
         self._all: list[Batcher | Buffer] = []  # with those that are being retired
@@ -50,15 +58,37 @@ class Outlets:
             place = place_of(self._directory, self._resource, key)
             if action.buffer_mode != "disk" and not place.exists():
                 return batcher
-            try:
-                buffer = self._buffers[key] = Buffer(place, batcher, self._done)
-            except OSError as error:  # the broker keeps the rows then
-                log.error("rows of action %s cannot be kept on disk: %s", action.id, error)
-                return batcher
-            self._run(buffer)
+            buffer = self._buffer(key, batcher)
         if buffer is not None:
             buffer.update(action)
         return buffer or batcher
+
+    def _buffer(self, key: Key, batcher: Batcher) -> Buffer | None:
+        """A buffer before the batcher, None where the disk takes none: the broker keeps the rows then."""
+        if self._directory is None:
+            return None
+        try:
+            buffer = self._buffers[key] = Buffer(place_of(self._directory, self._resource, key), batcher, self._done)
+        except OSError as error:
+            log.error("rows of action %s cannot be kept on disk: %s", batcher.action.id, error)
+            return None
+        self._run(buffer)
+        return buffer
+
+    def _relieve(self, key: Key, batcher: Batcher) -> bool:
+        """Where an action whose rows are all refused keeps so many that its neighbours would wait, put the rest on
+        disk; whether there are still too many.
+        """
+        if not self._crowded():
+            return False
+        if self.batchers.get(key) is batcher:
+            buffer = self._buffers.get(key)
+            if buffer is None and (buffer := self._buffer(key, batcher)) is not None:
+                log.warning("action %s takes no row: its rows go to disk, so that others go on", batcher.action.id)
+                self._rerouted(batcher, buffer)
+            if buffer is not None:
+                buffer.overflow()
+        return True
 
     def _batcher(self, key: Key, action: Action, writer: Writer) -> Batcher:
         batcher = self.batchers.get(key)
@@ -71,6 +101,7 @@ class Outlets:
                 self._letters.add(made)
 
             batcher = self.batchers[key] = Batcher(action, writer, self._done, bury, self._clock, rule)
+            batcher.relieve = partial(self._relieve, key, batcher)
             self._run(batcher)
         elif batcher.action != action or batcher.writer is not writer:
             batcher.update(action, writer)

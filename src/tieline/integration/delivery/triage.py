@@ -93,9 +93,9 @@ class Triage:
         """Take rows, behind those in hand."""
         self._rows.extend(Case(item, next(self._numbers)) for item in items)
 
-    def again(self) -> None:
-        """Try what is set aside once more, before the others."""
-        if self.held:
+    def again(self, farther: bool = True) -> None:
+        """Try what is set aside once more, before the others; `farther`: and more rows, where all of them failed."""
+        if self.held and farther:
             self._reach = min(self._reach * 2, FARTHEST)
         if self.aside:
             self._window = 1
