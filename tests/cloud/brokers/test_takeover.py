@@ -135,12 +135,45 @@ def test_the_names_of_sessions_and_groups_carry_a_secret(plant: Plant) -> None:
 def test_no_guessed_group_takes_a_share(plant: Plant, everything: Device) -> None:
     with Device(plant.port, "all", PASSWORD) as thief, Device(plant.port, "narrow", PASSWORD) as narrow:
         for session in [CLIENT_ID, f"{CLIENT_ID}-w0", *(name.rpartition(".")[0] for name in plant.sessions())]:
-            assert thief.subscribe(f"$share/{session}/t/#") < 128  # a group of its own, which gets copies
+            assert thief.subscribe(f"$share/{session}/t/#") >= 128
             assert narrow.subscribe(f"$share/{session}/t/#") >= 128
+        assert thief.subscribe("$share/a-group-of-its-own/t/#") == 1
         for n in range(30):
             everything.publish("t/x", json.dumps({"n": n}).encode())
         wait_until(lambda: plant.rows() == list(range(30)), "all the rows")
         assert not narrow.got
+
+
+def test_what_the_agent_publishes_does_not_tell_its_secret(plant: Plant, everything: Device) -> None:
+    """Each message tells its subscribers who published it: of the agent's own, no more than everybody knows."""
+    secret = (plant.agent / NAME).read_text()
+    told: list[tuple[str, str]] = []
+    again = plant.client.create_rule(
+        "plant",
+        name="again",
+        sql='SELECT payload.n as n FROM "t/#"',
+        actions=[{"kind": "republish", "topic": "again", "payload": "${n}"}],
+    )
+    lives = plant.client.create_rule(
+        "plant",
+        name="lives",
+        sql='SELECT clientid FROM "$events/client/connected"',
+        actions=[{"kind": "republish", "topic": "lives"}],
+    )
+    try:
+        plant.settled()
+        with Device(plant.port, "all", PASSWORD) as listener:
+            listener.client.on_message = lambda *given: told.extend(given[2].properties.UserProperty)
+            assert listener.subscribe("again") == listener.subscribe("lives") == 1
+            everything.publish("t/x", b'{"n": 1}')
+            with Device(plant.port, "all", PASSWORD, client_id="somebody"):
+                wait_until(lambda: [pair[0] for pair in told].count("clientid") >= 2, "the message and an event")
+    finally:
+        for rule in (again, lives):
+            plant.client.delete_rule("plant", rule.id)
+        plant.settled()
+    assert not [pair for pair in told if secret in "".join(pair)], told
+    assert {value for name, value in told if name == "clientid"} == {CLIENT_ID}
 
 
 def test_nothing_comes_that_no_rule_allows(plant: Plant, everything: Device) -> None:

@@ -7,7 +7,9 @@
  * agent has subscribed again, would reach nobody.
  *
  * Client ids that begin with the option "reserved" are the agent's: whoever had one would take over its session, and
- * receive what the rules are to receive. Nobody else is let in with one.
+ * receive what the rules are to receive. Nobody else is let in with one, nobody else joins a shared subscription whose
+ * group begins like that, and of what the agent publishes itself the client id is told as "reserved" alone: the rest of it
+ * is the agent's secret.
  *
  * Who has no user is let in by the listeners alone that the file of the option "anonymous" names, by port and "websocket".
  * A client by WebSocket comes from the agent, which has looked at the page's
@@ -33,6 +35,7 @@
 #include <mqtt_protocol.h>
 
 #define INTERFACE_VERSION 5
+#define SHARED "$share/" /* before the group of a shared subscription (MQTT 5, 4.8.2) */
 #define MAPPED "::ffff:" /* before an IPv4 address where the broker listens for both */
 #define SOURCE (127 << 8 | 77) /* the first two numbers of the addresses that the agent connects from */
 #define PEER_SIZE 64 /* bytes of an address in the file of peers, the rest of them zero */
@@ -156,6 +159,26 @@ static bool needs_user(const struct mosquitto *client)
 	return !is_listed(list, name);
 }
 
+/* Whether this is the agent's user; whoever has the name gave the password as well, once logged in. */
+static bool is_agent(const char *username)
+{
+	return agent != NULL && username != NULL && strcmp(username, agent) == 0;
+}
+
+/* Whether this client id, or group, is the agent's alone; one that is not told is treated as one that is. */
+static bool is_reserved(const char *id)
+{
+	return reserved != NULL && (id == NULL || strncmp(id, reserved, strlen(reserved)) == 0);
+}
+
+/* The client id as subscribers may know it. */
+static const char *shown_id(const struct mosquitto *client)
+{
+	const char *id = mosquitto_client_id(client);
+
+	return is_agent(mosquitto_client_username(client)) && is_reserved(id) ? reserved : id;
+}
+
 static int on_message(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_message *message = data;
@@ -168,16 +191,23 @@ static int on_message(int event, void *data, void *userdata)
 	if (result == MOSQ_ERR_SUCCESS)
 		result = append(&message->properties, "peerhost", address(message->client));
 	if (result == MOSQ_ERR_SUCCESS)
-		result = append(&message->properties, "clientid", mosquitto_client_id(message->client));
+		result = append(&message->properties, "clientid", shown_id(message->client));
 	if (result == MOSQ_ERR_SUCCESS)
 		result = append(&message->properties, "username", mosquitto_client_username(message->client));
 	return result;
 }
 
-/* Whether this client id is the agent's alone; one that is not told is treated as one that is. */
-static bool is_reserved(const char *id)
+static int on_access(int event, void *data, void *userdata)
 {
-	return reserved != NULL && (id == NULL || strncmp(id, reserved, strlen(reserved)) == 0);
+	struct mosquitto_evt_acl_check *asked = data;
+	bool shares = asked->access == MOSQ_ACL_SUBSCRIBE && asked->topic != NULL &&
+		      strncmp(asked->topic, SHARED, strlen(SHARED)) == 0;
+
+	(void)event;
+	(void)userdata;
+	if (shares && is_reserved(asked->topic + strlen(SHARED)) && !is_agent(mosquitto_client_username(asked->client)))
+		return MOSQ_ERR_ACL_DENIED;
+	return MOSQ_ERR_PLUGIN_DEFER;
 }
 
 static int on_login(int event, void *data, void *userdata)
@@ -186,7 +216,7 @@ static int on_login(int event, void *data, void *userdata)
 
 	(void)event;
 	(void)userdata;
-	if (agent != NULL && login->username != NULL && strcmp(login->username, agent) == 0)
+	if (is_agent(login->username))
 		return MOSQ_ERR_PLUGIN_DEFER; /* whether it is the agent is for others to say: they know the password */
 	if (is_reserved(mosquitto_client_id(login->client)))
 		return MOSQ_ERR_AUTH;
@@ -229,6 +259,8 @@ int mosquitto_plugin_init(mosquitto_plugin_id_t *id, void **userdata, struct mos
 	self = id;
 	if (mosquitto_callback_register(self, MOSQ_EVT_BASIC_AUTH, on_login, NULL, NULL) != MOSQ_ERR_SUCCESS)
 		return MOSQ_ERR_UNKNOWN;
+	if (mosquitto_callback_register(self, MOSQ_EVT_ACL_CHECK, on_access, NULL, NULL) != MOSQ_ERR_SUCCESS)
+		return MOSQ_ERR_UNKNOWN;
 	return mosquitto_callback_register(self, MOSQ_EVT_MESSAGE, on_message, NULL, NULL);
 }
 
@@ -238,5 +270,6 @@ int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *options, int 
 	(void)options;
 	(void)option_count;
 	mosquitto_callback_unregister(self, MOSQ_EVT_BASIC_AUTH, on_login, NULL);
+	mosquitto_callback_unregister(self, MOSQ_EVT_ACL_CHECK, on_access, NULL);
 	return mosquitto_callback_unregister(self, MOSQ_EVT_MESSAGE, on_message, NULL);
 }
