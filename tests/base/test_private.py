@@ -54,9 +54,40 @@ def test_where_others_could_write_what_they_may_have_left_is_refused(tmp_path: P
             os.chown(place / "lock", 4321, 4321)
     with pytest.raises(NotPrivate, match="lock"):
         private.directory(place)
+    assert place.stat().st_mode & 0o777 == 0o777
     (place / "lock").unlink()
     private.directory(place)
     assert place.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("above", ["another's", "everybody's", "by a link"])
+def test_a_place_where_others_could_put_another_directory_is_refused(tmp_path: Path, above: str) -> None:
+    """Whoever owns a directory above, be it any, can rename what is in it, and put what he likes in its place."""
+    theirs = tmp_path / "theirs"
+    place = theirs / "ours" / "state"
+    place.mkdir(parents=True)
+    place.chmod(0o755)
+    if above == "everybody's":
+        theirs.chmod(0o777)
+    elif os.geteuid() != 0:
+        pytest.skip("only root makes directories of others")
+    else:
+        os.chown(theirs, 4321, 4321)
+    if above == "by a link":
+        (tmp_path / "link").symlink_to(theirs / "ours")
+        place = tmp_path / "link" / "state"
+    with pytest.raises(NotPrivate, match=r"theirs, and .* name a directory elsewhere"):
+        private.directory(place)
+    assert place.stat().st_mode & 0o777 == 0o755
+    with pytest.raises(NotPrivate):
+        private.directory(theirs / "not" / "made")
+    assert not (theirs / "not").exists()
+
+
+def test_where_everybody_may_write_and_remove_only_what_is_theirs_is_a_place(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp").chmod(0o1777)
+    private.directory(tmp_path / "tmp" / "state")
 
 
 @pytest.mark.parametrize("kind", ["link", "file"])

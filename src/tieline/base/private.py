@@ -14,6 +14,8 @@ from pathlib import Path
 
 from tieline.base.trees import DIRECTORY
 
+ALL = (1 << 32) - 1  # ids of a machine, and of a user namespace that has them all (user_namespaces(7))
+BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -28,7 +30,11 @@ def harden() -> None:
 
 
 def directory(path: Path) -> None:
-    """Have a directory that is ours, with mode 0700. Raises NotPrivate, and OSError; nothing is changed then."""
+    """Have a directory that is ours, with mode 0700, in places that nobody else can put another directory into.
+
+    Raises NotPrivate, and OSError; nothing is changed then.
+    """
+    _refuse_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
@@ -36,12 +42,38 @@ def directory(path: Path) -> None:
     try:
         found = os.fstat(handle)
         _refuse_others(path, found)
-        if found.st_mode & 0o022:
-            _refuse_planted(path, handle)
         if found.st_mode & OTHERS or found.st_mode & stat.S_IRWXU != stat.S_IRWXU:
-            os.fchmod(handle, 0o700)
+            os.fchmod(handle, 0o700)  # before looking: nothing can be left there between the two
+        if found.st_mode & BY_OTHERS:
+            try:
+                _refuse_planted(path, handle)
+            except NotPrivate:
+                os.fchmod(handle, stat.S_IMODE(found.st_mode))
+                raise
     finally:
         os.close(handle)
+
+
+def _refuse_replaceable(path: Path) -> None:
+    """Who may rename in a directory above ours may put another one in its place, while we work in it as well."""
+    for above in sorted({*path.absolute().parents, *path.resolve().parents}):
+        try:
+            found = above.stat()
+        except FileNotFoundError:  # it is made by us
+            continue
+        everybody = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+        if found.st_uid not in _trusted() or everybody:
+            whose = "everybody may write there" if everybody else f"it is {_name(found.st_uid)}'s"
+            raise NotPrivate(
+                f"{path} lies in {above}, and {whose}: who may rename there can put another directory in its place; "
+                "name a directory elsewhere"
+            )
+
+
+def _trusted() -> set[int]:
+    """This user, root, and where ids are those of a user namespace whoever of the machine is not in it, root above all."""
+    whole = Path("/proc/self/uid_map").read_text().split() == ["0", "0", str(ALL)]
+    return {os.geteuid(), 0, *([] if whole else [int(Path("/proc/sys/kernel/overflowuid").read_text())])}
 
 
 def _refuse_others(path: Path, found: os.stat_result) -> None:
