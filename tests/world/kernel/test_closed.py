@@ -94,6 +94,27 @@ async def test_it_writes_among_software_in_its_own_layer(world: World, machines:
     assert not Path("/usr/bin", world.prefix).exists()
 
 
+PACKAGE = """
+mkdir -p /tmp/p/DEBIAN /tmp/p/opt
+printf 'Package: of-its-own\\nVersion: 1\\nArchitecture: all\\nMaintainer: a <a@b>\\nDescription: x\\n' > /tmp/p/DEBIAN/control
+echo installed > /tmp/p/opt/of-its-own
+dpkg-deb -b /tmp/p /tmp/p.deb && dpkg -i /tmp/p.deb && cat /opt/of-its-own && dpkg -s of-its-own && dpkg -r of-its-own
+touch /var/lib/apt/lists/partial/x && ls -A /var/lib/apt/lists/partial && apt-get check && echo checked
+"""
+
+
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="the machine's packages are not Debian's")
+async def test_its_package_manager_works_above_the_machines_packages(world: World) -> None:
+    """Whose locks are closed to everybody but root, as is what apt loads."""
+    before = sorted(Path("/var/lib/apt/lists/partial").iterdir())
+    await world.kernel.converge_vpc(consumer())
+    await world.kernel.converge_instance(machine(PACKAGE), consumer())
+    said = (await finished(world)).splitlines()
+    assert "installed" in said and "Status: install ok installed" in said and "checked" in said, said
+    assert "x" in said and "ended with status 0" in said[-1]
+    assert sorted(Path("/var/lib/apt/lists/partial").iterdir()) == before and Path("/var/lib/dpkg/lock").exists()
+
+
 # Each prints its name and the error's number, or that it came through.
 CALLS = """
 import ctypes, errno, os, platform, socket, struct

@@ -109,7 +109,11 @@ def overlay(layers: Path, users: int | None, owner: int) -> Closed:
 def layered(layers: Path, users: int | None, owner: int) -> Closed:
     """Through a glass where one more layer is possible; a machine whose own root is an overlay has one too many."""
     with Tree.open(layers) as own, own.below("upper", make=0o755) as upper:
-        settings = views.closed(["/etc"]) if own.found(VIEWED) is None else NOTHING
+        settings = NOTHING
+        if own.found(VIEWED) is None:
+            settings = views.closed(["/etc"])
+            settings.files.extend(filter(os.path.isfile, views.LOCKS))  # for its own package manager to make anew
+            views.reopen(own)
         views.conceal(upper, settings.directories)
     with as_user(owner, 0, powerful=True), glass.placed(str(layers), OWN, users):
         try:

@@ -18,6 +18,9 @@ from tieline.base.trees import InTheWay, Tree
 SOFTWARE = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "opt", "nix", "gnu", "snap"})
 ANEW = ("/proc", "/sys", "/dev", "/run", "/tmp")  # every instance has its own
 PACKAGES = ("/var/lib/dpkg", "/var/lib/apt", "/var/lib/rpm", "/var/lib/pacman")  # what is installed
+# Of these closed on every Debian (dpkg(1), apt-get(8)): locks, which hold nothing, and where apt keeps what it is loading.
+LOCKS = ("/var/lib/dpkg/lock", "/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/triggers/Lock", "/var/lib/apt/lists/lock")
+LOADING = Path("/var/lib/apt/lists/partial")
 DATA = Path("/var")  # its directories stay, and theirs, for servers expect them
 OPAQUE = "trusted.overlay.opaque"  # nothing of the lower directory shows (Linux, filesystems/overlayfs)
 LOCKED = "{}:*:::::::\n"  # shadow(5): no password fits, and root becomes whom it likes
@@ -68,6 +71,16 @@ def conceal(upper: Tree, more: Iterable[str]) -> None:
             for inner in _directories(directory) if directory.parent == DATA else ():
                 with suppress(FileNotFoundError, InTheWay), _made(inner, own):
                     pass
+
+
+def reopen(layers: Tree) -> None:
+    """Give an instance a place of its own for what apt is loading, since it may not look into the machine's."""
+    if LOADING.is_dir():
+        name, inside = LOADING.parts[3], "/".join(LOADING.parts[4:])
+        with layers.below(f"{name}/upper/{inside}", make=0o755) as own:
+            found = LOADING.stat()
+            own.set_attribute(OPAQUE, b"y")
+            own.set_mode(stat.S_IMODE(found.st_mode), (found.st_uid, found.st_gid))
 
 
 def withhold(root: Tree, hidden: Closed) -> None:
