@@ -71,7 +71,7 @@ def _refuse_replaceable(path: Path) -> None:
 
 
 def _trusted() -> set[int]:
-    """This user, root, and where ids are those of a user namespace whoever of the machine is not in it, root above all."""
+    """This user, root, and in a user namespace whoever of the machine is not in it, its root above all."""
     whole = Path("/proc/self/uid_map").read_text().split() == ["0", "0", str(ALL)]
     return {os.geteuid(), 0, *([] if whole else [int(Path("/proc/sys/kernel/overflowuid").read_text())])}
 

@@ -96,7 +96,8 @@ async def test_it_writes_among_software_in_its_own_layer(world: World, machines:
 
 PACKAGE = """
 mkdir -p /tmp/p/DEBIAN /tmp/p/opt
-printf 'Package: of-its-own\\nVersion: 1\\nArchitecture: all\\nMaintainer: a <a@b>\\nDescription: x\\n' > /tmp/p/DEBIAN/control
+cd /tmp/p
+printf 'Package: of-its-own\\nVersion: 1\\nArchitecture: all\\nMaintainer: a <a@b>\\nDescription: x\\n' > DEBIAN/control
 echo installed > /tmp/p/opt/of-its-own
 dpkg-deb -b /tmp/p /tmp/p.deb && dpkg -i /tmp/p.deb && cat /opt/of-its-own && dpkg -s of-its-own && dpkg -r of-its-own
 touch /var/lib/apt/lists/partial/x && ls -A /var/lib/apt/lists/partial && apt-get check && echo checked

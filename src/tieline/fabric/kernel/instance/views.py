@@ -18,7 +18,7 @@ from tieline.base.trees import InTheWay, Tree
 SOFTWARE = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "opt", "nix", "gnu", "snap"})
 ANEW = ("/proc", "/sys", "/dev", "/run", "/tmp")  # every instance has its own
 PACKAGES = ("/var/lib/dpkg", "/var/lib/apt", "/var/lib/rpm", "/var/lib/pacman")  # what is installed
-# Of these closed on every Debian (dpkg(1), apt-get(8)): locks, which hold nothing, and where apt keeps what it is loading.
+# Closed on every Debian (dpkg(1), apt-get(8)): locks, which hold nothing, and where apt keeps what it is loading.
 LOCKS = ("/var/lib/dpkg/lock", "/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/triggers/Lock", "/var/lib/apt/lists/lock")
 LOADING = Path("/var/lib/apt/lists/partial")
 DATA = Path("/var")  # its directories stay, and theirs, for servers expect them
