@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from cloud.places import BOOT_SECONDS, ZONES, Account
 from platforms import FabricProcess, PlatformProcess
 from servers import free_port, wait_until
 from tieline.client.rest import Client, ClientError
+from tieline.cloud.schemas.answers import ResourceAnswer
 
 pytestmark = pytest.mark.world
 
@@ -53,6 +55,68 @@ def test_a_platform_that_is_killed_takes_up_where_it_was(platform: PlatformProce
     platform.start()
     wait_until(lambda: client.deployment("demo").agent.connected, "the agent back on its line")
     assert client.deployment("demo").instance == instance
+
+
+def test_a_link_that_leads_to_another_service_takes_no_secrets_there(
+    platform: PlatformProcess, provider: Account, fabric: FabricProcess
+) -> None:
+    """Whoever may reconnect a failed link would otherwise have its resources' passwords told to a service of theirs."""
+    client, principal = platform.client, platform.client.offer("demo").principal
+    first, name = provider.service(ZONES, principal)
+    _, other = provider.service(ZONES, principal)
+    client.create_link("demo", name="orders", service_name=name, ports=[5432])
+    known = {"type": "postgresql", "server": "link:orders:5432", "database": "d", "username": "u"}
+    client.create_resource("demo", name="db", password="s3cr3t", **known)
+    client.create_resource("demo", name="open", **known)
+
+    def address() -> str:
+        """The link's, once its provider has agreed to the last endpoint."""
+
+        def ask() -> str:
+            waiting = provider.ec2.describe_vpc_endpoint_connections()["VpcEndpointConnections"]
+            for one in waiting:
+                if one["VpcEndpointState"] == "pendingAcceptance":
+                    ids = {"ServiceId": one["ServiceId"], "VpcEndpointIds": [one["VpcEndpointId"]]}
+                    provider.ec2.accept_vpc_endpoint_connections(**ids)
+            link = client.link("demo", "orders")
+            return link.address if link.status == "running" else ""
+
+        wait_until(lambda: bool(ask()), "the link")
+        return ask()
+
+    def told() -> dict[str, str]:
+        """Where the agent is to connect to, by the resource's name."""
+
+        def settled() -> bool:
+            found = client.deployment("demo")
+            return found.agent.applied == found.revision
+
+        wait_until(settled, "the agent's configuration")
+        (kept,) = fabric.credentials.parent.glob("instances/*/layers/upper/**/configuration.json")
+        return {one["name"]: one["server"] for one in json.loads(kept.read_bytes())["config"]["resources"]}
+
+    before = address()
+    wait_until(lambda: told() == dict.fromkeys(("db", "open"), f"{before}:5432"), "what the agent is told")
+    endpoint = client.link("demo", "orders").endpoint
+    provider.ec2.reject_vpc_endpoint_connections(ServiceId=first, VpcEndpointIds=[endpoint])
+    wait_until(lambda: client.link("demo", "orders").status == "failed", "the failure")
+    client.reconnect_link("demo", "orders", service_name=other)
+    after = address()
+    wait_until(lambda: told() == {"db": "orders.link.invalid:5432", "open": f"{after}:5432"}, "what the agent is told")
+    for ask in (
+        lambda: client.probe_saved("demo", "db"),
+        lambda: client.probe_resource("demo", name="db", password="******", **known),
+    ):
+        with pytest.raises(ClientError, match="another service") as refused:
+            ask()
+        assert refused.value.code == "TEST_FAILED" and "give the resource's secrets again" in refused.value.hint
+    where = ("deployments", "demo", "resources", "db")
+    assert "another service" in client.change(ResourceAnswer, *where, changes={"pool_size": 2}).reason
+    assert told()["db"] == "orders.link.invalid:5432"
+    assert client.change(ResourceAnswer, *where, changes={"password": "s3cr3t"}).reason != "another service"
+    wait_until(lambda: told() == dict.fromkeys(("db", "open"), f"{after}:5432"), "what the agent is told")
+    client.delete_link("demo", "orders", cascade=True)
+    wait_until(lambda: client.links("demo") == [], "the end of the link")
 
 
 def test_a_deployment_goes_with_all_that_is_in_it(

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from tieline.base.servers import split_servers
+from tieline.cloud.agents.agent_registry import probe_failed
 from tieline.cloud.agents.configuration import to_rule
 from tieline.cloud.aws.client import Aws, AwsError
 from tieline.cloud.doctor.evidence import Door, Evidence, Inside, ResourceTest, Visible
@@ -16,7 +17,7 @@ from tieline.cloud.model.problems import PlatformError
 from tieline.cloud.model.records import Deployment, LinkStatus, PrivateLink, Resource, Rule
 from tieline.cloud.platform.platform import Platform
 from tieline.cloud.resources.dependants import resources_using, rules_using
-from tieline.cloud.resources.service import to_config
+from tieline.cloud.resources.service import elsewhere, secrets_again, to_config
 from tieline.integration.config import shapes as config
 from tieline.integration.sinks.base.network import addresses
 
@@ -113,6 +114,8 @@ async def _test(there: Platform, link: PrivateLink, resource: Resource) -> Resou
         port = split_servers(resource.server)[0][2]
         return ResourceTest(name=resource.name, server=resource.server, port=port, hop="agent", message=error.message)
     try:
+        if elsewhere(resource, there.vault, [link]):
+            raise probe_failed("login", *secrets_again(link))
         await there.hub.probe(resource.deployment, wanted, actions, TEST_SECONDS)
     except PlatformError as error:
         told = {"hop": str(error.extra.get("hop", "agent")), "cause": str(error.extra.get("cause", ""))}

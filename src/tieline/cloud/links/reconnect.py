@@ -11,7 +11,8 @@ from tieline.cloud.links import states
 from tieline.cloud.links.service import NewLink, check_form, check_service
 from tieline.cloud.model.history import remembered, timestamp
 from tieline.cloud.model.problems import PlatformError
-from tieline.cloud.model.records import Deployment, LinkStatus, PrivateLink
+from tieline.cloud.model.records import Deployment, LinkStatus, PrivateLink, Resource
+from tieline.cloud.resources.dependants import resources_using
 from tieline.cloud.store.repository import Repository
 
 RECONNECT = "reconnect asked for"
@@ -42,9 +43,20 @@ async def reconnect_link(
             await delete_endpoint(aws, link.endpoint)
     except (AwsUnreachable, AwsRefused) as error:
         raise states.aws_problem(error) from error
+    if again.service_name != link.service_name:
+        _keep_secrets(records, link)
     at = timestamp(time.time())
     present = records.update(PrivateLink, link.id, lambda now: restarted(now, again, at, who))
     return present or link
+
+
+def _keep_secrets(records: Repository, link: PrivateLink) -> None:
+    """Note which service the secrets of the link's resources were given for: another one is not told them."""
+    given = {link.id: link.service_name}
+    for resource in resources_using(link, records.all(Resource)):
+        records.update(
+            Resource, resource.id, lambda one: one.model_copy(update={"given_for": {**given, **one.given_for}})
+        )
 
 
 def restarted(link: PrivateLink, again: NewLink, at: str, who: str) -> PrivateLink:

@@ -234,6 +234,7 @@ class Resource(Stored):
     server: str
     options: dict[str, Any] = {}  # the other fields of its type, without the secret ones
     secrets: str = ""  # ciphertext of the secret fields, as a JSON object of name to value
+    given_for: dict[str, str] = {}  # by link's id: the service that they were given for, where it led elsewhere since
     created: str
 
 

@@ -132,8 +132,11 @@ def draft(
         secrets=vault.encrypt(json.dumps(secrets, sort_keys=True)),
         created=known.created if known else timestamp(time.time()),
     )
-    kept = _kept(vault, known or _named(records, deployment, wanted.name), resource, secrets)
-    return resource.model_copy(update={"secrets": vault.encrypt(json.dumps({**secrets, **kept}, sort_keys=True))})
+    known = known or _named(records, deployment, wanted.name)
+    kept = _kept(vault, known, resource, secrets)
+    given_for = known.given_for if known and kept else {}
+    hidden = vault.encrypt(json.dumps({**secrets, **kept}, sort_keys=True))
+    return resource.model_copy(update={"secrets": hidden, "given_for": given_for})
 
 
 def delete_resource(records: Repository, resource: Resource, cascade: bool = False) -> None:
@@ -149,7 +152,7 @@ def view(resource: Resource, vault: Vault) -> ResourceView:
     shown = dict(resource.options)
     for name, value in _secrets(resource, vault).items():
         _put(shown, name, MASK if value else "")
-    common = resource.model_dump(exclude={"options", "secrets"})
+    common = resource.model_dump(exclude={"options", "secrets", "given_for"})
     return ResourceView(**{**shown, **common})
 
 
@@ -157,12 +160,16 @@ def to_config(resource: Resource, vault: Vault, links: Iterable[PrivateLink]) ->
     """The resource as the agent needs it, the link's address in place of its name; raises PlatformError.
 
     Its link's server name is what TLS verifies, where the resource says none. A link without an address yet becomes a
-    name that does not resolve, so that messages wait instead of being lost.
+    name that does not resolve, so that messages wait instead of being lost; so does one whose service is another one
+    than the resource's secrets were given for.
     """
     through = links_of(resource, links)
     known = {link.name: link.address for link in through}
+    moved = elsewhere(resource, vault, through)
 
     def place(name: str, host: str, port: int) -> str:
+        if moved is not None:
+            return joined(NOT_YET.format(name=moved.name), port)
         return joined((known.get(name) or NOT_YET.format(name=name)) if name else host, port)
 
     where = BY_TYPE[resource.type].resource.ADDRESS
@@ -178,6 +185,22 @@ def to_config(resource: Resource, vault: Vault, links: Iterable[PrivateLink]) ->
     except msgspec.ValidationError as error:
         message = f"this is no {resource.type} resource: {error}"
         raise PlatformError(422, "INVALID_RESOURCE", message, f"its fields: {_field_names(resource.type)}") from error
+
+
+def elsewhere(resource: Resource, vault: Vault, links: Iterable[PrivateLink]) -> PrivateLink | None:
+    """The first of its links that leads to another service than its secrets were given for: they are not told there."""
+    if not any(_secrets(resource, vault).values()):
+        return None
+    for link in links_of(resource, links):
+        if resource.given_for.get(link.id, link.service_name) != link.service_name:
+            return link
+    return None
+
+
+def secrets_again(link: PrivateLink) -> tuple[str, str]:
+    """Why the secrets of a resource are not told, and what helps."""
+    reason = f"private link {link.name!r} leads to another service than this resource's secrets were given for"
+    return reason, "give the resource's secrets again, if that service is to have them; its rows wait meanwhile"
 
 
 def check_allowed(records: Repository, deployment: Deployment, wanted: NewResource, allowed: Sequence[str]) -> None:

@@ -34,7 +34,9 @@ from tieline.cloud.resources.service import (
     create_resource,
     delete_resource,
     draft,
+    elsewhere,
     replace_resource,
+    secrets_again,
     to_config,
     view,
 )
@@ -169,6 +171,8 @@ async def _probe(there: Platform, resource: Resource, actions: tuple[config.Acti
         reason = f" ({link.reason})" if link.reason else ""
         message = f"private link {link.name!r} is {link.status}{reason}"
         raise probe_failed("link", message, link.hint or "wait until it is running", cause=link.cause)
+    if moved := elsewhere(resource, there.vault, links):
+        raise probe_failed("login", *secrets_again(moved))
     await there.hub.probe(resource.deployment, to_config(resource, there.vault, links), actions)
 
 
@@ -180,4 +184,6 @@ def _page(there: Platform, found: list[Resource], asked: Page) -> Resources:
 def _view(there: Platform, resource: Resource) -> ResourceAnswer:
     found = there.hub.report(resource.deployment).status.resources.get(resource.id, Condition())
     told = {name: getattr(found, name) for name in ("status", "reason", "hop", "hint", "cause")}
+    if resource.given_for and (moved := elsewhere(resource, there.vault, there.records.all(PrivateLink))):
+        told |= {"hop": "login", **dict(zip(("reason", "hint"), secrets_again(moved), strict=True))}
     return ResourceAnswer(**view(resource, there.vault).model_dump(), **told)
