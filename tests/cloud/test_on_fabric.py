@@ -75,7 +75,7 @@ def test_a_link_that_leads_to_another_service_takes_no_secrets_there(
         def ask() -> str:
             waiting = provider.ec2.describe_vpc_endpoint_connections()["VpcEndpointConnections"]
             for one in waiting:
-                if one["VpcEndpointState"] == "pendingAcceptance":
+                if str(one["VpcEndpointState"]).lower() == "pendingacceptance":
                     ids = {"ServiceId": one["ServiceId"], "VpcEndpointIds": [one["VpcEndpointId"]]}
                     provider.ec2.accept_vpc_endpoint_connections(**ids)
             link = client.link("demo", "orders")
@@ -103,13 +103,11 @@ def test_a_link_that_leads_to_another_service_takes_no_secrets_there(
     client.reconnect_link("demo", "orders", service_name=other)
     after = address()
     wait_until(lambda: told() == {"db": "orders.link.invalid:5432", "open": f"{after}:5432"}, "what the agent is told")
-    for ask in (
-        lambda: client.probe_saved("demo", "db"),
-        lambda: client.probe_resource("demo", name="db", password="******", **known),
-    ):
-        with pytest.raises(ClientError, match="another service") as refused:
-            ask()
-        assert refused.value.code == "TEST_FAILED" and "give the resource's secrets again" in refused.value.hint
+    with pytest.raises(ClientError, match="another service") as refused:
+        client.probe_saved("demo", "db")
+    assert refused.value.code == "TEST_FAILED" and "give the resource's secrets again" in refused.value.hint
+    with pytest.raises(ClientError, match="another service"):
+        client.probe_resource("demo", name="db", password="******", **known)
     where = ("deployments", "demo", "resources", "db")
     assert "another service" in client.change(ResourceAnswer, *where, changes={"pool_size": 2}).reason
     assert told()["db"] == "orders.link.invalid:5432"
