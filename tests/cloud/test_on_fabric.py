@@ -76,8 +76,8 @@ def test_a_link_that_leads_to_another_service_takes_no_secrets_there(
             waiting = provider.ec2.describe_vpc_endpoint_connections()["VpcEndpointConnections"]
             for one in waiting:
                 if str(one["VpcEndpointState"]).lower() == "pendingacceptance":
-                    ids = {"ServiceId": one["ServiceId"], "VpcEndpointIds": [one["VpcEndpointId"]]}
-                    provider.ec2.accept_vpc_endpoint_connections(**ids)
+                    asking = [one["VpcEndpointId"]]
+                    provider.ec2.accept_vpc_endpoint_connections(ServiceId=one["ServiceId"], VpcEndpointIds=asking)
             link = client.link("demo", "orders")
             return link.address if link.status == "running" else ""
 
