@@ -137,6 +137,24 @@ async def test_two_resources_both_hear_every_message(
             await flow.eventually(partial(arrived, postgresql, target), "every row once")
 
 
+async def test_the_processes_of_two_agents_that_share_a_broker_share_its_messages(
+    postgresql: PostgreSQL, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    target = flow.table(postgresql)
+    ordered = config.Sql(id="ordered", resource="pg", sql=flow.INSERT.format(table=target), inflight_window=1)
+    rule = config.Rule(id="o", sql=flow.SQL, actions=(ordered,))
+    what = config.Config(version=1, resources=(flow.resource(postgresql),), rules=(flow.rule(target), rule))
+    group = flow.unique("group")
+    async with (
+        working(flow.broker(mosquitto, share=group), what, tmp_path / "one"),
+        working(flow.broker(mosquitto, share=group), what, tmp_path / "other"),
+    ):
+        await asyncio.to_thread(flow.publish, mosquitto, flow.numbered(2000))
+        expected = sorted(flow.wanted(2000) * 2)  # of each rule once
+        await flow.eventually(lambda: len(flow.devices(postgresql, target)) >= len(expected), "every row")
+        assert flow.devices(postgresql, target) == expected
+
+
 async def test_one_process_takes_all_where_the_order_is_to_be_kept(
     postgresql: PostgreSQL, mosquitto: Mosquitto, tmp_path: Path
 ) -> None:

@@ -76,9 +76,9 @@ class Workers:
     def _worker(self, number: int) -> WorkerProcess:
         changes = {
             "client_id": f"{self._broker.client_id}-w{number}",
-            "share": self._broker.client_id,
+            "share": self._broker.share or self._broker.client_id,  # a group of several agents is one of all processes
             "ordered": not number,
-            "alone": not number,
+            "alone": not number and not self._broker.share,
         }
         broker = msgspec.structs.replace(self._broker, **changes)
         directory = place(self._directory, number) if self._directory is not None else None
