@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 
 from tieline.agent import compat as older
+from tieline.agent import handover
 from tieline.agent.brokers.event_publisher import Teller
 from tieline.agent.brokers.mosquitto import Mosquitto, dialled
 from tieline.agent.brokers.remote import RemoteBroker
 from tieline.agent.brokers.settings import AGENT, Remote, Settings
 from tieline.agent.former import Former
-from tieline.agent.handover import heard, retire
 from tieline.agent.memory import forget, own_id, own_name, own_password, recall, remember
 from tieline.agent.protocol import Answered, Configure, LeftOut, Metrics, Probe, Probed, Report, Request
 from tieline.agent.traffic import Traffic
@@ -198,24 +198,28 @@ class Worker:
             await self._stop()
         self._connected = broker
         try:
-            await self._begin(broker, config, workers)
+            await self._begin(broker, config, workers, previous)
             if previous is not None and self._pipeline is not None:
-                await heard(self._pipeline)
+                await handover.heard(self._pipeline)
+                await handover.part(previous, self._pipeline)
         except Exception:
             if previous is not None:
+                await handover.undo(previous, self._pipeline)
                 await self._fall_back(previous, ending)
             raise
         if previous is not None and ending is not None:
-            await retire(previous, ending)
+            await handover.retire(previous, ending)
 
     async def _fall_back(self, previous: Pipeline | Workers, running: asyncio.Task[None] | None) -> None:
         """Go on with the pipeline that works, and end the one that could not take its configuration."""
         failed, ending = self._pipeline, self._running
         self._pipeline, self._running = previous, running
         if failed is not None and failed is not previous and ending is not None:
-            await retire(failed, ending)
+            await handover.retire(failed, ending)
 
-    async def _begin(self, broker: Broker, config: Config, workers: int) -> None:
+    async def _begin(
+        self, broker: Broker, config: Config, workers: int, previous: Pipeline | Workers | None = None
+    ) -> None:
         directory = self._state / "integration"
         self._pipeline = (
             Workers(broker, Config(), directory, workers) if workers > 1 else Pipeline(broker, Config(), directory)
@@ -223,6 +227,8 @@ class Worker:
         self._running = asyncio.create_task(self._pipeline.run(), name="pipeline")
         self._running.add_done_callback(self._ended)
         await asyncio.sleep(0)  # it runs, and will take what is applied
+        if previous is not None:
+            await handover.begin(previous, self._pipeline)
         await self._pipeline.apply(config)
         if isinstance(self._pipeline, Pipeline):
             await self._pipeline.inherit(estates(directory)[1:])

@@ -21,6 +21,7 @@ from tieline.integration.delivery.batcher import Batcher
 from tieline.integration.delivery.buffer import Buffer
 from tieline.integration.delivery.dead_letters import DeadLetter, DeadLetters, letter
 from tieline.integration.delivery.outlets import Key, Outlets
+from tieline.integration.delivery.overlap import Left, Overlap, id_of
 from tieline.integration.delivery.routes import Plan, Route
 from tieline.integration.messages import topics
 from tieline.integration.messages.message import UNREAD, Message
@@ -63,6 +64,7 @@ class Lane:
         self._held = 0  # messages likewise
         self._seen = 0  # messages so far
         self._closing = False
+        self.overlap = Overlap()
 
     # Changing rules
 
@@ -96,6 +98,21 @@ class Lane:
     def _receive(self, messages: list[Message]) -> None:
         """Every message goes through here. Neighbours with the same rules are handled together, in their order."""
         self._seen += len(messages)
+        self.overlap.note(messages)
+        if self.overlap.kept is not None:
+            self.overlap.kept += messages
+            self._count(messages, 1)
+            return
+        self._take(messages)
+
+    def _count(self, messages: Sequence[Message], sign: int) -> None:
+        """Count messages as in hand, or not any more."""
+        self._bytes += sign * sum([len(message.payload) for message in messages])
+        self._held += sign * len(messages)
+        if self._full(1):
+            self.session.read(False)
+
+    def _take(self, messages: list[Message]) -> None:
         known, lookup = self._index.known, self._index.lookup
         run: list[Message] = []
         current: tuple[Route, ...] = ()
@@ -243,8 +260,39 @@ class Lane:
 
     def _outstanding(self) -> list[Message]:
         """The messages that are received and not safe yet."""
-        held = {id(message): message for message in self._outlets.held()}
+        held = {id(message): message for message in (*self._outlets.held(), *(self.overlap.kept or ()))}
         return [message for message in held.values() if message.packet is not None]
+
+    # While others hear the same
+
+    def keep_back(self) -> None:
+        """Keep what comes from now on, until `go_on`."""
+        self.overlap.kept = []
+
+    def go_on(self, left: Left) -> None:
+        """Give what was kept back to its rules, and of each to those actions that others do not write."""
+        kept = self.overlap.end()
+        self._count(kept, -1)
+        try:
+            for message in kept:
+                known = id_of(message)
+                routes = [route.only(*left(known, route.rule)) for route in self._index.lookup(message.topic)]
+                self._apply(tuple(route for route in routes if route is not None), [message])
+        except OSError as error:
+            self.session.abort(f"a dead letter could not be kept: {error}")  # the broker sends again what it keeps
+        if not self._full(0.5):
+            self.session.read(True)
+
+    async def deafen(self, seconds: float) -> None:
+        """Subscribe to nothing more, and return when what was sent until then has come, or the time is over."""
+        self.session.subscribe(())
+        await self.caught_up(seconds)
+
+    async def caught_up(self, seconds: float) -> None:
+        """Return when all has come that the broker sent until now, or the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.session.heard()
 
     # Looking at it
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from copy import copy
 from dataclasses import dataclass
 
 from tieline.integration.config.shapes import Action, Rule
@@ -35,3 +37,12 @@ class Route:
         self.counts = plan.counts
         self.foreach = plan.compiled.foreach
         self.metrics = metrics
+
+    def only(self, actions: Collection[str], counts: bool) -> Route | None:
+        """The rule with these of its actions, None where nothing is left of it."""
+        batchers, counts = [way for way in self.batchers if way.action.id in actions], self.counts and counts
+        if len(batchers) == len(self.batchers) and counts == self.counts:
+            return self
+        other = copy(self)
+        other.batchers, other.counts = batchers, counts
+        return other if batchers or counts else None

@@ -235,6 +235,12 @@ class Session:
                     await self._writer.drain()
         self._hang_up()
 
+    def abort(self, reason: str) -> None:
+        """End the connection, so that the broker sends again what is not acknowledged."""
+        self.reason = reason
+        if self._writer is not None:
+            self._writer.transport.abort()
+
     # Inside
 
     def _reconcile(self) -> None:

@@ -39,6 +39,20 @@ class Ready(Request, frozen=True, kw_only=True, tag="ready"):
     """Answered when the broker has confirmed the subscriptions."""
 
 
+class Note(Request, frozen=True, kw_only=True, tag="note"):
+    """Note the ids of the messages that come, until somebody asks which came."""
+
+
+class Deafen(Request, frozen=True, kw_only=True, tag="deafen"):
+    """Subscribe to nothing more; answered when what was sent until then has come."""
+
+
+class Heard(Request, frozen=True, kw_only=True, tag="heard"):
+    """Say which of these messages came, by the name of the place."""
+
+    ids: dict[str, tuple[str, ...]]
+
+
 class Letters(Request, frozen=True, kw_only=True, tag="letters"):
     """Dead letters of a rule, or of all, the oldest first: those after a time and id, at most so many, and no more than
     an answer takes. `bare`: without their messages and outputs.
@@ -90,7 +104,7 @@ class Close(Request, frozen=True, kw_only=True, tag="close"):
 
 #: What is asked of a pipeline that runs, wherever it runs.
 Asked = Letters | Edit | Replay | Discard | Past | Reset
-ToWorker = Start | Apply | Inherit | Ready | Close | Asked
+ToWorker = Start | Apply | Inherit | Ready | Note | Deafen | Heard | Close | Asked
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="state"):
@@ -108,6 +122,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="ans
     more: bool = False  # letters that were asked for are left, as the answer would be too large
     replayed: dict[str, str] = {}
     past: dict[str, list[tuple[float, ...]]] = {}  # the rule under "", its actions by id
+    heard: dict[str, tuple[str, ...]] = {}
     error: str = ""
 
 

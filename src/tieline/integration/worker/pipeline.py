@@ -15,7 +15,7 @@ import gc
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from tieline.integration.delivery.batcher import Batcher
 from tieline.integration.delivery.buffer import Buffer
 from tieline.integration.delivery.dead_letters import DeadLetters
 from tieline.integration.delivery.outlets import PLACES, place_of
+from tieline.integration.delivery.overlap import id_of
 from tieline.integration.delivery.replay import Replayer
 from tieline.integration.delivery.station import BROKER, ORDERED, Station, in_order
 from tieline.integration.metrics import INTERVAL, RuleMetrics
@@ -38,6 +39,7 @@ from tieline.integration.worker.totals import worst
 
 PYTHON_THRESHOLD: Final = 700  # allocations between collections of young objects, by default
 YOUNG_OBJECTS: Final = 50_000
+CAUGHT_UP_SECONDS: Final = 5.0  # for the broker to send what it has, while two pipelines hear the same
 SWEEP_SECONDS: float = 60.0  # between looks for sessions that nobody uses
 log = logging.getLogger(__name__)
 GRACE: Final = 2.0  # seconds in which rows that wait are still written on closing
@@ -71,6 +73,7 @@ class Pipeline:
         self._heir = Heir(directory, self.dead_letters, self._told, self._buffers, self._again) if directory else None
         self._closed = asyncio.Event()
         self._running = False
+        self._keeps_back = self._notes = False  # while another pipeline hears the same messages
 
     async def run(self) -> None:
         """Receive and write until `close`. Collects garbage less often than Python's default, for the whole process:
@@ -124,9 +127,70 @@ class Pipeline:
             if leaving := self._leaving.pop(name, None):
                 await leaving
             place = (self.dead_letters, self._memory, self._clock, self._directory, name.endswith(ORDERED))
-            self._stations[name] = Station(resource, self._broker, *place)
+            station = self._stations[name] = Station(resource, self._broker, *place)
+            self._overlapped(station)
         elif resource is not None and station.resource != resource:
             await station.change(resource)
+
+    # While another pipeline hears the same messages
+
+    def keep_back(self) -> None:
+        """Keep what comes from now on, until `go_on`."""
+        self._keeps_back = True
+        for station in self._stations.values():
+            self._overlapped(station)
+
+    def note(self) -> None:
+        """Note the ids of what comes from now on."""
+        self._notes = True
+        for station in self._stations.values():
+            self._overlapped(station)
+
+    def _overlapped(self, station: Station) -> None:
+        overlap = station.lane.overlap
+        if self._keeps_back and overlap.kept is None:
+            station.lane.keep_back()
+        if self._notes and overlap.heard is None:
+            overlap.heard = set()
+
+    async def deafen(self) -> None:
+        """Subscribe to nothing more, and return when what was sent until then has come."""
+        await asyncio.gather(*(one.lane.deafen(CAUGHT_UP_SECONDS) for one in self._stations.values()))
+
+    async def _caught_up(self) -> None:
+        await asyncio.gather(*(one.lane.caught_up(CAUGHT_UP_SECONDS) for one in self._stations.values()))
+
+    async def kept(self) -> dict[str, tuple[str, ...]]:
+        """The ids of what is kept back, by the name of the place, once all has come that the broker has sent."""
+        await self._caught_up()
+        return {name: tuple(map(id_of, one.lane.overlap.kept or ())) for name, one in self._stations.items()}
+
+    async def heard(self, ids: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+        """Which of these have come, by the name of the place; nothing more is noted."""
+        await self._caught_up()
+        found = {}
+        self._notes = False
+        for name, station in self._stations.items():
+            asked, noted = ids.get(name.removesuffix(ORDERED), ()), station.lane.overlap.heard or set()
+            found[name] = tuple(id for id in asked if id in noted)
+            station.lane.overlap.heard = None
+        return found
+
+    def go_on(self, others: Mapping[str, Collection[str]]) -> None:
+        """Give what was kept back to its rules, but what others have heard at the places where it is to be heard."""
+        self._keeps_back = False
+        ways = {
+            rule.id: [(a.id, a.resource, ORDERED if in_order(a, rule) else "") for a in rule.actions]
+            for rule in self.config.rules
+        }
+        for name, station in self._stations.items():
+
+            def left(id: str, rule: str, name: str = name) -> tuple[list[str], bool]:
+                known = {suffix: id in others.get(name + suffix, ()) for suffix in ("", ORDERED)}
+                actions = [action for action, place, suffix in ways[rule] if place == name and not known[suffix]]
+                return actions, not known[ways[rule][0][2] if ways[rule] else ""]
+
+            station.lane.go_on(left)
 
     async def _sweep(self) -> None:
         """End sessions of resources that are long gone, which the broker would queue messages for, for ever. Version 0

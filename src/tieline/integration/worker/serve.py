@@ -45,6 +45,12 @@ class Worker:
                 await self.pipeline.inherit(map(Path, request.directories))
             case messages.Ready():
                 await self.pipeline.ready()
+            case messages.Note():
+                self.pipeline.note()
+            case messages.Deafen():
+                await self.pipeline.deafen()
+            case messages.Heard():
+                return messages.Answer(id=request.id, heard=await self.pipeline.heard(request.ids))
             case messages.Close():
                 await self._close(request)
             case messages.Start():

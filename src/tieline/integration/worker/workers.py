@@ -102,6 +102,29 @@ class Workers:
         """Return when the broker has confirmed every subscription."""
         await asyncio.gather(*(worker.ready() for worker in self._workers))
 
+    # While one process hears the same messages
+
+    async def note(self) -> None:
+        """Note the ids of the messages that come from now on."""
+        await self._all(messages.Note(id=0))
+
+    async def deafen(self) -> None:
+        """Subscribe to nothing more, and return when what was sent until then has come."""
+        await self._all(messages.Deafen(id=0))
+
+    async def heard(self, ids: dict[str, tuple[str, ...]]) -> dict[str, set[str]]:
+        """Which of these came to any process, by the name of the place."""
+        found: dict[str, set[str]] = {}
+        for answer in await self._all(messages.Heard(id=0, ids=ids)):
+            for name, those in answer.heard.items():
+                found.setdefault(name, set()).update(those)
+        return found
+
+    async def _all(self, request: messages.ToWorker) -> list[messages.Answer]:
+        """What the processes answer; one that died says nothing, and its successor has noted nothing."""
+        answers = await asyncio.gather(*(worker.ask(request) for worker in self._workers), return_exceptions=True)
+        return [answer for answer in answers if isinstance(answer, messages.Answer)]
+
     async def close(self, grace: float = GRACE) -> None:
         """Stop: what waits is written for at most `grace` seconds, the rest stays with the broker."""
         self._closed.set()  # nobody starts another process now
