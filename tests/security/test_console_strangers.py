@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import configparser
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from platforms import PlatformProcess
+from platforms import FabricProcess, PlatformProcess
 
 ASKED = 300
 PEOPLE = 60
@@ -75,3 +76,35 @@ async def test_many_who_sign_in_at_once_keep_nobody_waiting(console: Console) ->
             slowest = max(slowest, time.monotonic() - began)
         assert {(await task).status_code for task in flood} == {401}
         assert slowest < 5.0  # a moment, on a machine that does other things as well
+
+
+@pytest.fixture
+def fabric(tmp_path: Path) -> Iterator[FabricProcess]:
+    with FabricProcess(tmp_path / "state") as running:
+        yield running
+
+
+@pytest.fixture
+def beside(tmp_path: Path, fabric: FabricProcess) -> Iterator[Console]:
+    """A console whose provider's pages are of the fabric's accounts."""
+    with Console(tmp_path / "cloud", fabric) as running:
+        yield running
+
+
+@pytest.mark.world
+async def test_many_access_keys_at_once_are_not_all_tried(fabric: FabricProcess, beside: Console) -> None:
+    """Each costs a client of AWS's, and a call: who tries many waits, and pages do not."""
+    found = configparser.RawConfigParser()
+    found.read(fabric.credentials)
+    right = found["customer"]["aws_access_key_id"], found["customer"]["aws_secret_access_key"]
+    limits = httpx.Limits(max_connections=PEOPLE + 10)
+    async with httpx.AsyncClient(base_url=beside.url, limits=limits, trust_env=False, timeout=120) as http:
+
+        async def tried(access: str, secret: str) -> int:
+            body = {"access": access, "secret": secret}
+            return (await http.post("/console/sign-in/provider", data=body)).status_code
+
+        assert await tried(*right) == 303
+        flood = await asyncio.gather(*(tried(f"AKIA{n:016d}", "x" * 40) for n in range(PEOPLE - 1)))
+        assert set(flood) == {401, 429} and flood.count(401) <= 20
+        assert await tried(*right) == 303

@@ -9,15 +9,14 @@ from html import escape
 from pathlib import Path
 from urllib.parse import parse_qs
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from tieline.client.rest import ClientError as RestError
-from tieline.console.session import context
+from tieline.cloud.model.problems import PlatformError
+from tieline.console.session import access_keys, context
 from tieline.console.session.credentials import PERSON_COOKIE, PROVIDER_COOKIE, SECONDS, Keys, Person
 from tieline.console.session.gate import PREFIX
 from tieline.console.session.rest import holder, logged_in, rest
@@ -96,7 +95,9 @@ async def sign_in_provider(request: Request) -> Response:
     fields = await _fields(request)
     keys = Keys(fields.get("access", "").strip(), fields.get("secret", "").strip())
     try:
-        await asyncio.to_thread(_identity, keys)
+        await access_keys.check(keys, request.client.host if request.client else "")
+    except PlatformError as error:
+        return _form(PROVIDER, f"{error.message}. {error.hint}", error.status)
     except (BotoCoreError, ClientError, ValueError) as error:
         return _form(PROVIDER, f"AWS refused these keys: {error}", 401)
     return _let_in(request, PROVIDER_COOKIE, keys)
@@ -127,13 +128,6 @@ async def _known(fields: dict[str, str], source: str) -> Person:
 def _end(person: Person) -> None:
     with rest(person) as client:
         client.logout()
-
-
-def _identity(keys: Keys) -> None:
-    place = context.current.place
-    session = boto3.Session(keys.access_key, keys.secret_key, region_name=place.region)
-    settings = Config(retries={"max_attempts": 1}, connect_timeout=5, read_timeout=10)
-    session.client("sts", endpoint_url=place.wire or None, config=settings).get_caller_identity()
 
 
 async def _fields(request: Request) -> dict[str, str]:
