@@ -8,14 +8,26 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from paho.mqtt.client import Client as MqttClient
 from paho.mqtt.enums import CallbackAPIVersion
 
+from integration.sinks.test_reach import Ear
 from platforms import AgentProcess, PlatformProcess
 from servers import Mosquitto, PostgreSQL, free_port, wait_until
+from tieline.agent.brokers.remote import RemoteBroker
+from tieline.agent.brokers.settings import Remote
+from tieline.agent.brokers.tunnel import Tunnel
 from tieline.client.rest import Client, ClientError
 from tieline.cloud.tls.certificates import self_signed
+from tieline.integration.config.shapes import Reach
+from tieline.integration.mqtt.session import Session
+from tieline.integration.mqtt.session_store import Memory
+from tieline.integration.sinks.base import reach
+from tieline.integration.sinks.base.failures import Unavailable
+from tieline.integration.sinks.base.reach import Forbidden
+from tieline.integration.sinks.mqtt.broker import MqttSink
 
 PASSWORD = "s3cr3t-of-the-owner"
 SQL = 'SELECT payload.n as n FROM "t/#"'
@@ -186,3 +198,30 @@ def _publish_anonymously(port: int) -> None:
         information.wait_for_publish(20)
     client.disconnect()
     client.loop_stop()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_where_its_name_leads_is_judged_when_it_is_connected_to(tls: bool) -> None:
+    """A name says nothing when it is recorded: here it is of an address that this agent may not connect to."""
+    ear = Ear()
+    async with ear.listening() as port:
+        reach.use(Reach(loopback=False))
+        broker = RemoteBroker(lambda: None)
+        try:
+            known = await broker.apply(Remote(host="localhost", port=port), "somebody")
+            if tls:
+                tunnel = Tunnel("localhost", port)
+                known = msgspec.structs.replace(known, foreign=False, host="127.0.0.1", port=await tunnel.start())
+                with pytest.raises((OSError, IndexError)):
+                    await Session(known, "somebody", lambda _: None, tuple, Memory()).end()
+                assert "may not be connected to" in tunnel.error
+                await tunnel.close()
+            else:
+                with pytest.raises(Forbidden, match="may not be connected to"):
+                    await Session(known, "somebody", lambda _: None, tuple, Memory()).end()
+                with pytest.raises(Unavailable, match="may not be connected to"):
+                    await MqttSink(known, "somebody").check([])
+        finally:
+            await broker.close()
+            reach.use(Reach())
+    assert ear.connections == 0

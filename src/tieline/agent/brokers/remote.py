@@ -46,6 +46,7 @@ class RemoteBroker:
                 username=remote.username or None,
                 password=remote.password or None,
                 origin=False,
+                foreign=self._tunnel is None,  # which judges it itself
                 events=False,
                 share=remote.group,
             )

@@ -7,6 +7,8 @@ import contextlib
 import logging
 import ssl
 
+from tieline.integration.sinks.base.reach import open_connection
+
 log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
@@ -44,8 +46,8 @@ class Tunnel:
         self._open.add(writer)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                far_reader, far = await asyncio.open_connection(
-                    self._host, self._port, ssl=self._context, server_hostname=self._name, limit=CHUNK
+                far_reader, far = await open_connection(
+                    self._host, self._port, self._context, name=self._name, limit=CHUNK
                 )
             self.error = ""
             self._open.add(far)

@@ -26,6 +26,7 @@ from tieline.integration.mqtt.handshake import Refused, accepted, connect, said
 from tieline.integration.mqtt.heartbeat import Heartbeat
 from tieline.integration.mqtt.session_store import Memory
 from tieline.integration.mqtt.subscriptions import Subscriptions
+from tieline.integration.sinks.base.reach import open_connection
 
 CHUNK: Final = 1 << 18  # bytes read at once
 CONNECT_SECONDS: Final = 10.0  # until the broker accepted or refused
@@ -141,7 +142,7 @@ class Session:
     async def _connect(self) -> tuple[asyncio.StreamReader, bytes]:
         """A connection that the broker accepted, and what it sent after saying so."""
         broker = self.broker
-        reader, self._writer = await asyncio.open_connection(broker.host, broker.port, limit=CHUNK * 2)
+        reader, self._writer = await _opened(broker)
         self._writer.write(connect(broker, self.client_id))
         pending = b""
         while True:
@@ -156,7 +157,7 @@ class Session:
 
     async def end(self) -> None:
         """Make the broker forget a session that nobody uses any more; raises OSError or Refused."""
-        reader, self._writer = await asyncio.open_connection(self.broker.host, self.broker.port)
+        reader, self._writer = await _opened(self.broker)
         try:
             self._write(connect(self.broker, self.client_id, forget=True))
             packet, _ = mqtt5.read(memoryview(await reader.read(CHUNK)))
@@ -299,3 +300,9 @@ class Session:
 
     def _disconnect(self, packet: mqtt5.DisconnectPacket) -> None:
         raise Refused(f"the broker ended the connection: {said(packet.reason_str, packet.reason_code)}")
+
+
+async def _opened(broker: Broker) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to the broker; raises OSError, Forbidden among it."""
+    dial = open_connection if broker.foreign else asyncio.open_connection
+    return await dial(broker.host, broker.port, limit=CHUNK * 2)

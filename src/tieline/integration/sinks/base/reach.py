@@ -27,6 +27,7 @@ _CARRIERS: Final = tuple(map(ip_network, ("::ffff:0:0/96", "64:ff9b::/96", "::/9
 #: Of the machine itself: "this network" (RFC 1122, 3.2.1.3), broadcast, AWS's metadata service over version 6.
 _ITS_OWN: Final = tuple(map(ip_network, ("0.0.0.0/8", "255.255.255.255/32", "fd00:ec2::/32")))
 METADATA: Final = "link-local addresses lead to the machine's own services"
+LIMIT: Final = 1 << 16  # asyncio's own
 LOOPBACK: Final = "the loopback of a deployment leads to the platform itself"
 
 
@@ -124,14 +125,17 @@ def resolved_now(host: str, port: int) -> list[str]:
 
 
 async def open_connection(
-    host: str, port: int, context: ssl.SSLContext | None = None
+    host: str, port: int, context: ssl.SSLContext | None = None, *, name: str = "", limit: int = LIMIT
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection to the first of a host's addresses that takes one; raises OSError, Forbidden among it."""
+    """A connection to the first of a host's addresses that takes one; raises OSError, Forbidden among it.
+
+    `name`: what TLS verifies instead of the host. `limit`: bytes that are kept unread.
+    """
     last: OSError = OSError(f"{host} has no address")
     for address in await resolved(host, port):
         try:
             return await asyncio.open_connection(
-                address, port, ssl=context, server_hostname=host if context is not None else None
+                address, port, ssl=context, server_hostname=(name or host) if context is not None else None, limit=limit
             )
         except ssl.SSLError:
             raise

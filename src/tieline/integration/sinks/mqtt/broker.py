@@ -30,6 +30,7 @@ class Broker(Value, frozen=True, kw_only=True):
     username: str | None = None
     password: str | None = None
     origin: bool = True  # the broker's plugin appends the message's id and who published it to each message
+    foreign: bool = False  # whether it is somebody else's: where its name leads is then judged (see reach)
     events: bool = True  # what happens to clients is published
     share: str = ""  # the group of clients that share the messages; none: all of them come here
     ordered: bool = True  # where messages are shared, whether this client takes those whose order is kept
@@ -79,7 +80,7 @@ class MqttSink:
             username=broker.username,
             password=broker.password,
             keep_alive=broker.keep_alive,
-            own=True,
+            own=not broker.foreign,
         )
         self._connection = MqttConnection(peer)
 
