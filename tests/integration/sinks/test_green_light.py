@@ -243,6 +243,9 @@ async def test_redis_that_takes_no_writes_from_a_user_who_may_not_ask(redis: Red
     wanted = test_redis.resource(redis, username=user, password="p")
     await probe(wanted, [test_redis.action("SET u:1 ${v}")])
     await probe(wanted, [test_redis.action("SET ${key} ${v}")])  # which keys, nobody knows
+    await probe(wanted, [test_redis.action("SET x${key} ${v}")])
+    failed = await failing(wanted, test_redis.action("SET x:1 ${v}"))
+    assert (failed.hop, "x:1" in failed.hint) == ("statement", True)
     for make, undo in (
         (("CONFIG", "SET", "min-replicas-to-write", "1"), ("CONFIG", "SET", "min-replicas-to-write", "0")),
         (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),

@@ -3,11 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from tieline.integration.sinks.base.failures import Rejected, Unavailable
 from tieline.integration.sinks.base.outcome import worst
 from tieline.integration.sinks.redis.errors import answered
+
+#: Commands that write to the key, or the channel, that is their first word, and to no other (Redis 7.0, COMMAND INFO).
+_OF_ONE_KEY: Final = frozenset(
+    [
+        "APPEND",
+        "DECR",
+        "DECRBY",
+        "EXPIRE",
+        "EXPIREAT",
+        "GEOADD",
+        "GETSET",
+        "HDEL",
+        "HINCRBY",
+        "HINCRBYFLOAT",
+        "HMSET",
+        "HSET",
+        "HSETNX",
+        "INCR",
+        "INCRBY",
+        "INCRBYFLOAT",
+        "LPUSH",
+        "LPUSHX",
+        "LSET",
+        "LTRIM",
+        "PEXPIRE",
+        "PFADD",
+        "PSETEX",
+        "PUBLISH",
+        "RPUSH",
+        "RPUSHX",
+        "SADD",
+        "SET",
+        "SETBIT",
+        "SETEX",
+        "SETNX",
+        "SETRANGE",
+        "SPUBLISH",
+        "SREM",
+        "XADD",
+        "ZADD",
+        "ZINCRBY",
+        "ZREM",
+    ]
+)
 
 
 def suits(role: Any, cluster: Any) -> None:
@@ -41,14 +85,17 @@ def judge(words: Sequence[str], info: Any, allowed: Any) -> None:
         raise Unavailable("statement", allowed.decode(), "grant the user the command", allowed.decode())
 
 
-def takes(queued: Any) -> None:
+def takes(words: Sequence[str], queued: Any) -> None:
     """What the server says of a command in a transaction that is then discarded: all that it looks at before it runs
     one, such as whether it is a replica, out of memory, or cannot save; raises Unavailable.
 
-    Whether the keys are allowed is not judged here either.
+    Whether the key is allowed is judged where the template says which it is.
     """
     text = str(queued) if isinstance(queued, Exception) else ""
-    if text and not (text.startswith("NOPERM") and ("key" in text or "channel" in text)):
+    if text.startswith("NOPERM") and ("key" in text or "channel" in text):
+        if words[0].upper() in _OF_ONE_KEY and len(words) > 1 and "${" not in words[1]:
+            raise Unavailable("statement", f"{text}: {words[1]}", f"grant the user the key {words[1]}", text)
+    elif text:
         raise answered(text) or Unavailable("statement", text, "correct the command template", text)
 
 

@@ -137,7 +137,7 @@ class MasterClient:
         answers = await _exchange(connection, [pack(question) for question in asked])
         judge(words, answers[0], answers[1])
         _, queued, _ = await _exchange(connection, [_MULTI, pack(tuple(words)), _DISCARD])
-        takes(queued)
+        takes(words, queued)
 
     async def close(self) -> None:
         self._pool.close()

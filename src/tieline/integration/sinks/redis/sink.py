@@ -151,6 +151,6 @@ KIND: Final = Kind(
     actions=(RedisCommand,),
     open=RedisSink,
     test="logs in, selects the database, asks for the server's role, and for each command whether the server has it, "
-    "takes so many words, and lets the user run it",
+    "takes so many words, and lets the user run it, on the key that the template names",
     tried="Redis 7.0: one, one behind a sentinel with a failover, and a cluster of three",
 )
