@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -46,6 +47,8 @@ def main(platform: str, join: str, state: Path, authority: Path | None = None) -
     logging.getLogger("websockets").setLevel(logging.WARNING)
     state = state.resolve()
     private.harden()
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # one for each device by WebSocket, and one to the broker
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
     private.directory(state)
     asyncio.run(run(platform, join, state, authority))
     return 0

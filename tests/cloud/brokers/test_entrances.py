@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ class Plant:
 
     def __init__(self, client: Client, agent: Path) -> None:
         self.client, self.agent = client, agent
+        self.process = 0
         self.mqtt, self.tls, self.websocket = (free_port() for _ in range(3))
 
     def change(self, **changes: Any) -> None:
@@ -69,7 +71,9 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
         places = {"mqtt": there.mqtt, "mqtts": there.tls, "websocket": there.websocket}
         addresses = {name: {"host": HOST, "port": port} for name, port in places.items()}
         made = platform.client.create_deployment(name="plant", provider="external", **addresses)
-        with AgentProcess(platform.url, made.join_token, directory / "agent"):
+        with AgentProcess(platform.url, made.join_token, directory / "agent") as running:
+            assert running.process is not None
+            there.process = running.process.pid
             wait_until(lambda: platform.client.deployment("plant").status == "running", "the agent")
             platform.client.create_mqtt_user("plant", name="ada", password=PASSWORD)
             settled(platform.client)
@@ -160,6 +164,25 @@ def test_what_is_no_websocket_reaches_no_broker(plant: Plant, head: bytes) -> No
     with socket.create_connection((HOST, plant.websocket), timeout=30) as line:
         line.sendall(head)
         assert re.match(rb"HTTP/1\.1 4\d\d ", line.recv(100))
+
+
+def test_silent_connections_take_no_files_from_the_agent(plant: Plant) -> None:
+    """Without a login: what it has left is for databases and the platform, and for devices that do speak."""
+    allowed = websocket.KEPT + 100
+    before = resource.prlimit(plant.process, resource.RLIMIT_NOFILE)
+    resource.prlimit(plant.process, resource.RLIMIT_NOFILE, (allowed, before[1]))
+    lines = []
+    try:
+        for _ in range(allowed + 100):
+            lines.append(socket.create_connection((HOST, plant.websocket), timeout=30))
+        for _ in range(3):
+            with Device(plant.websocket, "ada", PASSWORD, transport="websockets") as device:
+                assert device.result == "Success"
+        assert len(list(Path(f"/proc/{plant.process}/fd").iterdir())) < allowed - websocket.KEPT // 2
+    finally:
+        for line in lines:
+            line.close()
+        resource.prlimit(plant.process, resource.RLIMIT_NOFILE, before)
 
 
 def test_a_rule_sees_where_a_client_by_websocket_is(plant: Plant) -> None:

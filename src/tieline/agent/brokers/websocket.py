@@ -13,6 +13,7 @@ import itertools
 import logging
 import os
 import re
+import resource
 import secrets
 import socket
 from collections.abc import Iterable
@@ -26,6 +27,7 @@ TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 TEXT: Final = re.compile(r"[\t -~]*")  # what browsers send: no line ends that only one of two readers sees
 CHUNK: Final = 1 << 16
 SLOTS: Final = 1 << 16  # connections at a time, two numbers of an address
+KEPT: Final = 512  # files that stay for the agent's own work: databases, workers, the line to the platform
 PEER_BYTES: Final = 64  # PEER_SIZE of origin.c
 MAPPED: Final = "::ffff:"  # before an IPv4 address where the broker listens for both (RFC 4291, 2.5.5.2)
 INNER: Final = "127.0.0.1"
@@ -88,6 +90,7 @@ class WebSocketDoor:
         self._busy: set[int] = set()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._heads: dict[asyncio.Task[None], None] = {}  # those whose client is to send a head, the oldest first
         self.origins: tuple[str, ...] = ()
 
     def choose(self) -> None:
@@ -114,14 +117,28 @@ class WebSocketDoor:
         return self._known.get(source.removeprefix(MAPPED))
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._tasks) >= most():
+            if not self._heads:
+                writer.transport.abort()
+                return
+            self._ended(oldest := next(iter(self._heads)))
+            oldest.cancel()
         task = asyncio.create_task(self._serve(reader, writer), name="websocket")
         self._tasks.add(task)
+        self._heads[task] = None
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Its client is no longer to send a head."""
+        self._heads.pop(task, None)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(HEAD_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
+            if (own := asyncio.current_task()) is not None:
+                self._ended(own)
             check(head, self.origins)
             await self._hand_on(head, reader, writer)
         except Refused as refused:
@@ -164,6 +181,12 @@ class WebSocketDoor:
                 self._busy.add(slot)
                 return slot
         raise ConnectionError("there are too many WebSockets")
+
+
+def most() -> int:
+    """The connections at a time that leave the agent files for its own work: each takes two."""
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0] % (1 << 63)  # -1 where there is no limit
+    return max(1, min(SLOTS - 2, (allowed - KEPT) // 2))
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
