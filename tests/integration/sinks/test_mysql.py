@@ -14,7 +14,7 @@ from integration.sinks.trying import CLOSED, failing, refused, write, writing
 from integration.world.flow import unique
 from tieline.integration.config.shapes import Ssl
 from tieline.integration.sinks.base.failures import Unavailable
-from tieline.integration.sinks.mysql.sink import MySQL
+from tieline.integration.sinks.mysql.sink import STATEMENTS, MySQL, MySQLSink
 from tieline.integration.sinks.sql.sql import Sql
 from tieline.integration.worker.probe import probe
 
@@ -196,3 +196,25 @@ async def test_statements_are_checked(mariadb: MariaDB) -> None:
     reader = resource(mariadb, username=other, password="x")
     failed = await failing(reader, action(f"insert into {target}(a) values (${{a}})"))
     assert (failed.hop, "denied" in failed.message) == ("statement", True)
+
+
+async def test_statements_of_rules_that_were_changed_do_not_stay_on_the_server(mariadb: MariaDB) -> None:
+    """Their number is limited for all clients of a server: a rule that is edited often must not use it up."""
+    target = table(mariadb, "n int")
+
+    def prepared() -> int:
+        return int(mariadb.execute("show global status like 'Prepared_stmt_count'")[0][1])
+
+    before, sink = prepared(), MySQLSink(resource(mariadb, pool_size=1))
+    try:
+        for n in range(STATEMENTS + 20):
+            await sink.writer(action(f"insert into {target}(n) values (${{n}} + {n})")).write([{"n": 0}])
+        assert prepared() - before <= STATEMENTS
+        writer = sink.writer(action(f"insert into {target}(n) values (${{n}})"))
+        for kind in ["datetime", "int"] * (STATEMENTS // 2 + 8):
+            mariadb.execute(f"truncate {target}")
+            mariadb.execute(f"alter table {target} modify n {kind}")
+            await writer.write([{"n": 20240310}])
+        assert prepared() - before <= STATEMENTS
+    finally:
+        await sink.close()

@@ -45,6 +45,9 @@ SQL_MODE: Final = "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_
 ATTEMPTS: Final = 3  # to write rows to a table that is altered meanwhile
 STALE: Final = 1615  # ER_NEED_REPREPARE: a prepared statement is of a table that is altered
 SIZES: Final = (256, 32, 4, 1)  # rows in one statement: few statements for any batch, few to prepare
+STATEMENTS: Final = (
+    64  # that a connection keeps prepared; a server has 16,382 for all clients (max_prepared_stmt_count)
+)
 _PLAIN: Final = frozenset({str, bytes, bool, type(None)})
 _INT64: Final = 1 << 63
 NO_CONNECTION: Final = 2003  # the client's own error number (MySQL, CR_CONN_HOST_ERROR)
@@ -155,12 +158,16 @@ class MySQLSink:
         """The statement on this connection, prepared once: the server checks its tables and columns."""
         cache = self._prepared[connection]
         if sql not in cache:
+            if len(cache) >= STATEMENTS:  # of rules that were changed since
+                await self.forget(connection)
             cache[sql] = await connection.prepare(sql)
         return cache[sql]
 
-    def forget(self, connection: Any) -> None:
-        """Prepare statements anew."""
-        self._prepared[connection] = {}
+    async def forget(self, connection: Any) -> None:
+        """Prepare statements anew; the server, where their number is limited for all clients, gives up the old ones."""
+        cache = self._prepared[connection]
+        while cache:
+            await cache.popitem()[1].close()
 
 
 class Changed(Exception):
@@ -224,7 +231,7 @@ class MySQLWriter:
                 return
             except Changed:
                 await connection.rollback()
-                self.sink.forget(connection)
+                await self.sink.forget(connection)
         raise Unavailable("statement", "the table is altered again and again", "the write is tried again")
 
     async def _same(self, connection: Any) -> bool:
