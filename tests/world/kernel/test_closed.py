@@ -94,6 +94,21 @@ async def test_it_writes_among_software_in_its_own_layer(world: World, machines:
     assert not Path("/usr/bin", world.prefix).exists()
 
 
+@pytest.mark.parametrize("ids", ["its own", "the machine's"])
+async def test_it_learns_nothing_of_the_machines_memory(
+    world: World, ids: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if ids == "the machine's":
+        monkeypatch.setattr(users, "shown", lambda _: ["/proc"])
+    names = "kcore kpagecount kpageflags kpagecgroup vmallocinfo slabinfo pagetypeinfo kmsg"
+    script = f"cd /proc; for name in {names}; do timeout 1 head -c 8 $name 2> /dev/null | wc -c; done; "
+    script += "find /sys/firmware /sys/devices/virtual/powercap -mindepth 1 2> /dev/null | wc -l; cat /proc/meminfo"
+    await world.kernel.converge_vpc(consumer())
+    await world.kernel.converge_instance(machine(script), consumer())
+    said = (await finished(world)).splitlines()
+    assert said[:9] == ["0"] * 9 and said[9].startswith("MemTotal"), said
+
+
 PACKAGE = """
 mkdir -p /tmp/p/DEBIAN /tmp/p/opt
 cd /tmp/p

@@ -39,6 +39,9 @@ DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # As container runtimes have it: with user id 0, writing here would reach the whole machine.
 PROC_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 PROC_HIDDEN = ("kcore", "keys", "timer_list", "sched_debug")
+# Of the machine's memory, and for its root alone, who an instance's root is where ids are shared.
+PROC_HIDDEN += ("kpagecount", "kpageflags", "kpagecgroup", "vmallocinfo", "slabinfo", "pagetypeinfo")
+SYS_HIDDEN = ("firmware", "devices/virtual/powercap")
 VAR = ("lib", "log", "tmp", "cache", "spool", "opt")
 # Kernel views, and memory: what is in them is the machine's and not installed software.
 PSEUDO = {"proc", "sysfs", "devtmpfs", "devpts", "tmpfs", "ramfs", "cgroup", "cgroup2", "mqueue", "nsfs", "securityfs"}
@@ -264,6 +267,10 @@ def kernel_views(root: Tree) -> None:
             bind(root, f"proc/{name}", "/dev/null")
     with root.below("sys", make=0o555), root.place("sys") as point:
         mount("sysfs", point, "sysfs", NO_SUID | NO_DEV | NO_EXEC | READ_ONLY)
+    for name in SYS_HIDDEN:
+        if root.found(f"sys/{name}"):
+            with root.place(f"sys/{name}") as point:
+                mount("tmpfs", point, "tmpfs", NO_SUID | NO_DEV | NO_EXEC | READ_ONLY, "mode=0555")
     with root.below("dev", make=0o755), root.place("dev") as point:
         mount("tmpfs", point, "tmpfs", NO_SUID | NO_EXEC, "mode=0755")
     with root.below("dev") as devices:
