@@ -38,9 +38,11 @@ PRIVATE_DIRECTORIES = ("run", "tmp", "dev/shm")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # As container runtimes have it: with user id 0, writing here would reach the whole machine.
 PROC_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
-PROC_HIDDEN = ("kcore", "keys", "timer_list", "sched_debug")
-# Of the machine's memory, and for its root alone, who an instance's root is where ids are shared.
-PROC_HIDDEN += ("kpagecount", "kpageflags", "kpagecgroup", "vmallocinfo", "slabinfo", "pagetypeinfo")
+# The last six tell of the machine's memory to its root alone, who an instance's root is where ids are shared.
+PROC_HIDDEN = (
+    *("kcore", "keys", "timer_list", "sched_debug"),
+    *("kpagecount", "kpageflags", "kpagecgroup", "vmallocinfo", "slabinfo", "pagetypeinfo"),
+)
 SYS_HIDDEN = ("firmware", "devices/virtual/powercap")
 VAR = ("lib", "log", "tmp", "cache", "spool", "opt")
 # Kernel views, and memory: what is in them is the machine's and not installed software.
