@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from integration.sinks.trying import write, writing
+from integration.sinks.trying import refused, write, writing
 from integration.world import flow
 from servers import PostgreSQL
 from tieline.integration.sinks import open_sink
@@ -163,3 +163,11 @@ async def test_the_payload_is_a_document(postgresql: PostgreSQL, way: str) -> No
         {"n": n, "payload": text} for n, text in enumerate(texts)
     ])  # fmt: skip
     assert stored(postgresql, target) == ['{"a": 1}', "7", '"x"', "null", "true", '"hello"', "[1.50]"]
+
+
+async def test_rows_that_came_before_the_rule_selected_a_field_are_named(postgresql: PostgreSQL) -> None:
+    """The rule was edited while they waited: what the new statement names, the rule did not select when they came."""
+    target = table(postgresql, "v int")
+    said = await refused(flow.resource(postgresql), action("copy", target), [{"n": 1, "v": 1}, {"n": 2, "old": 2}])
+    assert list(said.rows) == [1]
+    assert "before the rule selected v" in said.rows[1]

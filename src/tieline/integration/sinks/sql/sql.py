@@ -41,6 +41,8 @@ def converted(outputs: Sequence[dict[str, Any]], convert: Callable[[Sequence[dic
         for place, output in enumerate(outputs):
             try:
                 convert([output])
+            except KeyError as missing:
+                misfits[place] = f"the row came before the rule selected {missing.args[0]}: replay the letter"
             except Exception as error:
                 misfits[place] = str(error) if isinstance(error, Misfit) else f"{type(error).__name__}: {error}"
         raise Rejected("values that the statement's parameters cannot take", misfits) from None
