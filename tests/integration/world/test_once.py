@@ -38,7 +38,10 @@ def telling() -> Iterator[Mosquitto]:
     plugin, missing = asyncio.run(build(directory))
     assert plugin is not None, missing
     plugin.chmod(0o755)
-    with Mosquitto(f"plugin {plugin}") as broker:
+    rights = directory / "rights"
+    rights.write_text("topic readwrite #\n")  # the plugin leaves it to others who may do what
+    rights.chmod(0o644)
+    with Mosquitto(f"plugin {plugin}", f"acl_file {rights}") as broker:
         yield broker
 
 
