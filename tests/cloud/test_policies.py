@@ -13,7 +13,7 @@ from tieline.client.provider.policies import Policy, platform_policy, provider_p
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "tieline"
 PLATFORM = ["cloud/links", "cloud/aws/zones.py", "cloud/deployments/existing.py"]
-PROVIDER = ["cloud/connect", "client/provider/inspect.py", "cloud/aws/zones.py", "cli/privatelink/service.py"]
+PROVIDER = ["client/connect", "client/provider", "cloud/aws/zones.py", "cli/privatelink/service.py"]
 CALL = re.compile(r"\b(ec2|elb|cloudwatch)\s*\.(?:get_paginator\(\s*\"(\w+)\"|([a-z_0-9]+)\()")
 SERVICES = {
     "ec2": ("ec2", "ec2"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 # Connects to every address and port given on standard input and prints those that answered, with or without consent.
 SCAN = r"""
@@ -40,7 +41,8 @@ class Inside:
         pids = _output("ip", "netns", "pids", f"{self._prefix}-{instance}").split()
         if not pids:
             raise RuntimeError(f"hop instance: {instance} does not run")
-        return _output("nsenter", "--target", min(pids, key=int), "--all", "--", *argv)
+        first = min(pids, key=int)
+        return _output("nsenter", "--target", first, *_spaces(first), "--", *argv)
 
     def scan(self, instance: str, addresses: list[str], ports: list[int], seconds: float = 0.5) -> set[tuple[str, int]]:
         """Every address and port that answered in any way, seen from an instance's network."""
@@ -53,6 +55,12 @@ class Inside:
         """The machine's own interfaces whose other end is in one of the fabric's namespaces."""
         links = json.loads(_output("ip", "-j", "link"))
         return [link["ifname"] for link in links if str(link.get("link_netns", "")).startswith(f"{self._prefix}-")]
+
+
+def _spaces(pid: str) -> list[str]:
+    """The namespaces of an instance to enter: that of users only where it has one of its own."""
+    users = Path("/proc/self/ns/user").readlink() != Path(f"/proc/{pid}/ns/user").readlink()
+    return [*(["--user"] if users else []), "--net", "--mount"]
 
 
 def _output(*argv: str, stdin: str = "") -> str:

@@ -25,7 +25,7 @@ import socket, sys
 with socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3])) as link:
     print(link.recv(5).decode())
 """
-ENTRY = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ INFO tieline\.fabric\.kernel\.commands: (.*)", re.MULTILINE)
+ENTRY = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ INFO tieline\.fabric\.kernel\.system\.commands: (.*)", re.MULTILINE)
 LINE = re.compile(r"^(?=\d{4}-\d\d-\d\d [\d:,]+ [A-Z]+ )", re.MULTILINE)
 
 

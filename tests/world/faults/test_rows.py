@@ -135,7 +135,7 @@ def test_a_killed_agent(way: Way) -> None:
 
 def test_a_killed_worker(way: Way) -> None:
     def fault() -> None:
-        way.kill(way.own, "tieline.integration.worker.serve")
+        way.kill(way.own, "tieline.integration.worker")
 
     counted(way, fault, more=2 * BATCH)
 
