@@ -74,6 +74,7 @@ class Walk:
         page = self.consumer
         page.get_by_role("link", name="New deployment").click()
         page.get_by_label("Name", exact=True).fill(name)
+        page.get_by_role("checkbox", name="Devices may connect without a user").click()
         page.get_by_role("button", name="Create deployment").click()
         expect(page.get_by_role("heading", name=f"Deployment {name}")).to_be_visible()
         expect(page.locator(".state", has_text="running")).to_be_visible()

@@ -60,6 +60,7 @@ class Form:
         with parts.stack("wide") as broker:
             self._broker()
         self._shown(broker, "aws", "external")
+        self._anonymous = ui.checkbox("Devices may connect without a user", value=False)
         self._outcome = parts.stack()
         with parts.row():
             parts.button("Create deployment", self._create)
@@ -103,6 +104,8 @@ class Form:
         """The form as REST takes it."""
         value = {name: self._text(name) for name in self._fields}
         wanted: dict[str, Any] = {"name": value["name"], "provider": self._provider.value}
+        if self._anonymous.value:
+            wanted["anonymous"] = True
         if self._provider.value == "fabric":
             return wanted | {"cidr": value["cidr"]}
         if self._provider.value == "aws":
