@@ -115,7 +115,7 @@ def test_hostile_text_in_a_letter_stays_text_wherever_it_comes_from(linked: Walk
         browsing.expected(page.get_by_role("button", name=second)).to_have_count(0)
         letter()
     finally:
-        client.discard_letters(DEPLOYMENT, [])
+        client.discard_letters(DEPLOYMENT)
         letters(0)
 
 

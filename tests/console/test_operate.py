@@ -152,7 +152,7 @@ def test_a_letter_is_corrected_and_its_row_arrives(
         page.get_by_role("button", name="Discard letter").click()
         browsing.expected(page.get_by_text("None: every message")).to_be_visible()
     finally:
-        client.discard_letters(DEPLOYMENT, [])
+        client.discard_letters(DEPLOYMENT)
 
 
 def test_the_audit_log_is_searched_by_kind_record_and_person(linked: Walk, client: Client) -> None:

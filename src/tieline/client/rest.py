@@ -196,8 +196,11 @@ class Client:
         """The answer at a path, for what has no method of its own."""
         return self._read(type, method, at(*parts) + query, body)
 
-    def discard_letters(self, deployment: str, ids: Sequence[str]) -> None:
-        """Forget dead letters, some at a time."""
+    def discard_letters(self, deployment: str, ids: Sequence[str] | None = None) -> None:
+        """Forget these dead letters, some at a time; all of the deployment's where `ids` is None."""
+        if ids is None:
+            self._send("POST", at("deployments", deployment, "dead-letters", "discard"), {})
+            return
         for start in range(0, len(ids), SOME):
             part = list(ids[start : start + SOME])
             self._send("POST", at("deployments", deployment, "dead-letters", "discard"), {"ids": part})
