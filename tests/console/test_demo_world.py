@@ -106,6 +106,7 @@ def test_cut_short_it_goes_on_and_leaves_alone_what_has_its_name(own: Tieline, p
     until(lambda: page.locator("ol.list .state", has_text="passed").count() >= 4, seconds=120)
     own.kill()
     own.up()
+    sign_in(page, f"{own.rest}/console", (own.state / "api-key").read_text().strip())  # sessions end with the server
     page.goto(f"{own.rest}/console/demo")
     page.get_by_role("button", name="Go on").click()
     browsing.expected(page.get_by_text("being built")).to_be_visible()
