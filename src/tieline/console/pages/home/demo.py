@@ -65,7 +65,7 @@ def _controls(view: Desk) -> None:
         parts.button(_label(journal), lambda: _build(view))
         if journal is not None:
             parts.button("Remove the demo world", lambda: _remove(view), kind="danger")
-    if journal is not None and not journal.problem and journal.results:
+    if journal is not None and _complete(journal):
         with parts.row():
             ui.link("The deployment", f"/deployments/{journal.name}")
             ui.link("The overview", "/")
@@ -74,7 +74,12 @@ def _controls(view: Desk) -> None:
 def _label(journal: Journal | None) -> str:
     if journal is None:
         return "Build the demo world"
-    return "Go on" if journal.problem or not journal.results else "Go through it again"
+    return "Go through it again" if _complete(journal) else "Go on"
+
+
+def _complete(journal: Journal) -> bool:
+    """Whether every step has passed; a build whose process was killed left no problem behind."""
+    return not journal.problem and len(journal.results) == len(STEPS)
 
 
 def _steps() -> None:
