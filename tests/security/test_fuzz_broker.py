@@ -18,7 +18,7 @@ import pytest
 
 from security.test_fuzz import CORPUS, changed
 from servers import free_port
-from tieline.agent import compat as older
+from tieline.agent import compat
 from tieline.agent.brokers import websocket
 from tieline.agent.brokers.mosquitto import Mosquitto
 from tieline.agent.brokers.settings import CLIENT_ID, Listener, Settings, User
@@ -46,7 +46,7 @@ def agent_hears(frame: bytes) -> None:
         decode_for_agent(frame)
     except msgspec.ValidationError:
         with contextlib.suppress(msgspec.DecodeError):
-            older.heard(frame, None)
+            compat.heard(frame, None)
     except msgspec.DecodeError:
         pass
 

@@ -14,7 +14,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from tieline.agent import compat as older
+from tieline.agent import compat
 from tieline.agent.dial import dial
 from tieline.agent.latest_config import Newest
 from tieline.agent.protocol import (
@@ -143,4 +143,4 @@ def _heard(frame: bytes | str, present: Configure | None) -> ToAgent | Probed | 
         return decode_for_agent(frame)
     except msgspec.ValidationError as error:
         log.warning("a newer platform's message is not understood: %s", error)
-        return older.heard(frame, present)
+        return compat.heard(frame, present)

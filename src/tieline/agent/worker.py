@@ -10,8 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from tieline.agent import compat as older
-from tieline.agent import handover
+from tieline.agent import compat, handover
 from tieline.agent.brokers.event_publisher import Teller
 from tieline.agent.brokers.mosquitto import Mosquitto, dialled
 from tieline.agent.brokers.remote import RemoteBroker
@@ -138,9 +137,9 @@ class Worker:
             broker=self._broker.running,
             stopped=current is not None and current.broker is None,
             without_origin=self._broker.without_origin,
-            error=self._error or self._broker.error or older.words(left_out),
+            error=self._error or self._broker.error or compat.words(left_out),
             metrics=self._metrics(),
-            status=older.told(left_out, self._pipeline.status() if self._pipeline else {}),
+            status=compat.told(left_out, self._pipeline.status() if self._pipeline else {}),
             traffic=self._traffic.totals(),
         )
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
 from tieline.client.rest import Client, ClientError
 from tieline.cloud.model.records import DeploymentStatus, LinkStatus, PrivateLinkView
+from tieline.cloud.schemas.answers import DeploymentAnswer
 from tieline.demo import devices
 from tieline.demo.customer import Customer
 from tieline.demo.journal import Journal
@@ -66,8 +67,9 @@ class Story:
 
     def make_deployment(self) -> str:
         """The deployment, with an MQTT user for the demo's devices."""
-        if self.journal.deployment not in {one.id for one in self._client.deployments()}:
-            self._create_deployment()
+        there = self._client.deployments()
+        if self.journal.deployment not in {one.id for one in there}:
+            self._create_deployment(there)
         if DEVICES not in {user.name for user in self._client.mqtt_users(self.deployment)}:
             self._client.create_mqtt_user(self.deployment, name=DEVICES, password=self.journal.device_password)
         made = until(
@@ -78,12 +80,12 @@ class Story:
         self._instance, self.mqtt = made.instance, str(made.mqtt)
         return f"{made.name}: {made.vpc} {made.cidr}, MQTT at {made.mqtt}"
 
-    def _create_deployment(self) -> None:
+    def _create_deployment(self, there: Sequence[DeploymentAnswer]) -> None:
         """Under the first free name. The description has the mark, which tells the one that was made before a crash."""
         description = f"{DESCRIPTION} {self.journal.mark}"
-        made = next((one for one in self._client.deployments() if one.description == description), None)
+        made = next((one for one in there if one.description == description), None)
         port = {"mqtt": {"host": "127.0.0.1", "port": self._mqtt_port}} if self._mqtt_port else {}
-        taken = {one.name for one in self._client.deployments()}
+        taken = {one.name for one in there}
         if made is None:
             name = next(name for n in itertools.count(2) for name in ("demo", f"demo-{n}") if name not in taken)
             made = self._client.create_deployment(name=name, description=description, **port)

@@ -16,7 +16,7 @@ import msgspec
 
 from tieline.base.shutdown import cancelled
 from tieline.integration.config.shapes import Broker
-from tieline.integration.delivery import qos0 as fleeting
+from tieline.integration.delivery import qos0
 from tieline.integration.delivery.batcher import Batcher
 from tieline.integration.delivery.buffer import Buffer
 from tieline.integration.delivery.dead_letters import DeadLetter, DeadLetters, letter
@@ -128,7 +128,7 @@ class Lane:
                 run.append(message)
             self._apply(current, run)
         except OSError as full:  # the broker sends again what it keeps
-            fleeting.lost(messages[taken:], self._index, str(full), int(self._clock() * 1000))
+            qos0.lost(messages[taken:], self._index, str(full), int(self._clock() * 1000))
             raise
         if self._full(1):
             self.session.read(False)
@@ -347,7 +347,7 @@ class Lane:
         self._closing = True
         self.session.read(False)
         await self._outlets.close(grace)
-        fleeting.say_lost(self.session.client_id, self._outstanding())
+        qos0.say_lost(self.session.client_id, self._outstanding())
         await self.session.close(forget)
         if self._receiving is not None:
             await cancelled(self._receiving)
